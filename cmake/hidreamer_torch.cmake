@@ -1,0 +1,29 @@
+# Defines hidreamer::torch, either from the system's libtorch (Debian: libtorch-dev) or, with HID_TORCH_WHEEL, from an unpacked
+# PyTorch 2.x wheel. The wheel's own CMake config is not used: it needs nvcc even for CPU-only users and breaks with CMake 3.25.
+add_library(hidreamer_torch INTERFACE)
+add_library(hidreamer::torch ALIAS hidreamer_torch)
+if(HID_TORCH_WHEEL)
+  if(NOT EXISTS "${HID_TORCH_WHEEL}/lib/libtorch_cpu.so")
+    message(FATAL_ERROR "HID_TORCH_WHEEL=${HID_TORCH_WHEEL} holds no lib/libtorch_cpu.so; give the wheel's torch directory")
+  endif()
+  target_include_directories(hidreamer_torch SYSTEM INTERFACE
+    "${HID_TORCH_WHEEL}/include" "${HID_TORCH_WHEEL}/include/torch/csrc/api/include")
+  target_compile_definitions(hidreamer_torch INTERFACE _GLIBCXX_USE_CXX11_ABI=1)
+  target_link_libraries(hidreamer_torch INTERFACE
+    "${HID_TORCH_WHEEL}/lib/libtorch_cpu.so" "${HID_TORCH_WHEEL}/lib/libc10.so" Threads::Threads)
+  target_link_options(hidreamer_torch INTERFACE "-Wl,-rpath,${HID_TORCH_WHEEL}/lib" -Wl,--allow-shlib-undefined)
+  if(EXISTS "${HID_TORCH_WHEEL}/lib/libtorch_cuda.so")
+    target_link_libraries(hidreamer_torch INTERFACE -Wl,--no-as-needed
+      "${HID_TORCH_WHEEL}/lib/libtorch_cuda.so" "${HID_TORCH_WHEEL}/lib/libc10_cuda.so" -Wl,--as-needed)
+  endif()
+else()
+  find_package(Torch REQUIRED)
+  target_link_libraries(hidreamer_torch INTERFACE torch)
+endif()
+
+# One precompiled <torch/torch.h> shared by every torch library: 8 s a file becomes 5.
+file(WRITE "${CMAKE_BINARY_DIR}/pch/hidreamer_pch.cc" "// compiled only to carry the precompiled header\n")
+add_library(hidreamer_pch STATIC "${CMAKE_BINARY_DIR}/pch/hidreamer_pch.cc")
+target_link_libraries(hidreamer_pch PUBLIC hidreamer::torch)
+target_compile_options(hidreamer_pch PRIVATE -O1 -fpch-preprocess)
+target_precompile_headers(hidreamer_pch PRIVATE <torch/torch.h>)

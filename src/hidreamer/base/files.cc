@@ -1,0 +1,177 @@
+#include "hidreamer/base/files.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <utility>
+
+#include "hidreamer/base/error.h"
+
+namespace hidreamer {
+namespace fs = std::filesystem;
+
+namespace {
+
+void CreateDirectories(const fs::path& path) {
+  std::error_code code;
+  fs::create_directories(path, code);
+  if (code) {
+    throw UserError("choose a directory you may write to", "cannot create directory {}: {}",
+                    path.string(), code.message());
+  }
+}
+
+}  // namespace
+
+void FlushToDisk(const fs::path& path) {
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) {
+    throw UserError("", "cannot open {}: {}", path.string(), std::strerror(errno));
+  }
+  const int result = ::fsync(file);
+  const int error = errno;
+  ::close(file);
+  // Some file systems refuse fsync on directories (EINVAL); the rename below is still atomic there.
+  if (result != 0 && error != EINVAL) {
+    throw UserError("is the disk full?", "cannot flush {}: {}", path.string(),
+                    std::strerror(error));
+  }
+}
+
+void WriteFileAtomically(const fs::path& path, std::string_view bytes) {
+  if (path.has_parent_path()) {
+    CreateDirectories(path.parent_path());
+  }
+  fs::path partial = path;
+  partial += ".partial";
+  const int file = ::open(partial.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (file < 0) {
+    throw UserError("choose a directory you may write to", "cannot write {}: {}", path.string(),
+                    std::strerror(errno));
+  }
+  size_t done = 0;
+  while (done < bytes.size()) {
+    const ssize_t n = ::write(file, bytes.data() + done, bytes.size() - done);
+    if (n < 0 && errno == EINTR) {
+      continue;
+    }
+    if (n < 0) {
+      const int error = errno;
+      ::close(file);
+      throw UserError("is the disk full?", "cannot write {}: {}", path.string(),
+                      std::strerror(error));
+    }
+    done += static_cast<size_t>(n);
+  }
+  const int flushed = ::fsync(file);
+  const int error = errno;
+  ::close(file);
+  if (flushed != 0) {
+    throw UserError("is the disk full?", "cannot flush {}: {}", path.string(),
+                    std::strerror(error));
+  }
+  fs::rename(partial, path);
+  if (path.has_parent_path()) {
+    FlushToDisk(path.parent_path());
+  }
+}
+
+void WriteDirectoryAtomically(const fs::path& path,
+                              const std::function<void(const fs::path&)>& fill) {
+  fs::path partial = path;
+  partial += ".partial";
+  fs::path old = path;
+  old += ".old";
+  std::error_code ignored;
+  fs::remove_all(partial, ignored);
+  // A crash between the two renames below leaves only `old`: put it back first.
+  if (fs::exists(old)) {
+    if (fs::exists(path)) {
+      fs::remove_all(old, ignored);
+    } else {
+      fs::rename(old, path);
+    }
+  }
+  CreateDirectories(partial);
+  fill(partial);
+  for (const auto& entry : fs::recursive_directory_iterator(partial)) {
+    FlushToDisk(entry.path());
+  }
+  FlushToDisk(partial);
+  if (fs::exists(path)) {
+    fs::rename(path, old);
+  }
+  fs::rename(partial, path);
+  if (path.has_parent_path()) {
+    FlushToDisk(path.parent_path());
+  }
+  fs::remove_all(old, ignored);
+}
+
+std::string ReadFile(const fs::path& path) {
+  std::error_code code;
+  if (fs::is_directory(path, code)) {
+    throw UserError("", "{} is a directory, not a file", path.string());
+  }
+  std::ifstream in(path, std::ios::binary);
+  if (!in) {
+    throw UserError("", "cannot read {}: {}", path.string(), std::strerror(errno));
+  }
+  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+}
+
+void EnsureWritableDirectory(const fs::path& path) {
+  CreateDirectories(path);
+  if (::access(path.c_str(), W_OK | X_OK) != 0) {
+    throw UserError("choose a directory you may write to", "cannot write in {}: {}", path.string(),
+                    std::strerror(errno));
+  }
+}
+
+MappedFile::MappedFile(const fs::path& path) : path_(path) {
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) {
+    throw UserError("", "cannot read {}: {}", path.string(), std::strerror(errno));
+  }
+  struct stat status = {};
+  if (::fstat(file, &status) != 0 || !S_ISREG(status.st_mode)) {
+    ::close(file);
+    throw UserError("", "{} is not a regular file", path.string());
+  }
+  size_ = static_cast<size_t>(status.st_size);
+  if (size_ > 0) {
+    void* mapped = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, file, 0);
+    if (mapped == MAP_FAILED) {
+      const int error = errno;
+      ::close(file);
+      throw UserError("", "cannot map {}: {}", path.string(), std::strerror(error));
+    }
+    data_ = static_cast<const char*>(mapped);
+  }
+  ::close(file);
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) {
+    ::munmap(const_cast<char*>(data_), size_);
+  }
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : path_(std::move(other.path_)),
+      data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)) {}
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+}  // namespace hidreamer

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace hidreamer::env {
+
+constexpr int kFrameSize = 84;                        // H = W
+constexpr int kFrameBytes = kFrameSize * kFrameSize;  // one gray frame, row-major u8
+constexpr int kStackDepth = 4;                        // frames in an observation, oldest first
+constexpr int kRamBytes = 128;
+
+struct EnvironmentSpec {
+  std::string game;                       // ALE's name or "catch"
+  std::string protocol;                   // "atari100k" | "v5"
+  std::vector<std::string> action_names;  // the game's minimal set in ascending ALE id; its size is
+                                          // the number of actions
+};
+
+// What one agent step (4 emulator frames on Atari) gave.
+struct StepResult {
+  float reward = 0;        // unclipped sum over the skipped frames
+  bool terminal = false;   // the game is over
+  bool truncated = false;  // the frame limit cut it off
+  int lives = 0;           // 0 all along in games without lives
+};
+
+// A game seen as gray 84x84 frames. Not thread-safe; instances are independent of each other.
+class Environment {
+ public:
+  virtual ~Environment() = default;
+
+  virtual const EnvironmentSpec& spec() const = 0;
+  int num_actions() const { return static_cast<int>(spec().action_names.size()); }
+
+  // Starts an episode; its no-ops, sticky actions and start state follow from `seed` alone.
+  virtual void Reset(uint64_t seed) = 0;
+
+  // Plays action index in [0, num_actions()); throws an internal Error outside it or after the end
+  // of an episode.
+  virtual StepResult Step(int action) = 0;
+
+  // The current frame, (84, 84) u8 gray (max-pooled over the last two emulator frames under
+  // atari100k).
+  virtual std::span<const uint8_t, kFrameBytes> frame() const = 0;
+
+  // RAM after the last emulator frame; zeros where the game has none.
+  virtual std::span<const uint8_t, kRamBytes> ram() const = 0;
+};
+
+}  // namespace hidreamer::env

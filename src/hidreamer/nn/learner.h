@@ -1,0 +1,36 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "hidreamer/nn/tensor_map.h"
+
+namespace hidreamer::nn {
+
+// One training stage as the training loop (pipeline/) sees it: a number of updates, each a function
+// of the state and the update's index alone. All random choices of update u come from SeedTree
+// streams indexed by u (samples, dropout through torch::manual_seed), so the state below is all
+// that is needed to go on to the bit.
+class Learner {
+ public:
+  virtual ~Learner() = default;
+
+  virtual std::string name() const = 0;  // "encoder", "world_model", …
+  virtual int64_t total_updates() const = 0;
+  virtual int64_t updates_per_epoch() const = 0;
+
+  // Performs update `update` (0-based) and returns what is worth logging: {"loss": 0.41, "lr":
+  // 3e-4, …}, plain numbers.
+  virtual nlohmann::json Update(int64_t update) = 0;
+
+  // Called after the last update of each epoch, e.g. for validation; the result is logged as an
+  // epoch record. No training state changes here.
+  virtual nlohmann::json EndEpoch(int64_t epoch) = 0;
+
+  // Everything training needs: names start with "model." (what later stages load) or "optimizer." /
+  // "state." (only for resuming).
+  virtual TensorMap State() const = 0;
+  virtual void LoadState(const TensorMap& state) = 0;
+};
+
+}  // namespace hidreamer::nn
