@@ -45,7 +45,10 @@ class EpisodeStoreWriter {
   void Append(const StepRecord& record);
   // A recording that stops in the middle of an episode: marks the last row truncated.
   void EndEpisode();
+  // Appends all rows of another store of the same game; compressed frames are copied as they are.
+  void AppendStore(const class EpisodeStore& store);
   int64_t size() const;
+  // Ends the last episode and puts the store at `path`, replacing what was there.
   void Finish();
 
  private:
@@ -84,7 +87,11 @@ class EpisodeStore {
   // Stacks of several rows into out (rows.size(), 4, 84, 84).
   void ReadStacks(std::span<const int64_t> rows, uint8_t* out) const;
 
+  // Size of the compressed frames.
+  uint64_t frame_bytes() const;
+
  private:
+  friend class EpisodeStoreWriter;
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
