@@ -1,0 +1,131 @@
+#include "hidreamer/nn/optimizer.h"
+
+#include <cmath>
+#include <numbers>
+
+#include "hidreamer/base/error.h"
+
+namespace hidreamer::nn {
+
+std::vector<NamedParameter> NamedParameters(const torch::nn::Module& module,
+                                            const std::string& prefix) {
+  std::vector<NamedParameter> parameters;
+  for (const auto& item : module.named_parameters()) {
+    if (item.value().requires_grad()) {
+      parameters.push_back({prefix + item.key(), item.value()});
+    }
+  }
+  return parameters;
+}
+
+Adam::Adam(std::vector<NamedParameter> parameters, AdamOptions options)
+    : parameters_(std::move(parameters)), options_(options) {
+  for (const NamedParameter& parameter : parameters_) {
+    m_.push_back(torch::zeros_like(parameter.value, torch::MemoryFormat::Contiguous).detach());
+    v_.push_back(torch::zeros_like(parameter.value, torch::MemoryFormat::Contiguous).detach());
+  }
+}
+
+void Adam::Step(double lr) {
+  torch::NoGradGuard no_grad;
+  ++step_;
+  const double step = static_cast<double>(step_);
+  const double correction1 = 1 - std::pow(options_.beta1, step);
+  const double correction2_root = std::sqrt(1 - std::pow(options_.beta2, step));
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    torch::Tensor& parameter = parameters_[i].value;
+    torch::Tensor gradient = parameter.grad();
+    if (!gradient.defined()) {
+      continue;
+    }
+    if (options_.weight_decay != 0) {
+      if (options_.decoupled) {
+        parameter.mul_(1 - lr * options_.weight_decay);
+      } else {
+        gradient = gradient.add(parameter, options_.weight_decay);
+      }
+    }
+    m_[i].mul_(options_.beta1).add_(gradient, 1 - options_.beta1);
+    v_[i].mul_(options_.beta2).addcmul_(gradient, gradient, 1 - options_.beta2);
+    const torch::Tensor denominator = v_[i].sqrt().div_(correction2_root).add_(options_.epsilon);
+    parameter.addcdiv_(m_[i], denominator, -lr / correction1);
+  }
+}
+
+void Adam::ZeroGrad() {
+  for (NamedParameter& parameter : parameters_) {
+    parameter.value.mutable_grad().reset();
+  }
+}
+
+TensorMap Adam::State() const {
+  TensorMap state;
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    state.emplace(parameters_[i].name + ".m", m_[i]);
+    state.emplace(parameters_[i].name + ".v", v_[i]);
+  }
+  state.emplace("step", torch::tensor(step_, torch::kInt64));
+  return state;
+}
+
+void Adam::LoadState(const TensorMap& state) {
+  torch::NoGradGuard no_grad;
+  const TensorMap own = State();
+  for (const auto& [name, tensor] : own) {
+    const auto found = state.find(name);
+    if (found == state.end() || found->second.sizes() != tensor.sizes()) {
+      throw UserError("the checkpoint belongs to another model or an older version",
+                      "the saved optimizer state {} {}",
+                      found == state.end() ? "lacks" : "does not fit", name);
+    }
+  }
+  if (state.size() != own.size()) {
+    throw UserError("the checkpoint belongs to another model or an older version",
+                    "the saved optimizer state has {} entries, expected {}", state.size(),
+                    own.size());
+  }
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    m_[i].copy_(state.at(parameters_[i].name + ".m"));
+    v_[i].copy_(state.at(parameters_[i].name + ".v"));
+  }
+  step_ = state.at("step").item<int64_t>();
+}
+
+torch::Tensor ClipGradNorm(const std::vector<NamedParameter>& parameters, double max_norm) {
+  torch::NoGradGuard no_grad;
+  std::vector<torch::Tensor> gradients;
+  std::vector<torch::Tensor> norms;
+  for (const NamedParameter& parameter : parameters) {
+    if (parameter.value.grad().defined()) {
+      gradients.push_back(parameter.value.grad());
+      norms.push_back(gradients.back().norm());
+    }
+  }
+  if (gradients.empty()) {
+    return torch::zeros({});
+  }
+  const torch::Tensor norm = torch::stack(norms).norm().to(torch::kFloat32);
+  if (!(norm.device().is_cpu() && norm.item<double>() <= max_norm)) {
+    // On a CPU the norm is known and most updates need no scaling; elsewhere reading it would wait.
+    const torch::Tensor scale = (max_norm / (norm + 1e-6)).clamp_max(1.0);
+    for (torch::Tensor& gradient : gradients) {
+      gradient.mul_(scale);
+    }
+  }
+  return norm;
+}
+
+double WarmupCosine(int64_t update, int64_t warmup, int64_t total, double final_share) {
+  HID_CHECK(update >= 0 && warmup >= 0, "update = {}, warmup = {}", update, warmup);
+  if (update < warmup) {
+    return static_cast<double>(update + 1) / static_cast<double>(warmup);
+  }
+  if (update >= total || total <= warmup) {
+    return final_share;
+  }
+  const double progress =
+      static_cast<double>(update - warmup) / static_cast<double>(total - warmup);
+  return final_share + (1 - final_share) * 0.5 * (1 + std::cos(std::numbers::pi * progress));
+}
+
+}  // namespace hidreamer::nn

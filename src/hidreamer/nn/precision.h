@@ -1,0 +1,43 @@
+#pragma once
+
+#include <torch/torch.h>
+
+#include <cstdint>
+#include <string>
+
+// Mixed precision: matrix products in bf16 where the hardware has it, everything delicate in f32.
+namespace hidreamer::nn {
+
+enum class Precision { kF32, kBf16 };
+
+std::string PrecisionName(Precision precision);  // "f32", "bf16"
+
+// Median milliseconds of one (rows, width) x (width, 4 width) product on `device`.
+double TimeMatmul(Precision precision, int64_t rows, int64_t width,
+                  torch::Device device = torch::kCPU);
+
+// config_value "f32" or "bf16": that. "auto": times a matrix product of the model's own shape (rows
+// of the batch, width of the model) in both and takes bf16 if it is at least 10 % faster (on a CPU
+// without bf16 units it is far slower). The result depends on the machine: a run records it and a
+// resumed run keeps it.
+Precision ChoosePrecision(const std::string& config_value, int64_t rows, int64_t width,
+                          torch::Device device = torch::kCPU);
+
+// While alive, torch's autocast runs matrix products in the given precision on this thread; losses,
+// returns and vector-quantizer distances stay in f32 by explicit casts at their place. Restores the
+// state before it and drops the cached bf16 weights, so no stale weight outlives an optimizer step.
+class AutocastGuard {
+ public:
+  AutocastGuard(torch::Device device, Precision precision);
+  explicit AutocastGuard(Precision precision) : AutocastGuard(torch::kCPU, precision) {}
+  ~AutocastGuard();
+  AutocastGuard(const AutocastGuard&) = delete;
+  AutocastGuard& operator=(const AutocastGuard&) = delete;
+
+ private:
+  torch::Device device_;
+  bool enabled_before_;
+  at::ScalarType dtype_before_;
+};
+
+}  // namespace hidreamer::nn

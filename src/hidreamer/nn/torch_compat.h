@@ -1,0 +1,68 @@
+#pragma once
+
+#include <ATen/autocast_mode.h>
+#include <torch/torch.h>
+#include <torch/version.h>
+
+// All that differs between torch 1.13 (Debian) and 2.x. Nothing else looks at torch's version.
+#define HID_TORCH_AT_LEAST(major, minor) \
+  (TORCH_VERSION_MAJOR > (major) ||      \
+   (TORCH_VERSION_MAJOR == (major) && TORCH_VERSION_MINOR >= (minor)))
+
+namespace hidreamer::nn::compat {
+
+inline bool IsAutocastEnabled(torch::Device device) {
+#if HID_TORCH_AT_LEAST(2, 4)
+  return at::autocast::is_autocast_enabled(device.type());
+#else
+  return device.is_cuda() ? at::autocast::is_enabled() : at::autocast::is_cpu_enabled();
+#endif
+}
+
+inline at::ScalarType AutocastType(torch::Device device) {
+#if HID_TORCH_AT_LEAST(2, 4)
+  return at::autocast::get_autocast_dtype(device.type());
+#else
+  return device.is_cuda() ? at::autocast::get_autocast_gpu_dtype()
+                          : at::autocast::get_autocast_cpu_dtype();
+#endif
+}
+
+inline void SetAutocast(torch::Device device, bool enabled, at::ScalarType type) {
+#if HID_TORCH_AT_LEAST(2, 4)
+  at::autocast::set_autocast_dtype(device.type(), type);
+  at::autocast::set_autocast_enabled(device.type(), enabled);
+#else
+  if (device.is_cuda()) {
+    at::autocast::set_autocast_gpu_dtype(type);
+    at::autocast::set_enabled(enabled);
+  } else {
+    at::autocast::set_autocast_cpu_dtype(type);
+    at::autocast::set_cpu_enabled(enabled);
+  }
+#endif
+}
+
+// Fused scaled dot-product attention where torch has one; an undefined tensor where it has not.
+inline torch::Tensor FusedAttention(const torch::Tensor& q, const torch::Tensor& k,
+                                    const torch::Tensor& v, const torch::Tensor& mask,
+                                    double dropout) {
+#if HID_TORCH_AT_LEAST(2, 0)
+  torch::optional<torch::Tensor> optional_mask;
+  if (mask.defined()) {
+    optional_mask = mask;
+  }
+  return at::scaled_dot_product_attention(q, k, v, optional_mask, dropout);
+#else
+  (void)q, (void)k, (void)v, (void)mask, (void)dropout;
+  return {};
+#endif
+}
+
+// TF32 for f32 matrix products on CUDA: 10 bits of mantissa, several times faster.
+inline void AllowTf32(bool allow) {
+  at::globalContext().setAllowTF32CuBLAS(allow);
+  at::globalContext().setAllowTF32CuDNN(allow);
+}
+
+}  // namespace hidreamer::nn::compat
