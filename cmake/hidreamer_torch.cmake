@@ -25,5 +25,6 @@ endif()
 file(WRITE "${CMAKE_BINARY_DIR}/pch/hidreamer_pch.cc" "// compiled only to carry the precompiled header\n")
 add_library(hidreamer_pch STATIC "${CMAKE_BINARY_DIR}/pch/hidreamer_pch.cc")
 target_link_libraries(hidreamer_pch PUBLIC hidreamer::torch)
-target_compile_options(hidreamer_pch PRIVATE -O1 -fpch-preprocess)
+# -Wpedantic as everywhere: it changes predefined macros, and a header compiled without would not be used.
+target_compile_options(hidreamer_pch PRIVATE -O1 -Wpedantic -fpch-preprocess)
 target_precompile_headers(hidreamer_pch PRIVATE <torch/torch.h>)
