@@ -6,7 +6,7 @@ namespace hidreamer::nn {
 namespace {
 
 torch::Tensor Ramp(torch::IntArrayRef shape, double phase) {
-  return torch::sin(torch::arange(at::prod_intlist(shape)).to(torch::kFloat32) * 0.7 + phase)
+  return torch::sin(torch::arange(c10::multiply_integers(shape)).to(torch::kFloat32) * 0.7 + phase)
       .reshape(shape);
 }
 
