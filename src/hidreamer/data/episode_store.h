@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <span>
@@ -37,6 +38,8 @@ struct StepRecord {
   std::span<const uint8_t, env::kRamBytes> ram;  // RAM at the moment of the frame
 };
 
+class EpisodeStore;
+
 // Writes a store; nothing is visible at `path` before Finish().
 class EpisodeStoreWriter {
  public:
@@ -46,7 +49,7 @@ class EpisodeStoreWriter {
   // A recording that stops in the middle of an episode: marks the last row truncated.
   void EndEpisode();
   // Appends all rows of another store of the same game; compressed frames are copied as they are.
-  void AppendStore(const class EpisodeStore& store);
+  void AppendStore(const EpisodeStore& store);
   int64_t size() const;
   // Ends the last episode and puts the store at `path`, replacing what was there.
   void Finish();
@@ -92,6 +95,9 @@ class EpisodeStore {
 
  private:
   friend class EpisodeStoreWriter;
+  void ForEachBlock(
+      const std::function<void(std::span<const char> block, uint32_t rows)>& visit) const;
+
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };

@@ -1,0 +1,80 @@
+#include "hidreamer/data/collect.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "commands.h"
+#include "hidreamer/base/error.h"
+#include "hidreamer/env/make_environment.h"
+#include "hidreamer/env/scripted_player.h"
+
+namespace hidreamer::app {
+namespace {
+
+struct CollectArguments {
+  data::CollectOptions options;
+  std::string policy = "random";
+  std::filesystem::path out;
+};
+
+// `policy` names a built-in player or a run directory with a trained policy.
+std::unique_ptr<env::Player> MakeCollectPlayer(const CollectArguments& arguments) {
+  if (env::IsPlayerName(arguments.policy)) {
+    return env::MakePlayer(arguments.policy);
+  }
+  // A trained policy (RUN) is looked up here.
+  return env::MakePlayer(arguments.policy);
+}
+
+void Collect(const CollectArguments& arguments) {
+  const std::unique_ptr<env::Player> player = MakeCollectPlayer(arguments);
+  const data::CollectSummary summary =
+      data::CollectEpisodes(arguments.options, *player, arguments.out);
+  const auto steps = static_cast<double>(summary.steps);
+  fmt::print("{}: {} steps by {} in {:.1f} s ({:.0f} steps/s), frames {:.1f} MB\n",
+             arguments.out.string(), summary.steps, player->name(), summary.seconds,
+             steps / summary.seconds, static_cast<double>(summary.frame_bytes) / 1e6);
+  if (summary.episodes > 0) {
+    fmt::print("{} whole episodes, mean score {:.2f}\n", summary.episodes, summary.mean_score);
+  }
+}
+
+}  // namespace
+
+void AddCollectCommand(CLI::App& app) {
+  auto arguments = std::make_shared<CollectArguments>();
+  data::CollectOptions& options = arguments->options;
+  CLI::App* command = app.add_subcommand("collect", "record frames from the real game");
+  command->add_option("--game", options.game, "ALE's name (pong, breakout, ms_pacman, …) or catch")
+      ->required();
+  command->add_option("--out", arguments->out, "directory of the recording; replaced if it exists")
+      ->required();
+  command->add_option("--steps", options.steps, "agent steps (4 emulator frames each)")
+      ->capture_default_str()
+      ->check(CLI::Range(int64_t{1}, int64_t{1'000'000'000}));
+  command
+      ->add_option(
+          "--policy", arguments->policy,
+          "who plays: random, mixture (half the episodes random, half scripted), scripted, "
+          "or a run directory")
+      ->capture_default_str();
+  command->add_option("--protocol", options.protocol, "atari100k or v5")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"atari100k", "v5"}));
+  command->add_option("--seed", options.seed, "root of every random choice")->capture_default_str();
+  command->add_option("--environments", options.environments, "games played side by side")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1024));
+  command->add_option("--threads", options.threads, "0: all cores; changes only the speed")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 1024));
+  command->add_option("--rom-dir", options.environment.rom_dir,
+                      "directory of GAME.bin files (default: $HIDREAMER_ROM_DIR, .deps/ale/roms)");
+  command->footer("Example: hidreamer collect --game pong --steps 100000 --out data/pong");
+  command->callback([arguments] { Collect(*arguments); });
+}
+
+}  // namespace hidreamer::app
