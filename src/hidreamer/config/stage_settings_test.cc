@@ -1,0 +1,46 @@
+#include "hidreamer/config/stage_settings.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace hidreamer::config {
+namespace {
+
+TEST(StageSettings, AChangeReachesItsStageAndThoseAfterIt) {
+  ExperimentConfig changed;
+  changed.tokenizer.codes = 64;
+  for (const char* before : {"collect", "encoder", "embed"}) {
+    EXPECT_EQ(ConfigHash(changed, before), ConfigHash({}, before)) << before;
+  }
+  for (const char* after :
+       {"tokenizer", "tokenize", "world_model", "policy", "evaluate", "report"}) {
+    EXPECT_NE(ConfigHash(changed, after), ConfigHash({}, after)) << after;
+  }
+}
+
+TEST(StageSettings, EveryKeyBelongsToTheLastStageOrIsOperational) {
+  const Settings last = StageSettings({}, "report");
+  for (const std::string& key : AllKeys()) {
+    const bool operational = key == "threads" || key == "precision" || key == "checkpoint_seconds";
+    EXPECT_NE(last.contains(key), operational) << key;
+  }
+}
+
+TEST(StageSettings, AnotherGameDoesNotTouchWhatWasCollected) {
+  ExperimentConfig changed;
+  changed.games.push_back("catch");
+  EXPECT_EQ(ConfigHash(changed, "collect"), ConfigHash({}, "collect"));
+  EXPECT_NE(ConfigHash(changed, "encoder"), ConfigHash({}, "encoder"));
+}
+
+TEST(DescribeChange, NamesTheKeysThatDiffer) {
+  ExperimentConfig changed;
+  changed.world_model.width = 192;
+  const Settings before = StageSettings({}, "world_model");
+  EXPECT_EQ(DescribeChange(before, StageSettings(changed, "world_model")),
+            "world_model.width: 384 before, 192 now");
+  EXPECT_EQ(DescribeChange(before, before), "");
+}
+
+}  // namespace
+}  // namespace hidreamer::config
