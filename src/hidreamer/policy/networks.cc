@@ -1,0 +1,44 @@
+#include "hidreamer/policy/networks.h"
+
+#include "hidreamer/base/error.h"
+
+namespace hidreamer::policy {
+
+MlpHeadImpl::MlpHeadImpl(int64_t in, int64_t hidden, int64_t out) {
+  net_ = register_module(
+      "net", torch::nn::Sequential(torch::nn::LayerNorm(torch::nn::LayerNormOptions({in})),
+                                   torch::nn::Linear(in, hidden), torch::nn::SiLU(),
+                                   torch::nn::Linear(hidden, hidden), torch::nn::SiLU(),
+                                   torch::nn::Linear(hidden, out)));
+}
+
+torch::Tensor MlpHeadImpl::forward(const torch::Tensor& x) { return net_->forward(x); }
+
+void MlpHeadImpl::ZeroOutput() {
+  torch::NoGradGuard no_grad;
+  for (auto& parameter : net_->ptr(5)->parameters()) {
+    parameter.zero_();
+  }
+}
+
+FeatureExtractorImpl::FeatureExtractorImpl(int64_t in, int64_t out) {
+  projection_ = register_module(
+      "projection", torch::nn::Sequential(torch::nn::LayerNorm(torch::nn::LayerNormOptions({in})),
+                                          torch::nn::Linear(in, out), torch::nn::SiLU()));
+}
+
+torch::Tensor FeatureExtractorImpl::forward(const torch::Tensor& x) {
+  return projection_->forward(x);
+}
+
+void MoveTowards(torch::nn::Module& target, const torch::nn::Module& source, double share) {
+  torch::NoGradGuard no_grad;
+  auto to = target.parameters();
+  const auto from = source.parameters();
+  HID_CHECK(to.size() == from.size(), "{} and {} parameters", to.size(), from.size());
+  for (size_t i = 0; i < to.size(); ++i) {
+    to[i].lerp_(from[i], share);
+  }
+}
+
+}  // namespace hidreamer::policy

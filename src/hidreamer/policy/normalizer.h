@@ -1,0 +1,39 @@
+#pragma once
+
+#include <torch/torch.h>
+
+#include "hidreamer/nn/tensor_map.h"
+
+namespace hidreamer::policy {
+
+struct ReturnNormalizerOptions {
+  double decay = 0.99;     // of the moving averages
+  double low = 0.05;       // lower quantile
+  double high = 0.95;      // upper quantile
+  double min_scale = 1.0;  // small returns are not blown up
+};
+
+// Scales advantages by the spread of the returns: max(q95 - q5, 1), quantiles of each batch
+// averaged over batches, the first batch taken as it is (DreamerV3, section "Actor learning").
+class ReturnNormalizer {
+ public:
+  explicit ReturnNormalizer(ReturnNormalizerOptions options = {}) : options_(options) {}
+
+  // Takes in a batch of returns of any shape (quantiles linear between order statistics).
+  void Update(const torch::Tensor& returns);
+
+  double low() const { return low_; }
+  double high() const { return high_; }
+  double Scale() const;
+
+  nn::TensorMap State() const;  // "low", "high" () f64, "started" () u8
+  void LoadState(const nn::TensorMap& state);
+
+ private:
+  ReturnNormalizerOptions options_;
+  double low_ = 0;
+  double high_ = 0;
+  bool started_ = false;
+};
+
+}  // namespace hidreamer::policy

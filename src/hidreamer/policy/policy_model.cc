@@ -1,0 +1,107 @@
+#include "hidreamer/policy/policy_model.h"
+
+#include <nlohmann/json.hpp>
+
+#include "hidreamer/base/error.h"
+#include "hidreamer/nn/safetensors.h"
+#include "hidreamer/nn/tensor_map.h"
+
+namespace hidreamer::policy {
+namespace {
+
+constexpr char kOptionsKey[] = "options";
+
+}  // namespace
+
+std::string PolicyModelOptions::ToJson() const {
+  return nlohmann::json{{"game", game},
+                        {"feature", feature},
+                        {"scalars", scalars},
+                        {"feature_width", feature_width},
+                        {"outcome_width", outcome_width},
+                        {"hidden_width", hidden_width},
+                        {"actions", actions},
+                        {"cpc_width", cpc_width},
+                        {"cpc_steps", cpc_steps},
+                        {"unimix", unimix},
+                        {"context", context},
+                        {"horizon", horizon}}
+      .dump();
+}
+
+PolicyModelOptions PolicyModelOptions::FromJson(const std::string& text) {
+  PolicyModelOptions options;
+  try {
+    const auto json = nlohmann::json::parse(text);
+    json.at("game").get_to(options.game);
+    json.at("feature").get_to(options.feature);
+    json.at("scalars").get_to(options.scalars);
+    json.at("feature_width").get_to(options.feature_width);
+    json.at("outcome_width").get_to(options.outcome_width);
+    json.at("hidden_width").get_to(options.hidden_width);
+    json.at("actions").get_to(options.actions);
+    json.at("cpc_width").get_to(options.cpc_width);
+    json.at("cpc_steps").get_to(options.cpc_steps);
+    json.at("unimix").get_to(options.unimix);
+    json.at("context").get_to(options.context);
+    json.at("horizon").get_to(options.horizon);
+  } catch (const nlohmann::json::exception& error) {
+    throw UserError("is this a policy's model.safetensors?", "options of a policy: {}",
+                    error.what());
+  }
+  return options;
+}
+
+PolicyModelImpl::PolicyModelImpl(const PolicyModelOptions& options)
+    : options_(options), scalars_(ScalarCoding::FromName(options.scalars)) {
+  const int64_t features = options.feature_width;
+  const int64_t hidden = options.hidden_width;
+  extractor = register_module("extractor", FeatureExtractor(features, features));
+  actor = register_module("actor", MlpHead(features, hidden, options.actions));
+  critic = register_module("critic", MlpHead(features, hidden, scalars_.outputs()));
+  slow_critic = register_module("slow_critic", MlpHead(features, hidden, scalars_.outputs()));
+  reward = register_module("reward", MlpHead(options.outcome_width, hidden, scalars_.outputs()));
+  continues = register_module("continue", MlpHead(options.outcome_width, hidden, 1));
+  cpc = register_module("cpc", AcCpc(AcCpcOptions{.feature_width = features,
+                                                  .width = options.cpc_width,
+                                                  .steps = options.cpc_steps,
+                                                  .actions = options.actions}));
+  actor->ZeroOutput();
+  critic->ZeroOutput();
+  reward->ZeroOutput();
+  MoveTowards(*slow_critic, *critic, 1.0);
+  for (auto& parameter : slow_critic->parameters()) {
+    parameter.set_requires_grad(false);
+  }
+}
+
+ActionDistribution PolicyModelImpl::Policy(const torch::Tensor& features) {
+  return ActionDistribution(actor->forward(features), options_.unimix);
+}
+
+torch::Tensor PolicyModelImpl::Reward(const torch::Tensor& outcome) {
+  return scalars_.Value(reward->forward(outcome));
+}
+
+torch::Tensor PolicyModelImpl::Continue(const torch::Tensor& outcome) {
+  return torch::sigmoid(continues->forward(outcome).squeeze(-1));
+}
+
+void SavePolicyModel(const PolicyModel& model, const std::filesystem::path& path) {
+  nn::SaveSafetensors(path, nn::NamedState(*model), {{kOptionsKey, model->options().ToJson()}});
+}
+
+PolicyModel LoadPolicyModel(const std::filesystem::path& path) {
+  const auto file = nn::LoadSafetensors(path);
+  const auto options = file.metadata.find(kOptionsKey);
+  if (options == file.metadata.end()) {
+    throw UserError("is this a policy's model.safetensors?", "{} carries no options",
+                    path.string());
+  }
+  PolicyModel model(PolicyModelOptions::FromJson(options->second));
+  nn::LoadNamedState(*model, file.tensors);
+  model->eval();
+  return model;
+}
+
+}  // namespace hidreamer::policy

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <torch/torch.h>
+
+namespace hidreamer::policy {
+
+// lambda-returns (Sutton and Barto; DreamerV3 eq. 4), in plain units:
+//   G_t = r_t + gamma c_t ((1 - lambda) V(s_{t+1}) + lambda G_{t+1}),   G_H = V(s_H)
+// rewards (B, H), values (B, H + 1), continues (B, H) in [0, 1] -> (B, H). Computed in the inputs'
+// type.
+torch::Tensor LambdaReturns(const torch::Tensor& rewards, const torch::Tensor& values,
+                            const torch::Tensor& continues, double gamma, double lambda);
+
+// How much a dreamed step counts: 1, then the product of gamma c over the earlier steps, so that
+// steps after a predicted end do not teach anything. continues (B, H) -> (B, H).
+torch::Tensor ContinueWeights(const torch::Tensor& continues, double gamma);
+
+}  // namespace hidreamer::policy
