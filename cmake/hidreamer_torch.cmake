@@ -6,13 +6,17 @@ if(HID_TORCH_WHEEL)
   if(NOT EXISTS "${HID_TORCH_WHEEL}/lib/libtorch_cpu.so")
     message(FATAL_ERROR "HID_TORCH_WHEEL=${HID_TORCH_WHEEL} holds no lib/libtorch_cpu.so; give the wheel's torch directory")
   endif()
+  # The wheel carries headers of a newer fmt than the library we link: the system's come first.
+  find_path(HID_FMT_INCLUDE_DIR fmt/format.h REQUIRED)
+  file(MAKE_DIRECTORY "${CMAKE_BINARY_DIR}/fmt_first")
+  file(CREATE_LINK "${HID_FMT_INCLUDE_DIR}/fmt" "${CMAKE_BINARY_DIR}/fmt_first/fmt" SYMBOLIC)
   target_include_directories(hidreamer_torch SYSTEM INTERFACE
-    "${HID_TORCH_WHEEL}/include" "${HID_TORCH_WHEEL}/include/torch/csrc/api/include")
+    "${CMAKE_BINARY_DIR}/fmt_first" "${HID_TORCH_WHEEL}/include" "${HID_TORCH_WHEEL}/include/torch/csrc/api/include")
   target_compile_definitions(hidreamer_torch INTERFACE _GLIBCXX_USE_CXX11_ABI=1)
   target_link_libraries(hidreamer_torch INTERFACE
     "${HID_TORCH_WHEEL}/lib/libtorch_cpu.so" "${HID_TORCH_WHEEL}/lib/libc10.so" Threads::Threads)
   target_link_options(hidreamer_torch INTERFACE "-Wl,-rpath,${HID_TORCH_WHEEL}/lib" -Wl,--allow-shlib-undefined)
-  if(EXISTS "${HID_TORCH_WHEEL}/lib/libtorch_cuda.so")
+  if(HID_CUDA)
     target_link_libraries(hidreamer_torch INTERFACE -Wl,--no-as-needed
       "${HID_TORCH_WHEEL}/lib/libtorch_cuda.so" "${HID_TORCH_WHEEL}/lib/libc10_cuda.so" -Wl,--as-needed)
   endif()
