@@ -38,8 +38,9 @@ torch::Tensor ExcludedNegatives(const std::vector<FrameRow>& anchors);
 std::vector<FrameRow> DrawNegatives(const std::vector<EncoderGame>& games,
                                     const std::vector<FrameRow>& anchors, Rng& rng);
 
-// Observations of the rows, `offset` steps later: (rows.size(), 4, 84, 84) u8.
-torch::Tensor GatherFrames(const std::vector<EncoderGame>& games, const std::vector<FrameRow>& rows,
-                           int64_t offset);
+// Observations of the rows: (rows.size(), 4, 84, 84) u8. Read in the order of the recordings, so
+// that neighbours are decompressed once.
+torch::Tensor GatherFrames(const std::vector<EncoderGame>& games,
+                           const std::vector<FrameRow>& rows);
 
 }  // namespace hidreamer::encoder
