@@ -1,0 +1,51 @@
+#include "hidreamer/imagination/code_roller.h"
+
+#include <ATen/CPUGeneratorImpl.h>
+
+#include <vector>
+
+#include "hidreamer/policy/action_distribution.h"
+
+namespace hidreamer::imagination {
+
+CodeRoller::CodeRoller(world_model::WorldModel model, world_model::Decoder& decoder,
+                       const CodeSampling& sampling)
+    : model_(std::move(model)),
+      decoder_(decoder),
+      sampling_(sampling),
+      generator_(at::make_generator<at::CPUGeneratorImpl>(sampling.seed)) {}
+
+void CodeRoller::Start(const torch::Tensor& tokens, const torch::Tensor& actions) {
+  torch::NoGradGuard no_grad;
+  decoder_.Reset();
+  const auto hidden = decoder_.Prefill(tokens, actions);  // (B, T*K - 1, D)
+  const int64_t levels = tokens.size(2);
+  tokens_ = tokens.select(1, tokens.size(1) - 1);
+  hidden_ = hidden.narrow(1, hidden.size(1) - levels, levels).clone();
+}
+
+torch::Tensor CodeRoller::Advance(const torch::Tensor& actions) {
+  torch::NoGradGuard no_grad;
+  const auto action_hidden = decoder_.PushAction(actions).clone();  // (B, D)
+  const int64_t levels = model_->options().layout.levels;
+  std::vector<torch::Tensor> codes, hidden;
+  auto last = action_hidden;
+  for (int64_t level = 0; level < levels; ++level) {
+    codes.push_back(ChooseCode(level, last));
+    last = decoder_.PushCode(level, codes.back()).clone();
+    hidden.push_back(last);
+  }
+  tokens_ = torch::stack(codes, 1);   // (B, L)
+  hidden_ = torch::stack(hidden, 1);  // (B, L, D)
+  return action_hidden;
+}
+
+torch::Tensor CodeRoller::ChooseCode(int64_t level, const torch::Tensor& hidden) {
+  const auto logits = model_->Logits(level, hidden).to(torch::kFloat32);  // (B, V)
+  if (sampling_.greedy) {
+    return logits.argmax(-1);
+  }
+  return policy::SampleCategory(torch::softmax(logits / sampling_.temperature, -1), generator_);
+}
+
+}  // namespace hidreamer::imagination

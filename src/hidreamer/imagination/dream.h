@@ -1,0 +1,47 @@
+#pragma once
+
+#include <torch/torch.h>
+
+#include <cstdint>
+
+#include "hidreamer/imagination/state_features.h"
+#include "hidreamer/policy/policy_model.h"
+#include "hidreamer/world_model/decoder.h"
+#include "hidreamer/world_model/world_model.h"
+
+namespace hidreamer::imagination {
+
+// A batch of rollouts inside the world model. State h is where action h was chosen; the last state
+// is the one to bootstrap from. Nothing carries a gradient.
+struct Dream {
+  torch::Tensor tokens;     // (B, H + 1, L) int64; step 0 is real
+  torch::Tensor states;     // (B, H + 1, F), StateFeatures::State
+  torch::Tensor outcomes;   // (B, H, G), StateFeatures::Outcome
+  torch::Tensor actions;    // (B, H) int64
+  torch::Tensor log_probs;  // (B, H) of the actions under the policy that chose them
+  torch::Tensor rewards;    // (B, H) predicted, plain units
+  torch::Tensor continues;  // (B, H) predicted, in [0, 1]
+};
+
+// Dreams with an actor on one preallocated KV cache:
+//   real context --> state 0 --actor--> action --world model--> reward, continue, state 1 --> …
+// Reward and continue are predicted from the state together with the action chosen in it.
+class Dreamer {
+ public:
+  // capacity: steps of context and horizon together, at most the model's max_steps.
+  Dreamer(world_model::WorldModel model, StateFeatures features, int64_t batch, int64_t capacity);
+
+  // context_tokens (B, C, L), context_actions (B, C - 1), int64. Codes and actions are drawn from a
+  // generator seeded by `seed`.
+  Dream Roll(policy::PolicyModel policy, const torch::Tensor& context_tokens,
+             const torch::Tensor& context_actions, int64_t horizon, uint64_t seed);
+
+  const StateFeatures& features() const { return features_; }
+
+ private:
+  world_model::WorldModel model_;
+  StateFeatures features_;
+  world_model::Decoder decoder_;
+};
+
+}  // namespace hidreamer::imagination

@@ -1,0 +1,290 @@
+#include "hidreamer/imagination/policy_learner.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "hidreamer/base/error.h"
+#include "hidreamer/data/windows.h"
+#include "hidreamer/imagination/outcome_metrics.h"
+#include "hidreamer/policy/losses.h"
+#include "hidreamer/policy/returns.h"
+#include "hidreamer/world_model/loss.h"
+
+namespace hidreamer::imagination {
+namespace {
+
+constexpr double kEventfulShare = 0.5;     // of the windows for the heads
+constexpr int64_t kHeadDose = 8;           // while dreaming the heads see 1/8 of the batch
+constexpr int64_t kShortContextEvery = 4;  // every 4th batch of dreams starts from fewer real steps
+constexpr double kWorldModelRate = 1e-4;
+constexpr int64_t kEpochs = 20;  // validations over the whole training
+constexpr int64_t kValidationWindows = 256;
+
+void Append(std::vector<nn::NamedParameter>& to, const std::vector<nn::NamedParameter>& from) {
+  to.insert(to.end(), from.begin(), from.end());
+}
+
+double Number(const torch::Tensor& scalar) { return scalar.item<double>(); }
+
+}  // namespace
+
+PolicyLearner::PolicyLearner(tokenizer::TokenizedGame game, world_model::WorldModel world_model,
+                             torch::Tensor codebooks, const config::PolicyConfig& config,
+                             const config::SplitConfig& split, const SeedTree& seeds,
+                             torch::Device device)
+    : game_(std::move(game)),
+      world_model_(std::move(world_model)),
+      config_(config),
+      seeds_(seeds),
+      device_(device),
+      features_(config.feature, world_model_->options(),
+                codebooks.defined() ? codebooks.to(device) : codebooks),
+      normalizer_({.decay = config.normalizer_decay}) {
+  const auto& world = world_model_->options();
+  const int64_t steps = config.context + config.horizon;
+  if (steps > world.max_steps) {
+    throw UserError("shorten policy.context or policy.horizon",
+                    "context {} and horizon {} are more than the world model's {} steps",
+                    config.context, config.horizon, world.max_steps);
+  }
+  if (game_.num_actions > world.layout.actions || game_.tokens.size(1) != world.layout.levels) {
+    throw UserError("train the world model on this game's tokens",
+                    "{} does not fit the world model: {} actions of {}, {} levels of {}",
+                    game_.game, game_.num_actions, world.layout.actions, game_.tokens.size(1),
+                    world.layout.levels);
+  }
+  const auto parts = data::SplitEpisodes(game_.episodes, split.validation, seeds_);
+  train_ = std::make_unique<ReplayWindows>(game_, parts.train);
+  validation_ = std::make_unique<ReplayWindows>(game_, parts.validation);
+  if (train_->longest() < config.context) {
+    throw UserError("collect longer episodes or shorten policy.context",
+                    "no training episode of {} has {} steps", game_.game, config.context);
+  }
+  updates_per_epoch_ = std::max<int64_t>(1, (total_updates() + kEpochs - 1) / kEpochs);
+
+  torch::manual_seed(seeds_.Stream("policy/init"));
+  model_ =
+      policy::PolicyModel(policy::PolicyModelOptions{.game = game_.game,
+                                                     .feature = config.feature,
+                                                     .scalars = config.critic,
+                                                     .feature_width = features_.state_width(),
+                                                     .outcome_width = features_.outcome_width(),
+                                                     .hidden_width = config.hidden_width,
+                                                     .actions = game_.num_actions,
+                                                     .cpc_width = config.cpc_width,
+                                                     .cpc_steps = config.cpc_steps,
+                                                     .unimix = config.unimix,
+                                                     .context = config.context,
+                                                     .horizon = config.horizon});
+  model_->to(device_);
+  world_model_->to(device_);
+  world_model_->eval();
+  dreamer_ = std::make_unique<Dreamer>(world_model_, features_, config.batch, steps);
+
+  auto heads = nn::NamedParameters(*model_->reward, "reward.");
+  Append(heads, nn::NamedParameters(*model_->continues, "continue."));
+  head_optimizer_ = std::make_unique<nn::Adam>(heads, nn::AdamOptions{});
+  auto actor = nn::NamedParameters(*model_->actor, "actor.");
+  Append(actor, nn::NamedParameters(*model_->extractor, "extractor."));
+  Append(actor, nn::NamedParameters(*model_->cpc, "cpc."));
+  actor_optimizer_ = std::make_unique<nn::Adam>(actor, nn::AdamOptions{});
+  critic_optimizer_ = std::make_unique<nn::Adam>(nn::NamedParameters(*model_->critic, "critic."),
+                                                 nn::AdamOptions{});
+  if (!config.world_model_frozen) {
+    world_model_optimizer_ = std::make_unique<nn::Adam>(
+        nn::NamedParameters(*world_model_),
+        nn::AdamOptions{.beta2 = 0.95, .weight_decay = 0.1, .decoupled = true});
+  }
+}
+
+nlohmann::json PolicyLearner::Update(int64_t update) {
+  if (update < config_.head_updates) {
+    return UpdateHeads(update, config_.batch);
+  }
+  auto log = UpdateActorCritic(update);
+  log.update(UpdateHeads(update, std::max<int64_t>(1, config_.batch / kHeadDose)));
+  if (world_model_optimizer_) {
+    UpdateWorldModel(update, log);
+  }
+  return log;
+}
+
+nlohmann::json PolicyLearner::UpdateHeads(int64_t update, int64_t batch) {
+  auto rng = seeds_.Generator("policy/heads", static_cast<uint64_t>(update));
+  const int64_t length = std::min(config_.context + config_.horizon, train_->longest());
+  const auto windows = train_->Draw(batch, length, kEventfulShare, rng);
+  const auto shown = FeaturesOfWindows(world_model_, features_, windows.tokens.to(device_),
+                                       windows.actions.to(device_));
+  const auto weights = windows.weights.to(device_).unsqueeze(1);  // (B, 1)
+  const auto reward_loss =
+      (weights *
+       model_->scalars().Loss(model_->reward->forward(shown.outcomes), windows.rewards.to(device_)))
+          .mean();
+  const auto continue_loss =
+      (weights * torch::binary_cross_entropy_with_logits(
+                     model_->continues->forward(shown.outcomes).squeeze(-1),
+                     windows.continues.to(device_), {}, {}, at::Reduction::None))
+          .mean();
+  head_optimizer_->ZeroGrad();
+  (reward_loss + continue_loss).backward();
+  const auto norm = nn::ClipGradNorm(head_optimizer_->parameters(), config_.clip_norm);
+  head_optimizer_->Step(config_.lr);
+  return {{"reward_loss", Number(reward_loss)},
+          {"continue_loss", Number(continue_loss)},
+          {"head_grad_norm", Number(norm)}};
+}
+
+int64_t PolicyLearner::ContextOf(int64_t update) const {
+  if (update % kShortContextEvery != 0) {
+    return config_.context;
+  }
+  auto rng = seeds_.Generator("policy/context", static_cast<uint64_t>(update));
+  return 1 + rng.UniformInt(config_.context);
+}
+
+nlohmann::json PolicyLearner::UpdateActorCritic(int64_t update) {
+  const auto index = static_cast<uint64_t>(update);
+  auto rng = seeds_.Generator("policy/contexts", index);
+  const int64_t context = ContextOf(update);
+  const auto seeds =
+      train_->DrawSeeds(config_.batch, context, config_.horizon, config_.seed_near_reward, rng);
+  const auto dream = dreamer_->Roll(model_, seeds.tokens.to(device_),
+                                    seeds.actions.narrow(1, 0, context - 1).to(device_),
+                                    config_.horizon, seeds_.Stream("policy/dream", index));
+
+  const auto& scalars = model_->scalars();
+  const int64_t horizon = config_.horizon;
+  torch::Tensor slow_values, returns, weights, advantages;
+  {
+    torch::NoGradGuard no_grad;
+    slow_values = scalars.Value(
+        model_->slow_critic->forward(model_->extractor->forward(dream.states)));  // (B, H + 1)
+    returns = policy::LambdaReturns(dream.rewards, slow_values, dream.continues, config_.gamma,
+                                    config_.lambda);  // (B, H)
+    weights = policy::ContinueWeights(dream.continues, config_.gamma);
+    normalizer_.Update(returns);
+    advantages = (returns - slow_values.narrow(1, 0, horizon)) / normalizer_.Scale();
+  }
+  const policy::PolicyTargets targets{dream.actions, advantages, weights};
+
+  torch::Tensor actor_loss, critic_loss, cpc_loss, entropy, actor_norm;
+  const bool ppo = config_.algorithm == "ppo";
+  for (int64_t pass = 0; pass < (ppo ? config_.ppo_epochs : 1); ++pass) {
+    const auto features = model_->extractor->forward(dream.states.narrow(1, 0, horizon));
+    const auto distribution = model_->Policy(features);
+    actor_loss = ppo ? policy::PpoLoss(distribution, targets, dream.log_probs, config_.ppo_clip,
+                                       config_.entropy)
+                     : policy::ReinforceLoss(distribution, targets, config_.entropy);
+    auto total = actor_loss;
+    if (config_.cpc_scale > 0 && horizon > config_.cpc_steps) {
+      cpc_loss = model_->cpc->forward(features, dream.actions);
+      total = total + config_.cpc_scale * cpc_loss;
+    }
+    entropy = distribution.Entropy().detach().mean();
+    // The critic reads the features without shaping them.
+    const auto values = model_->critic->forward(features.detach());  // (B, H, outputs)
+    critic_loss = (weights * scalars.Loss(values, returns)).mean();
+    actor_optimizer_->ZeroGrad();
+    critic_optimizer_->ZeroGrad();
+    total.backward();
+    critic_loss.backward();
+    actor_norm = nn::ClipGradNorm(actor_optimizer_->parameters(), config_.clip_norm);
+    nn::ClipGradNorm(critic_optimizer_->parameters(), config_.clip_norm);
+    actor_optimizer_->Step(config_.lr);
+    critic_optimizer_->Step(config_.lr);
+  }
+  policy::MoveTowards(*model_->slow_critic, *model_->critic, config_.slow_tau);
+
+  const auto dream_reward = dream.rewards.sum(1);  // (B)
+  return {
+      {"return", Number(returns.mean())},
+      {"dream_reward", Number(dream_reward.mean())},
+      {"rewarding_dreams", Number((dream.rewards.abs() > 0.5).any(1).to(torch::kFloat32).mean())},
+      {"continue", Number(dream.continues.mean())},
+      {"value", Number(slow_values.mean())},
+      {"advantage_scale", normalizer_.Scale()},
+      {"entropy", Number(entropy)},
+      {"actor_loss", Number(actor_loss)},
+      {"critic_loss", Number(critic_loss)},
+      {"cpc_loss", cpc_loss.defined() ? Number(cpc_loss) : 0.0},
+      {"grad_norm", Number(actor_norm)}};
+}
+
+void PolicyLearner::UpdateWorldModel(int64_t update, nlohmann::json& log) {
+  const auto index = static_cast<uint64_t>(update);
+  auto rng = seeds_.Generator("policy/world_model", index);
+  const int64_t length = std::min(world_model_->options().max_steps, train_->longest());
+  const auto windows =
+      train_->Draw(std::max<int64_t>(1, config_.batch / kHeadDose), length, 0, rng);
+  torch::manual_seed(seeds_.Stream("policy/world_model_dropout", index));
+  world_model_->train();
+  const auto tokens = windows.tokens.to(device_);
+  const auto output = world_model_->forward(tokens, windows.actions.to(device_));
+  // The text's weights 1, 0.5, 0.1; finer levels keep the last.
+  std::vector<double> level_weights = {1.0, 0.5};
+  level_weights.resize(output.logits.size(), 0.1);
+  const auto loss = world_model::ComputeLoss(output.logits, tokens, level_weights).total;
+  world_model_optimizer_->ZeroGrad();
+  loss.backward();
+  nn::ClipGradNorm(world_model_optimizer_->parameters(), config_.clip_norm);
+  world_model_optimizer_->Step(kWorldModelRate);
+  world_model_->eval();
+  log["world_model_loss"] = Number(loss);
+}
+
+nlohmann::json PolicyLearner::EndEpoch(int64_t epoch) {
+  const int64_t length = std::min(config_.context + config_.horizon, validation_->longest());
+  auto starts = validation_->Starts(length);
+  if (starts.empty()) {
+    return nlohmann::json::object();
+  }
+  // Evenly spaced over the held-out episodes, the same ones each time.
+  (void)epoch;
+  const auto count = std::min<size_t>(starts.size(), kValidationWindows);
+  std::vector<int64_t> chosen;
+  for (size_t i = 0; i < count; ++i) {
+    chosen.push_back(starts[i * starts.size() / count]);
+  }
+  const auto scores = ScoreHeads(model_, world_model_, features_, *validation_, chosen);
+  nlohmann::json log = {{"reward_error", scores.reward_error},
+                        {"rewards", scores.all_rewards.positives},
+                        {"ends", scores.end.positives}};
+  if (const auto f1 = scores.all_rewards.F1()) {
+    log["reward_f1"] = *f1;
+  }
+  if (const auto f1 = scores.end.F1()) {
+    log["end_f1"] = *f1;
+  }
+  return log;
+}
+
+nn::TensorMap PolicyLearner::State() const {
+  nn::TensorMap state = nn::NamedState(*model_, "model.");
+  nn::InsertWithPrefix(state, head_optimizer_->State(), "optimizer.heads.");
+  nn::InsertWithPrefix(state, actor_optimizer_->State(), "optimizer.actor.");
+  nn::InsertWithPrefix(state, critic_optimizer_->State(), "optimizer.critic.");
+  nn::InsertWithPrefix(state, normalizer_.State(), "state.normalizer.");
+  if (world_model_optimizer_) {
+    nn::InsertWithPrefix(state, world_model_optimizer_->State(), "optimizer.world_model.");
+    nn::InsertWithPrefix(state, nn::NamedState(*world_model_), "state.world_model.");
+  }
+  return state;
+}
+
+void PolicyLearner::LoadState(const nn::TensorMap& state) {
+  nn::LoadNamedState(*model_, state, "model.");
+  head_optimizer_->LoadState(nn::WithoutPrefix(state, "optimizer.heads."));
+  actor_optimizer_->LoadState(nn::WithoutPrefix(state, "optimizer.actor."));
+  critic_optimizer_->LoadState(nn::WithoutPrefix(state, "optimizer.critic."));
+  normalizer_.LoadState(nn::WithoutPrefix(state, "state.normalizer."));
+  if (world_model_optimizer_) {
+    nn::LoadNamedState(*world_model_, state, "state.world_model.");
+    world_model_optimizer_->LoadState(nn::WithoutPrefix(state, "optimizer.world_model."));
+  }
+}
+
+std::map<std::string, std::string> PolicyLearner::Metadata() const {
+  return {{"options", model_->options().ToJson()}};
+}
+
+}  // namespace hidreamer::imagination

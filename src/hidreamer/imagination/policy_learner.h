@@ -1,0 +1,83 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "hidreamer/base/seed.h"
+#include "hidreamer/config/experiment_config.h"
+#include "hidreamer/imagination/dream.h"
+#include "hidreamer/imagination/replay_windows.h"
+#include "hidreamer/imagination/state_features.h"
+#include "hidreamer/nn/learner.h"
+#include "hidreamer/nn/optimizer.h"
+#include "hidreamer/policy/normalizer.h"
+#include "hidreamer/policy/policy_model.h"
+#include "hidreamer/tokenizer/tokenized_game.h"
+#include "hidreamer/world_model/world_model.h"
+
+namespace hidreamer::imagination {
+
+// Learns to play one game inside the world model.
+//   updates 0 … head_updates - 1   reward and continue heads on real windows
+//   then                           a batch of dreams from real contexts --> lambda-returns -->
+//   actor
+//                                  and critic; one small dose for the heads; where the world model
+//                                  is not frozen, one small dose for it
+// The heads' loss is the plain mean over all recorded windows: half of the drawn windows hold a
+// reward or an end, and their weight is divided by how much too often they are drawn.
+class PolicyLearner : public nn::Learner {
+ public:
+  // Contents are shared; with world_model_frozen false the given world model is trained. codebooks
+  // (L, V, Dq) are needed for policy.feature codes. Throws a user Error where context + horizon do
+  // not fit into the world model or the recorded episodes.
+  PolicyLearner(tokenizer::TokenizedGame game, world_model::WorldModel world_model,
+                torch::Tensor codebooks, const config::PolicyConfig& config,
+                const config::SplitConfig& split, const SeedTree& seeds,
+                torch::Device device = torch::kCPU);
+
+  std::string name() const override { return "policy"; }
+  int64_t total_updates() const override { return config_.head_updates + config_.updates; }
+  int64_t updates_per_epoch() const override { return updates_per_epoch_; }
+  // Heads: {"reward_loss", "continue_loss", "grad_norm"}. Dreams: those and {"return",
+  // "dream_reward" (sum over H), "rewarding_dreams" (share), "entropy", "actor_loss",
+  // "critic_loss", "cpc_loss", "value", "advantage_scale", "continue"}.
+  nlohmann::json Update(int64_t update) override;
+  // Reward and end prediction on held-out episodes: {"reward_f1", "end_f1", "reward_loss", …}.
+  nlohmann::json EndEpoch(int64_t epoch) override;
+  // "model." the networks; "optimizer.NAME."; "state." normaliser and, where it is trained, the
+  // world model.
+  nn::TensorMap State() const override;
+  void LoadState(const nn::TensorMap& state) override;
+
+  policy::PolicyModel model() const { return model_; }
+  world_model::WorldModel world_model() const { return world_model_; }
+  // For model.safetensors.
+  std::map<std::string, std::string> Metadata() const;
+
+ private:
+  nlohmann::json UpdateHeads(int64_t update, int64_t batch);
+  nlohmann::json UpdateActorCritic(int64_t update);
+  void UpdateWorldModel(int64_t update, nlohmann::json& log);
+  int64_t ContextOf(int64_t update) const;
+
+  tokenizer::TokenizedGame game_;
+  world_model::WorldModel world_model_;
+  config::PolicyConfig config_;
+  SeedTree seeds_;
+  torch::Device device_;
+  StateFeatures features_;
+  int64_t updates_per_epoch_;
+  std::unique_ptr<ReplayWindows> train_;
+  std::unique_ptr<ReplayWindows> validation_;
+  policy::PolicyModel model_{nullptr};
+  std::unique_ptr<Dreamer> dreamer_;
+  std::unique_ptr<nn::Adam> head_optimizer_;
+  std::unique_ptr<nn::Adam> actor_optimizer_;  // actor, extractor, contrastive head
+  std::unique_ptr<nn::Adam> critic_optimizer_;
+  std::unique_ptr<nn::Adam> world_model_optimizer_;  // null while frozen
+  policy::ReturnNormalizer normalizer_;
+};
+
+}  // namespace hidreamer::imagination

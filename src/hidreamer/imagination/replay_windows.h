@@ -1,0 +1,57 @@
+#pragma once
+
+#include <torch/torch.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "hidreamer/base/seed.h"
+#include "hidreamer/tokenizer/tokenized_game.h"
+
+namespace hidreamer::imagination {
+
+// Real windows of a recorded game, none across an episode border.
+struct ReplayBatch {
+  torch::Tensor tokens;   // (B, T, L) int64
+  torch::Tensor actions;  // (B, T) int64
+  torch::Tensor rewards;  // (B, T) f32, followed the action
+  torch::Tensor
+      continues;  // (B, T) f32, 0 where the action ended the game (not where it was cut off)
+  torch::Tensor weights;  // (B) f32, uniform probability / sampling probability; mean near 1
+};
+
+// Draws windows from given episodes of a game.
+class ReplayWindows {
+ public:
+  // The game is shared by reference and outlives this.
+  ReplayWindows(const tokenizer::TokenizedGame& game, std::vector<data::EpisodeRange> episodes);
+
+  // Longest window that any episode holds.
+  int64_t longest() const { return longest_; }
+
+  // Windows of `length` rows. A share `rewarding` of the draws is uniform over windows that hold a
+  // reward or an end, the others over all windows; `weights` undoes that, so that a weighted mean
+  // estimates the plain mean over all windows. Throws a user Error if no window is that long.
+  ReplayBatch Draw(int64_t batch, int64_t length, double rewarding, Rng& rng) const;
+
+  // Contexts of `length` rows from which to dream. For a share `near_reward` of them a recorded
+  // reward follows within `horizon` steps of the last row (its own action included): a reward is
+  // drawn, then the distance to it. Others are uniform. weights are 1.
+  ReplayBatch DrawSeeds(int64_t batch, int64_t length, int64_t horizon, double near_reward,
+                        Rng& rng) const;
+
+  // The windows that start at the given rows.
+  ReplayBatch At(const std::vector<int64_t>& starts, int64_t length) const;
+  // All starts of windows of `length` rows, ascending.
+  std::vector<int64_t> Starts(int64_t length) const;
+
+ private:
+  const tokenizer::TokenizedGame& game_;
+  std::vector<data::EpisodeRange> episodes_;
+  std::vector<data::EpisodeRange> episode_of_reward_;  // beside reward_rows_
+  std::vector<int64_t> reward_rows_;                   // rewards other than 0
+  std::vector<int64_t> events_before_;                 // (N + 1) rewards and ends in rows [0, n)
+  int64_t longest_ = 0;
+};
+
+}  // namespace hidreamer::imagination
