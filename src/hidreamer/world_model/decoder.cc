@@ -1,0 +1,148 @@
+#include "hidreamer/world_model/decoder.h"
+
+#include "hidreamer/base/error.h"
+#include "hidreamer/world_model/decode_attention.h"
+
+namespace hidreamer::world_model {
+
+// Cache indices, with M = middle_, F = L - 1 fine levels, s = number of closed and filed steps:
+//   kReference  fine code l of step i: M - 1 - (i F + l - 1);  L0 of i: M + 2 i;  ACTION: M + 2 i +
+//   1 kStrict     the same without the part left of M kCausal     position p at p (M = 0)
+// The current step lies at M + 2 s, M + 2 s + 1, … in its own order, and is filed when the next
+// begins.
+Decoder::Decoder(WorldModel model, int64_t batch, int64_t capacity)
+    : model_(std::move(model)),
+      layout_(model_->options().layout),
+      batch_(batch),
+      capacity_(capacity > 0 ? capacity : model_->options().max_steps),
+      head_width_(model_->options().width / model_->options().heads) {
+  const WorldModelOptions& options = model_->options();
+  HID_CHECK(capacity_ <= options.max_steps, "{} steps asked of a decoder, the model has {}",
+            capacity_, options.max_steps);
+  const int64_t fine = layout_.levels - 1;
+  const bool causal = options.mask == MaskKind::kCausal;
+  filed_per_step_ = causal ? layout_.positions_per_step() : 2;
+  middle_ = options.mask == MaskKind::kReference ? capacity_ * fine : 0;
+  const int64_t slots = middle_ + (capacity_ - 1) * filed_per_step_ + layout_.positions_per_step();
+  const auto parameter_options = model_->final_norm()->weight.options();
+  cache_ = torch::zeros({2, options.layers, batch_, options.heads, slots, head_width_},
+                        parameter_options.requires_grad(false));
+}
+
+void Decoder::Reset() {
+  position_ = 0;
+  filed_steps_ = 0;
+}
+
+int64_t Decoder::PlaceOfFiled(int64_t step, int64_t slot) const {
+  if (filed_per_step_ == layout_.positions_per_step()) {
+    return middle_ + step * filed_per_step_ + slot;
+  }
+  if (slot == 0 || slot == layout_.action_slot()) {
+    return middle_ + 2 * step + (slot == 0 ? 0 : 1);
+  }
+  return middle_ - 1 - (step * (layout_.levels - 1) + slot - 1);  // below 0 under kStrict: dropped
+}
+
+void Decoder::FileClosedStep() {
+  const int64_t current = middle_ + filed_steps_ * filed_per_step_;
+  for (int64_t slot = 1; slot < layout_.positions_per_step(); ++slot) {
+    const int64_t place = PlaceOfFiled(filed_steps_, slot);
+    if (place >= 0 && place != current + slot) {
+      cache_.select(4, place).copy_(cache_.select(4, current + slot));
+    }
+  }
+  ++filed_steps_;
+}
+
+torch::Tensor Decoder::Prefill(const torch::Tensor& tokens, const torch::Tensor& actions) {
+  const torch::NoGradGuard no_grad;
+  const bool was_training = model_->is_training();
+  HID_CHECK(position_ == 0, "prefill after {} positions", position_);
+  HID_CHECK(tokens.size(0) == batch_ && tokens.size(1) <= capacity_,
+            "prefill of ({}, {}) steps into a decoder of ({}, {})", tokens.size(0), tokens.size(1),
+            batch_, capacity_);
+  model_->eval();
+  std::vector<torch::Tensor> qkv;  // layers x (B, P, 3 D)
+  const torch::Tensor hidden = model_->Hidden(tokens, actions, &qkv);
+  model_->train(was_training);
+
+  // The last step stays in the order of a current step, earlier ones are filed.
+  const int64_t per_step = layout_.positions_per_step();
+  const int64_t positions = hidden.size(1);
+  filed_steps_ = (positions - 1) / per_step;
+  std::vector<int64_t> sources, places;
+  for (int64_t p = 0; p < positions; ++p) {
+    const int64_t step = p / per_step, slot = p % per_step;
+    const int64_t place = step < filed_steps_ ? PlaceOfFiled(step, slot)
+                                              : middle_ + filed_steps_ * filed_per_step_ + slot;
+    if (place >= 0) {
+      sources.push_back(p);
+      places.push_back(place);
+    }
+  }
+  const torch::Tensor source = torch::tensor(sources, tokens.options());
+  const torch::Tensor place = torch::tensor(places, tokens.options());
+  for (size_t layer = 0; layer < qkv.size(); ++layer) {
+    const torch::Tensor kept = qkv[layer]
+                                   .view({batch_, positions, 3, -1, head_width_})
+                                   .index_select(1, source)
+                                   .permute({2, 0, 3, 1, 4})
+                                   .narrow(0, 1, 2)
+                                   .to(cache_.scalar_type());  // (2, B, heads, P', d)
+    cache_.select(1, static_cast<int64_t>(layer)).index_copy_(3, place, kept);
+  }
+  position_ = positions;
+  return hidden;
+}
+
+torch::Tensor Decoder::PushCode(int64_t level, const torch::Tensor& codes) {
+  HID_CHECK(level >= 0 && level < layout_.levels && level == next_slot(),
+            "code of level {} pushed where slot {} is next", level, next_slot());
+  return Push(codes);
+}
+
+torch::Tensor Decoder::PushAction(const torch::Tensor& actions) {
+  HID_CHECK(next_slot() == layout_.action_slot(), "action pushed where level {} is next",
+            next_slot());
+  return Push(actions);
+}
+
+torch::Tensor Decoder::Push(const torch::Tensor& values) {
+  const torch::NoGradGuard no_grad;
+  HID_CHECK(values.dim() == 1 && values.size(0) == batch_, "{} values for a batch of {}",
+            values.numel(), batch_);
+  const int64_t per_step = layout_.positions_per_step();
+  const int64_t slot = position_ % per_step, step = position_ / per_step;
+  HID_CHECK(step < capacity_, "the decoder is full ({} steps)", capacity_);
+  if (slot == 0 && step > filed_steps_) {
+    FileClosedStep();
+  }
+  const int64_t place = middle_ + filed_steps_ * filed_per_step_ + slot;
+  const int64_t fine = layout_.levels - 1;
+  // Under kReference an L0 query reads the fine codes left of the middle, too.
+  const int64_t begin = slot == 0 && middle_ > 0 ? middle_ - filed_steps_ * fine : middle_;
+
+  const bool was_training = model_->is_training();
+  if (was_training) {
+    model_->eval();
+  }
+  torch::Tensor x = model_->embedding()->EmbedPosition(values, slot, position_);  // (B, D)
+  for (int64_t layer = 0; layer < model_->options().layers; ++layer) {
+    TransformerBlock block = model_->block(layer);
+    const torch::Tensor qkv =
+        block->ProjectNormed(x).view({batch_, 3, -1, head_width_});  // (B, 3, heads, d)
+    cache_.select(1, layer).select(3, place).copy_(qkv.narrow(1, 1, 2).transpose(0, 1));
+    const torch::Tensor attended =
+        DecodeAttention(qkv.select(1, 0), cache_[0][layer], cache_[1][layer], begin, place + 1);
+    x = block->Finish(x, attended);
+  }
+  x = model_->final_norm()->forward(x);
+  if (was_training) {
+    model_->train();
+  }
+  ++position_;
+  return x;
+}
+
+}  // namespace hidreamer::world_model

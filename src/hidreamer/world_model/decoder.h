@@ -1,0 +1,62 @@
+#pragma once
+
+#include <torch/torch.h>
+
+#include <vector>
+
+#include "hidreamer/world_model/world_model.h"
+
+namespace hidreamer::world_model {
+
+// Runs a world model one position at a time for a batch of B sequences, keeping the keys and values
+// of what went before. Nothing is reallocated and no position is computed twice. Gradients are off
+// and dropout is not applied, whatever mode the model is in.
+//   Decoder decoder(model, batch);
+//   hidden = decoder.Prefill(tokens, actions);      // real steps
+//   for each dreamed step: code 0 from Logits(0, hidden at ACTION), h = PushCode(0, code);
+//                          code 1 from Logits(1, h), PushCode(1, code); …; h = PushAction(action)
+//
+// The cache lies in the order [past fine codes | past L0 and ACTION | current step], so that every
+// query reads one contiguous range and no mask is needed: L0 queries start at the left under
+// kReference, all others in the middle. kStrict keeps no past fine codes at all.
+class Decoder {
+ public:
+  // capacity: steps to keep at most; 0: the model's max_steps.
+  Decoder(WorldModel model, int64_t batch, int64_t capacity = 0);
+
+  // Forgets everything; the next position is L0 of step 0.
+  void Reset();
+
+  // tokens (B, T, L), actions (B, T), all int64 -> hidden of all T*K positions (B, T*K, D).
+  // actions (B, T-1) leave the last step open: the next call is PushAction, hidden (B, T*K-1, D).
+  // Only at the start (after construction or Reset).
+  torch::Tensor Prefill(const torch::Tensor& tokens, const torch::Tensor& actions);
+
+  // codes (B) int64 of the given level, which must be the next slot -> hidden (B, D).
+  torch::Tensor PushCode(int64_t level, const torch::Tensor& codes);
+  // actions (B) int64, closes the step -> hidden (B, D).
+  torch::Tensor PushAction(const torch::Tensor& actions);
+
+  int64_t batch() const { return batch_; }
+  int64_t steps() const { return position_ / layout_.positions_per_step(); }      // closed steps
+  int64_t next_slot() const { return position_ % layout_.positions_per_step(); }  // level or ACTION
+  int64_t capacity() const { return capacity_; }                                  // steps
+
+ private:
+  torch::Tensor Push(const torch::Tensor& values);
+  // Cache index of a position of an earlier step; negative where it is not kept.
+  int64_t PlaceOfFiled(int64_t step, int64_t slot) const;
+  // Moves the step just closed from the end of the cache to its final places.
+  void FileClosedStep();
+
+  WorldModel model_;
+  TokenLayout layout_;
+  int64_t batch_, capacity_, head_width_;
+  int64_t middle_ = 0;          // cache index of L0 of step 0
+  int64_t filed_per_step_ = 0;  // cache places right of the middle that an earlier step takes
+  int64_t position_ = 0;        // next position
+  int64_t filed_steps_ = 0;
+  torch::Tensor cache_;  // (2, layers, B, heads, places, d): keys, values
+};
+
+}  // namespace hidreamer::world_model

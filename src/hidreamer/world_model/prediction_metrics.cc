@@ -1,0 +1,234 @@
+#include "hidreamer/world_model/prediction_metrics.h"
+
+#include <algorithm>
+
+#include "hidreamer/base/error.h"
+
+namespace hidreamer::world_model {
+namespace {
+
+constexpr int64_t kBins = 15;
+
+// What LevelPrediction is computed from; all shares are still sums.
+struct LevelSums {
+  double nll = 0;
+  int64_t count = 0, changed = 0;
+  int64_t correct = 0, changed_correct = 0, copied = 0;
+  int64_t unigram = 0, unigram_changed = 0, bigram = 0, bigram_changed = 0, successor_changed = 0;
+  torch::Tensor bin_confidence = torch::zeros({kBins}, torch::kFloat64);
+  torch::Tensor bin_correct = torch::zeros({kBins}, torch::kFloat64);
+};
+
+int64_t CountTrue(const torch::Tensor& flags) { return flags.sum().item<int64_t>(); }
+
+void AddTo(LevelSums& sums, const torch::Tensor& logits, const torch::Tensor& target,
+           const torch::Tensor& previous) {  // (B, T-1, V), (B, T-1), (B, T-1)
+  const torch::Tensor log_probabilities =
+      torch::log_softmax(logits.to(torch::kFloat32), -1);  // (B, T-1, V)
+  const auto [best, predicted] = log_probabilities.max(-1);
+  const torch::Tensor hit = predicted.eq(target);
+  const torch::Tensor changed = target.ne(previous);
+  sums.nll -=
+      log_probabilities.gather(-1, target.unsqueeze(-1)).sum(torch::kFloat64).item<double>();
+  sums.count += target.numel();
+  sums.changed += CountTrue(changed);
+  sums.correct += CountTrue(hit);
+  sums.changed_correct += CountTrue(hit.logical_and(changed));
+  sums.copied += CountTrue(changed.logical_not());
+  const torch::Tensor confidence = best.exp().to(torch::kFloat64).reshape({-1}).cpu();
+  const torch::Tensor bin =
+      (confidence * static_cast<double>(kBins)).to(torch::kInt64).clamp(0, kBins - 1);
+  sums.bin_confidence.index_add_(0, bin, confidence);
+  sums.bin_correct.index_add_(0, bin, hit.reshape({-1}).cpu().to(torch::kFloat64));
+}
+
+double Share(int64_t part, int64_t whole) {
+  return whole == 0 ? 0.0 : static_cast<double>(part) / static_cast<double>(whole);
+}
+
+LevelPrediction Finish(const LevelSums& sums) {
+  LevelPrediction level;
+  level.count = sums.count;
+  level.changed_count = sums.changed;
+  if (sums.count == 0) {
+    return level;
+  }
+  const auto count = static_cast<double>(sums.count);
+  level.nll = sums.nll / count;
+  level.accuracy = Share(sums.correct, sums.count);
+  level.changed_accuracy = Share(sums.changed_correct, sums.changed);
+  level.ece = (sums.bin_confidence - sums.bin_correct).abs().sum().item<double>() / count;
+  level.copy_accuracy = Share(sums.copied, sums.count);
+  level.unigram_accuracy = Share(sums.unigram, sums.count);
+  level.unigram_changed_accuracy = Share(sums.unigram_changed, sums.changed);
+  level.bigram_accuracy = Share(sums.bigram, sums.count);
+  level.bigram_changed_accuracy = Share(sums.bigram_changed, sums.changed);
+  level.successor_changed_accuracy = Share(sums.successor_changed, sums.changed);
+  return level;
+}
+
+}  // namespace
+
+TokenBatch GatherWindows(const std::vector<tokenizer::TokenizedGame>& games,
+                         const std::vector<WindowRef>& windows, int64_t length) {
+  std::vector<torch::Tensor> tokens, actions;
+  for (const WindowRef& window : windows) {
+    const tokenizer::TokenizedGame& game = games.at(static_cast<size_t>(window.game));
+    HID_CHECK(window.start >= 0 && window.start + length <= game.tokens.size(0),
+              "window [{}, +{}) of {} rows", window.start, length, game.tokens.size(0));
+    tokens.push_back(game.tokens.narrow(0, window.start, length));
+    actions.push_back(game.actions.narrow(0, window.start, length));
+  }
+  return {torch::stack(tokens), torch::stack(actions)};
+}
+
+CountingBaselines::CountingBaselines(const std::vector<tokenizer::TokenizedGame>& games,
+                                     const std::vector<WindowRef>& training_windows, int64_t length,
+                                     const TokenLayout& layout)
+    : layout_(layout) {
+  const int64_t levels = layout.levels, codes = layout.codes, actions = layout.actions;
+  std::vector<torch::Tensor> unigrams, bigrams, successors;
+  for (size_t g = 0; g < games.size(); ++g) {
+    const tokenizer::TokenizedGame& game = games[g];
+    // A row is a target if it lies in a window, behind its first row.
+    std::vector<int> coverage(static_cast<size_t>(game.tokens.size(0)) + 1, 0);
+    for (const WindowRef& window : training_windows) {
+      if (window.game == static_cast<int64_t>(g)) {
+        ++coverage[static_cast<size_t>(window.start + 1)];
+        --coverage[static_cast<size_t>(window.start + length)];
+      }
+    }
+    std::vector<int64_t> rows;
+    int depth = 0;
+    for (size_t row = 0; row + 1 < coverage.size(); ++row) {
+      depth += coverage[row];
+      if (depth > 0) {
+        rows.push_back(static_cast<int64_t>(row));
+      }
+    }
+    const torch::Tensor row = torch::tensor(rows, torch::kInt64);
+    const torch::Tensor target = game.tokens.index_select(0, row);        // (R, L)
+    const torch::Tensor previous = game.tokens.index_select(0, row - 1);  // (R, L)
+    const torch::Tensor action = game.actions.index_select(0, row - 1);   // (R)
+    for (int64_t level = 0; level < levels; ++level) {
+      const torch::Tensor next = target.select(1, level), before = previous.select(1, level);
+      unigrams.push_back(next.bincount({}, codes).argmax());
+      const torch::Tensor key = (action * codes + before) * codes + next;
+      torch::Tensor counts = key.bincount({}, actions * codes * codes)
+                                 .view({actions, codes, codes});  // [action][previous][next]
+      // Where a pair was never seen: keep the code (bigram), the game's most frequent (successor).
+      const torch::Tensor keep = torch::eye(codes, torch::kBool);
+      bigrams.push_back((counts * 2 + keep.to(torch::kInt64)).argmax(-1));
+      torch::Tensor prior = torch::zeros({codes}, torch::kInt64);
+      prior.index_fill_(0, unigrams.back(), 1);
+      successors.push_back((counts * 2 + prior).masked_fill(keep, -1).argmax(-1));
+    }
+  }
+  const auto count = static_cast<int64_t>(games.size());
+  unigram_ = torch::stack(unigrams).view({count, levels});
+  bigram_ = torch::stack(bigrams).view({count, levels, actions, codes});
+  successor_ = torch::stack(successors).view({count, levels, actions, codes});
+}
+
+torch::Tensor CountingBaselines::Unigram(const torch::Tensor& previous,
+                                         const torch::Tensor& game) const {
+  return unigram_.index_select(0, game).unsqueeze(1).expand_as(previous);
+}
+
+torch::Tensor CountingBaselines::Bigram(const torch::Tensor& previous, const torch::Tensor& actions,
+                                        const torch::Tensor& game) const {
+  return Lookup(bigram_, previous, actions, game);
+}
+
+torch::Tensor CountingBaselines::Successor(const torch::Tensor& previous,
+                                           const torch::Tensor& actions,
+                                           const torch::Tensor& game) const {
+  return Lookup(successor_, previous, actions, game);
+}
+
+torch::Tensor CountingBaselines::Lookup(const torch::Tensor& table, const torch::Tensor& previous,
+                                        const torch::Tensor& actions,
+                                        const torch::Tensor& game) const {
+  const torch::Tensor level = torch::arange(layout_.levels);  // broadcast over (B, T-1, L)
+  const torch::Tensor index =
+      ((game.view({-1, 1, 1}) * layout_.levels + level) * layout_.actions + actions.unsqueeze(-1)) *
+          layout_.codes +
+      previous;
+  return table.reshape({-1}).index_select(0, index.reshape({-1})).view(previous.sizes());
+}
+
+nlohmann::json PredictionMetrics::ToJson() const {
+  nlohmann::json list = nlohmann::json::array();
+  for (const LevelPrediction& level : levels) {
+    list.push_back({{"count", level.count},
+                    {"changed_count", level.changed_count},
+                    {"nll", level.nll},
+                    {"accuracy", level.accuracy},
+                    {"changed_accuracy", level.changed_accuracy},
+                    {"ece", level.ece},
+                    {"copy_accuracy", level.copy_accuracy},
+                    {"unigram_accuracy", level.unigram_accuracy},
+                    {"unigram_changed_accuracy", level.unigram_changed_accuracy},
+                    {"bigram_accuracy", level.bigram_accuracy},
+                    {"bigram_changed_accuracy", level.bigram_changed_accuracy},
+                    {"successor_changed_accuracy", level.successor_changed_accuracy}});
+  }
+  return {{"levels", list}};
+}
+
+PredictionMetrics EvaluatePrediction(WorldModel model,
+                                     const std::vector<tokenizer::TokenizedGame>& games,
+                                     const std::vector<WindowRef>& windows, int64_t length,
+                                     int64_t batch, const CountingBaselines* baselines) {
+  HID_CHECK(length >= 2 && batch >= 1, "windows of {} steps, batches of {}", length, batch);
+  const torch::NoGradGuard no_grad;
+  const bool was_training = model->is_training();
+  const torch::Device device = model->final_norm()->weight.device();
+  model->eval();
+  std::vector<LevelSums> sums(static_cast<size_t>(model->options().layout.levels));
+  for (size_t begin = 0; begin < windows.size(); begin += static_cast<size_t>(batch)) {
+    const size_t end = std::min(windows.size(), begin + static_cast<size_t>(batch));
+    const std::vector<WindowRef> part(windows.begin() + static_cast<std::ptrdiff_t>(begin),
+                                      windows.begin() + static_cast<std::ptrdiff_t>(end));
+    const TokenBatch data = GatherWindows(games, part, length);
+    const torch::Tensor tokens = data.tokens.to(device);
+    const WorldModelOutput output = model->forward(tokens, data.actions.to(device));
+    for (size_t level = 0; level < sums.size(); ++level) {
+      const torch::Tensor codes = tokens.select(2, static_cast<int64_t>(level));  // (B, T)
+      AddTo(sums[level], output.logits[level].narrow(1, level == 0 ? 0 : 1, length - 1),
+            codes.narrow(1, 1, length - 1), codes.narrow(1, 0, length - 1));
+    }
+    if (baselines == nullptr) {
+      continue;
+    }
+    std::vector<int64_t> game_list;
+    for (const WindowRef& window : part) {
+      game_list.push_back(window.game);
+    }
+    const torch::Tensor game = torch::tensor(game_list, torch::kInt64);   // (B)
+    const torch::Tensor previous = data.tokens.narrow(1, 0, length - 1);  // (B, T-1, L)
+    const torch::Tensor target = data.tokens.narrow(1, 1, length - 1);    // (B, T-1, L)
+    const torch::Tensor actions = data.actions.narrow(1, 0, length - 1);  // (B, T-1)
+    const torch::Tensor changed = target.ne(previous);
+    const torch::Tensor unigram = baselines->Unigram(previous, game).eq(target);
+    const torch::Tensor bigram = baselines->Bigram(previous, actions, game).eq(target);
+    const torch::Tensor successor = baselines->Successor(previous, actions, game).eq(target);
+    for (size_t level = 0; level < sums.size(); ++level) {
+      const auto l = static_cast<int64_t>(level);
+      const torch::Tensor level_changed = changed.select(2, l);
+      sums[level].unigram += CountTrue(unigram.select(2, l));
+      sums[level].unigram_changed += CountTrue(unigram.select(2, l).logical_and(level_changed));
+      sums[level].bigram += CountTrue(bigram.select(2, l));
+      sums[level].bigram_changed += CountTrue(bigram.select(2, l).logical_and(level_changed));
+      sums[level].successor_changed += CountTrue(successor.select(2, l).logical_and(level_changed));
+    }
+  }
+  model->train(was_training);
+  PredictionMetrics metrics;
+  for (const LevelSums& level : sums) {
+    metrics.levels.push_back(Finish(level));
+  }
+  return metrics;
+}
+
+}  // namespace hidreamer::world_model

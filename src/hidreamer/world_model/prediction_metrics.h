@@ -1,0 +1,88 @@
+#pragma once
+
+#include <torch/torch.h>
+
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "hidreamer/tokenizer/tokenized_game.h"
+#include "hidreamer/world_model/world_model.h"
+
+// How well a world model predicts recorded tokens with the true past given (teacher forcing),
+// beside predictors that need no network. Targets of every level are steps 1 … T-1 of each window,
+// so that model and copy-previous are judged on the same ones.
+namespace hidreamer::world_model {
+
+// A window of one of several games.
+struct WindowRef {
+  int64_t game = 0;   // index into the list of games
+  int64_t start = 0;  // first row
+  bool operator==(const WindowRef&) const = default;
+};
+
+struct TokenBatch {
+  torch::Tensor tokens;   // (B, T, L) int64
+  torch::Tensor actions;  // (B, T) int64
+};
+// Gathers windows of `length` steps.
+TokenBatch GatherWindows(const std::vector<tokenizer::TokenizedGame>& games,
+                         const std::vector<WindowRef>& windows, int64_t length);
+
+// Predictors fitted by counting on the training rows, one table a game and level:
+//   unigram: the game's most frequent code;
+//   bigram: the most frequent code after (previous code of this level, action taken);
+//   successor: like bigram, but never the previous code itself. It knows that the token changes,
+//   which no model is told: the hard baseline on changed tokens, where copy-previous scores 0.
+class CountingBaselines {
+ public:
+  // rows: per game, ascending window starts of the training part; transitions inside these windows
+  // are counted once each.
+  CountingBaselines(const std::vector<tokenizer::TokenizedGame>& games,
+                    const std::vector<WindowRef>& training_windows, int64_t length,
+                    const TokenLayout& layout);
+
+  // previous (B, T-1, L), actions (B, T-1), game (B) int64 -> predicted codes (B, T-1, L) int64.
+  torch::Tensor Unigram(const torch::Tensor& previous, const torch::Tensor& game) const;
+  torch::Tensor Bigram(const torch::Tensor& previous, const torch::Tensor& actions,
+                       const torch::Tensor& game) const;
+  torch::Tensor Successor(const torch::Tensor& previous, const torch::Tensor& actions,
+                          const torch::Tensor& game) const;
+
+ private:
+  torch::Tensor Lookup(const torch::Tensor& table, const torch::Tensor& previous,
+                       const torch::Tensor& actions, const torch::Tensor& game) const;
+
+  TokenLayout layout_;
+  torch::Tensor unigram_;             // (G, L) int64
+  torch::Tensor bigram_, successor_;  // (G, L, A, V) int64
+};
+
+struct LevelPrediction {
+  int64_t count = 0;            // targets
+  int64_t changed_count = 0;    // of them, those that differ from the level's code a step before
+  double nll = 0;               // mean negative log-likelihood, nats
+  double accuracy = 0;          // share in [0, 1], as all below
+  double changed_accuracy = 0;  // on changed targets alone
+  double ece = 0;               // expected calibration error of the argmax, 15 bins
+  double copy_accuracy = 0;     // predict the previous step's code (0 on changed targets)
+  double unigram_accuracy = 0;
+  double unigram_changed_accuracy = 0;
+  double bigram_accuracy = 0;
+  double bigram_changed_accuracy = 0;
+  double successor_changed_accuracy = 0;
+};
+
+struct PredictionMetrics {
+  std::vector<LevelPrediction> levels;
+  // {"levels": [{…}, …]} with the field names above.
+  nlohmann::json ToJson() const;
+};
+
+// Runs the model over the windows in evaluation mode, without gradients, and restores its mode.
+// baselines may be null: their fields stay 0. Windows must lie inside their game.
+PredictionMetrics EvaluatePrediction(WorldModel model,
+                                     const std::vector<tokenizer::TokenizedGame>& games,
+                                     const std::vector<WindowRef>& windows, int64_t length,
+                                     int64_t batch, const CountingBaselines* baselines = nullptr);
+
+}  // namespace hidreamer::world_model

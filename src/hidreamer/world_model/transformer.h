@@ -1,0 +1,70 @@
+#pragma once
+
+#include <torch/torch.h>
+
+namespace hidreamer::world_model {
+
+// Which keys each query of a sequence may attend to, in the forms the attention needs. Built once
+// for a sequence length and used by every block.
+struct AttentionPattern {
+  torch::Tensor allowed;   // (P, P) bool, [query, key]
+  torch::Tensor additive;  // (P, P) f32, 0 where allowed, -infinity elsewhere
+};
+AttentionPattern MakeAttentionPattern(const torch::Tensor& allowed);
+
+// Multi-head self-attention (Vaswani et al., 2017). State names in_proj_weight (rows q, k, v),
+// in_proj_bias, out_proj.
+class SelfAttentionImpl : public torch::nn::Module {
+ public:
+  SelfAttentionImpl(int64_t width, int64_t heads, double dropout);
+
+  // x (B, P, D) -> q, k, v side by side (B, P, 3 D); head h takes columns [h d, (h+1) d) of each.
+  torch::Tensor Project(const torch::Tensor& x);
+  // Attention itself: qkv (B, P, 3 D) -> (B, P, D).
+  torch::Tensor Attend(const torch::Tensor& qkv, const AttentionPattern& pattern);
+  torch::Tensor Output(const torch::Tensor& attended) { return out_proj_->forward(attended); }
+
+ private:
+  int64_t heads_;
+  double dropout_;
+  torch::Tensor in_proj_weight_, in_proj_bias_;
+  torch::nn::Linear out_proj_{nullptr};
+};
+TORCH_MODULE(SelfAttention);
+
+// Linear, exact GELU, dropout, linear, dropout. State names 0 and 3.
+class FeedForwardImpl : public torch::nn::Module {
+ public:
+  FeedForwardImpl(int64_t width, int64_t hidden_width, double dropout);
+  torch::Tensor forward(const torch::Tensor& x);  // (..., D) -> (..., D)
+
+ private:
+  double dropout_;
+  torch::nn::Linear expand_{nullptr}, contract_{nullptr};
+};
+TORCH_MODULE(FeedForward);
+
+// Pre-norm block: x += attention(ln1(x)); x += ffn(ln2(x)).
+class TransformerBlockImpl : public torch::nn::Module {
+ public:
+  TransformerBlockImpl(int64_t width, int64_t heads, int64_t ffn_width, double dropout);
+
+  // x (B, P, D) -> (B, P, D). Where `qkv` is given it receives the attention's (B, P, 3 D)
+  // projection (a decoder keeps its keys and values).
+  torch::Tensor forward(const torch::Tensor& x, const AttentionPattern& pattern,
+                        torch::Tensor* qkv = nullptr);
+
+  // The block in two halves around an attention computed elsewhere (decoder).
+  torch::Tensor ProjectNormed(const torch::Tensor& x) {
+    return attn_->Project(ln1_->forward(x));
+  }  // (…, D) -> (…, 3 D)
+  torch::Tensor Finish(const torch::Tensor& x, const torch::Tensor& attended);  // (…, D) each
+
+ private:
+  SelfAttention attn_{nullptr};
+  FeedForward ffn_{nullptr};
+  torch::nn::LayerNorm ln1_{nullptr}, ln2_{nullptr};
+};
+TORCH_MODULE(TransformerBlock);
+
+}  // namespace hidreamer::world_model

@@ -1,0 +1,182 @@
+#include "hidreamer/world_model/world_model.h"
+
+#include "hidreamer/base/error.h"
+#include "hidreamer/nn/safetensors.h"
+#include "hidreamer/nn/tensor_map.h"
+
+namespace hidreamer::world_model {
+namespace {
+
+constexpr char kKind[] = "world_model";
+
+void CheckSequence(const TokenLayout& layout, const torch::Tensor& tokens,
+                   const torch::Tensor& actions) {
+  HID_CHECK(tokens.dim() == 3 && tokens.size(2) == layout.levels,
+            "tokens must be (B, T, {}), not {} numbers in {} dimensions", layout.levels,
+            tokens.numel(), tokens.dim());
+  HID_CHECK(actions.dim() == 2 && actions.size(0) == tokens.size(0) &&
+                (actions.size(1) == tokens.size(1) || actions.size(1) == tokens.size(1) - 1),
+            "actions must be (B, T) or (B, T-1) with B = {}, T = {}", tokens.size(0),
+            tokens.size(1));
+}
+
+}  // namespace
+
+nlohmann::json ToJson(const WorldModelOptions& options) {
+  return {{"levels", options.layout.levels},   {"codes", options.layout.codes},
+          {"actions", options.layout.actions}, {"width", options.width},
+          {"layers", options.layers},          {"heads", options.heads},
+          {"ffn_width", options.ffn_width},    {"dropout", options.dropout},
+          {"max_steps", options.max_steps},    {"mask", MaskName(options.mask)}};
+}
+
+WorldModelOptions WorldModelOptionsFromJson(const nlohmann::json& json) {
+  WorldModelOptions options;
+  try {
+    options.layout.levels = json.at("levels").get<int64_t>();
+    options.layout.codes = json.at("codes").get<int64_t>();
+    options.layout.actions = json.at("actions").get<int64_t>();
+    options.width = json.at("width").get<int64_t>();
+    options.layers = json.at("layers").get<int64_t>();
+    options.heads = json.at("heads").get<int64_t>();
+    options.ffn_width = json.at("ffn_width").get<int64_t>();
+    options.dropout = json.at("dropout").get<double>();
+    options.max_steps = json.at("max_steps").get<int64_t>();
+    options.mask = MaskFromName(json.at("mask").get<std::string>());
+  } catch (const nlohmann::json::exception& error) {
+    throw UserError("", "not a world model's options: {}", error.what());
+  }
+  return options;
+}
+
+TokenEmbeddingImpl::TokenEmbeddingImpl(const WorldModelOptions& options) : layout_(options.layout) {
+  token_embeds_ = register_module("token_embeds", torch::nn::ModuleList());
+  for (int64_t level = 0; level < layout_.levels; ++level) {
+    token_embeds_->push_back(torch::nn::Embedding(layout_.codes, options.width));
+  }
+  const int64_t per_step = layout_.positions_per_step();
+  action_embed_ =
+      register_module("action_embed", torch::nn::Embedding(layout_.actions, options.width));
+  level_embed_ = register_module("level_embed", torch::nn::Embedding(per_step, options.width));
+  pos_embed_ = register_module("pos_embed",
+                               torch::nn::Embedding(options.max_steps * per_step, options.width));
+}
+
+torch::Tensor TokenEmbeddingImpl::forward(const torch::Tensor& tokens,
+                                          const torch::Tensor& actions) {
+  CheckSequence(layout_, tokens, actions);
+  const int64_t batch = tokens.size(0), steps = tokens.size(1);
+  const int64_t per_step = layout_.positions_per_step();
+  const bool open = actions.size(1) < steps;
+  std::vector<torch::Tensor> slots;  // K x (B, T, D)
+  for (int64_t level = 0; level < layout_.levels; ++level) {
+    slots.push_back(token_embeds_[static_cast<size_t>(level)]->as<torch::nn::Embedding>()->forward(
+        tokens.select(2, level)));
+  }
+  // An open last step borrows action 0; its position is cut off below.
+  slots.push_back(
+      action_embed_->forward(open ? torch::constant_pad_nd(actions, {0, 1}, 0) : actions));
+  torch::Tensor sequence = torch::stack(slots, 2) + level_embed_->weight;  // (B, T, K, D)
+  sequence = sequence.view({batch, steps * per_step, -1});
+  const int64_t positions = steps * per_step - (open ? 1 : 0);
+  HID_CHECK(positions <= pos_embed_->weight.size(0), "{} positions, room for {}", positions,
+            pos_embed_->weight.size(0));
+  return sequence.narrow(1, 0, positions) + pos_embed_->weight.narrow(0, 0, positions);
+}
+
+torch::Tensor TokenEmbeddingImpl::EmbedPosition(const torch::Tensor& values, int64_t slot,
+                                                int64_t position) {
+  const torch::Tensor row =
+      slot == layout_.action_slot()
+          ? action_embed_->forward(values)
+          : token_embeds_[static_cast<size_t>(slot)]->as<torch::nn::Embedding>()->forward(values);
+  return row + level_embed_->weight[slot] + pos_embed_->weight[position];  // (B, D)
+}
+
+WorldModelImpl::WorldModelImpl(const WorldModelOptions& options) : options_(options) {
+  embedding_ = register_module("embedding", TokenEmbedding(options));
+  blocks_ = register_module("blocks", torch::nn::ModuleList());
+  for (int64_t layer = 0; layer < options.layers; ++layer) {
+    blocks_->push_back(
+        TransformerBlock(options.width, options.heads, options.ffn_width, options.dropout));
+  }
+  ln_final_ = register_module("ln_final",
+                              torch::nn::LayerNorm(torch::nn::LayerNormOptions({options.width})));
+  for (int64_t level = 0; level < options.layout.levels; ++level) {
+    heads_.push_back(register_module("headl" + std::to_string(level),
+                                     torch::nn::Linear(options.width, options.layout.codes)));
+  }
+}
+
+TransformerBlock WorldModelImpl::block(int64_t layer) const {
+  return TransformerBlock(
+      std::dynamic_pointer_cast<TransformerBlockImpl>(blocks_->ptr(static_cast<size_t>(layer))));
+}
+
+const AttentionPattern& WorldModelImpl::Pattern(int64_t positions, torch::Device device) {
+  if (!pattern_.allowed.defined() || pattern_.allowed.size(0) != positions ||
+      pattern_.allowed.device() != device) {
+    pattern_ =
+        MakeAttentionPattern(AttentionMask(options_.layout, options_.mask, positions, device));
+  }
+  return pattern_;
+}
+
+torch::Tensor WorldModelImpl::Hidden(const torch::Tensor& tokens, const torch::Tensor& actions,
+                                     std::vector<torch::Tensor>* qkv) {
+  torch::Tensor x = embedding_->forward(tokens, actions);  // (B, P, D)
+  const AttentionPattern& pattern = Pattern(x.size(1), x.device());
+  for (int64_t layer = 0; layer < options_.layers; ++layer) {
+    torch::Tensor projected;
+    x = block(layer)->forward(x, pattern, qkv == nullptr ? nullptr : &projected);
+    if (qkv != nullptr) {
+      qkv->push_back(projected);
+    }
+  }
+  return ln_final_->forward(x);
+}
+
+torch::Tensor WorldModelImpl::Logits(int64_t level, const torch::Tensor& hidden) {
+  return heads_.at(static_cast<size_t>(level))->forward(hidden);
+}
+
+WorldModelOutput WorldModelImpl::forward(const torch::Tensor& tokens,
+                                         const torch::Tensor& actions) {
+  HID_CHECK(actions.size(1) == tokens.size(1), "{} actions for {} steps", actions.size(1),
+            tokens.size(1));
+  WorldModelOutput output;
+  output.hidden = Hidden(tokens, actions);  // (B, T*K, D)
+  const torch::Tensor by_slot = output.hidden.view(
+      {tokens.size(0), tokens.size(1), options_.layout.positions_per_step(), options_.width});
+  for (int64_t level = 0; level < options_.layout.levels; ++level) {
+    output.logits.push_back(Logits(level, by_slot.select(2, PredictingSlot(level))));
+  }
+  return output;
+}
+
+std::map<std::string, std::string> WorldModelMetadata(const WorldModelOptions& options) {
+  return {{"kind", kKind}, {"options", ToJson(options).dump()}};
+}
+
+void SaveWorldModel(const std::filesystem::path& path, const WorldModel& model) {
+  nn::SaveSafetensors(path, nn::NamedState(*model), WorldModelMetadata(model->options()));
+}
+
+WorldModel LoadWorldModel(const std::filesystem::path& path) {
+  const nn::SafetensorsFile file = nn::LoadSafetensors(path);
+  const auto options = file.metadata.find("options");
+  if (options == file.metadata.end()) {
+    throw UserError("train a world model first: hidreamer train world-model",
+                    "{} is not a world model: it has no options", path.string());
+  }
+  const nlohmann::json json = nlohmann::json::parse(options->second, nullptr, false);
+  if (json.is_discarded()) {
+    throw UserError("", "{}: the options are not JSON", path.string());
+  }
+  WorldModel model(WorldModelOptionsFromJson(json));
+  nn::LoadNamedState(*model, file.tensors);
+  model->eval();
+  return model;
+}
+
+}  // namespace hidreamer::world_model

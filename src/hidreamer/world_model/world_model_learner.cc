@@ -1,0 +1,239 @@
+#include "hidreamer/world_model/world_model_learner.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "hidreamer/base/error.h"
+#include "hidreamer/data/windows.h"
+#include "hidreamer/nn/tensor_map.h"
+#include "hidreamer/world_model/loss.h"
+
+namespace hidreamer::world_model {
+namespace {
+
+std::string LevelName(const std::string& name, size_t level) {
+  return name + "_l" + std::to_string(level);
+}
+
+void CheckTokensFit(const std::vector<tokenizer::TokenizedGame>& games, const TokenLayout& layout) {
+  for (const tokenizer::TokenizedGame& game : games) {
+    if (game.tokens.size(0) == 0) {
+      throw UserError("", "{} has no tokens", game.game);
+    }
+    const int64_t largest_code = game.tokens.max().item<int64_t>();
+    const int64_t largest_action = game.actions.max().item<int64_t>();
+    if (largest_code >= layout.codes || largest_action >= layout.actions) {
+      throw UserError("tokenize the game again", "{}: code {} of {}, action {} of {}", game.game,
+                      largest_code, layout.codes, largest_action, layout.actions);
+    }
+  }
+}
+
+}  // namespace
+
+TokenLayout LayoutOf(const std::vector<tokenizer::TokenizedGame>& games) {
+  if (games.empty()) {
+    throw UserError("name at least one game in `games`", "no game to train a world model on");
+  }
+  TokenLayout layout{games[0].tokens.size(1), games[0].codes, 0};
+  for (const tokenizer::TokenizedGame& game : games) {
+    if (game.tokens.size(1) != layout.levels || game.codes != layout.codes) {
+      throw UserError("tokenize all games with the same tokenizer",
+                      "{} has {} levels of {} codes, {} has {} of {}", games[0].game, layout.levels,
+                      layout.codes, game.game, game.tokens.size(1), game.codes);
+    }
+    layout.actions = std::max(layout.actions, game.num_actions);
+  }
+  return layout;
+}
+
+WorldModelOptions OptionsFromConfig(const config::WorldModelConfig& config,
+                                    const TokenLayout& layout) {
+  if (config.width % config.heads != 0) {
+    throw UserError("choose world_model.heads so that they divide world_model.width",
+                    "width {} is not a multiple of {} heads", config.width, config.heads);
+  }
+  WorldModelOptions options;
+  options.layout = layout;
+  options.width = config.width;
+  options.layers = config.layers;
+  options.heads = config.heads;
+  options.ffn_width = config.ffn_width;
+  options.dropout = config.dropout;
+  options.max_steps = config.max_steps;
+  options.mask = MaskFromName(config.mask);
+  return options;
+}
+
+WindowSplit SplitWindows(const std::vector<tokenizer::TokenizedGame>& games, int64_t length,
+                         const config::SplitConfig& split, const SeedTree& seeds) {
+  WindowSplit windows;
+  for (size_t g = 0; g < games.size(); ++g) {
+    const tokenizer::TokenizedGame& game = games[g];
+    const SeedTree game_seeds = seeds.Subtree(game.game);
+    data::Split starts;
+    if (split.by == "windows") {
+      const torch::Tensor ends = game.terminals.logical_or(game.truncateds).to(torch::kUInt8);
+      starts =
+          data::SplitWindowsAtRandom({ends.data_ptr<uint8_t>(), static_cast<size_t>(ends.numel())},
+                                     length, split.validation, game_seeds);
+    } else {
+      starts = data::SplitWindowsByEpisode(game.episodes, length, split.validation, game_seeds);
+    }
+    for (const int64_t start : starts.train) {
+      windows.train.push_back({static_cast<int64_t>(g), start});
+    }
+    for (const int64_t start : starts.validation) {
+      windows.validation.push_back({static_cast<int64_t>(g), start});
+    }
+  }
+  return windows;
+}
+
+WorldModelLearner::WorldModelLearner(std::vector<tokenizer::TokenizedGame> games,
+                                     const config::WorldModelConfig& config,
+                                     const config::SplitConfig& split, nn::Precision precision,
+                                     const SeedTree& seeds, torch::Device device)
+    : games_(std::move(games)),
+      config_(config),
+      precision_(precision),
+      seeds_(seeds),
+      device_(device) {
+  const TokenLayout layout = LayoutOf(games_);
+  CheckTokensFit(games_, layout);
+  if (config.window > config.max_steps) {
+    throw UserError("world_model.window must not exceed world_model.max_steps",
+                    "window of {} steps, the model has {}", config.window, config.max_steps);
+  }
+  if (static_cast<int64_t>(config.loss_weights.size()) != layout.levels) {
+    throw UserError("give world_model.loss_weights one number a level",
+                    "{} loss weights, {} levels", config.loss_weights.size(), layout.levels);
+  }
+  split_ = SplitWindows(games_, config.window, split, seeds);
+  if (split_.train.empty()) {
+    throw UserError("collect longer episodes or shorten world_model.window",
+                    "no training episode has {} steps", config.window);
+  }
+  const auto windows = static_cast<int64_t>(split_.train.size());
+  updates_per_epoch_ = std::max<int64_t>(1, windows / (config.batch * config.accumulate));
+  if (config.updates_per_epoch > 0) {
+    updates_per_epoch_ = std::min(updates_per_epoch_, config.updates_per_epoch);
+  }
+  torch::manual_seed(seeds.Stream("world_model/init"));
+  model_ = WorldModel(OptionsFromConfig(config, layout));
+  model_->to(device_);
+  optimizer_.emplace(nn::NamedParameters(*model_),
+                     nn::AdamOptions{.beta1 = config.beta1,
+                                     .beta2 = config.beta2,
+                                     .weight_decay = config.weight_decay,
+                                     .decoupled = true});
+}
+
+std::vector<WindowRef> WorldModelLearner::BatchWindows(int64_t update, int64_t micro) {
+  const int64_t epoch = update / updates_per_epoch_;
+  if (epoch != order_epoch_) {
+    order_ = seeds_.Generator("world_model/order", static_cast<uint64_t>(epoch))
+                 .Permutation(static_cast<int64_t>(split_.train.size()));
+    order_epoch_ = epoch;
+  }
+  const int64_t first =
+      ((update % updates_per_epoch_) * config_.accumulate + micro) * config_.batch;
+  std::vector<WindowRef> windows;
+  for (int64_t i = first; i < first + config_.batch; ++i) {
+    const int64_t window = order_[static_cast<size_t>(i) % order_.size()];
+    windows.push_back(split_.train[static_cast<size_t>(window)]);
+  }
+  return windows;
+}
+
+nlohmann::json WorldModelLearner::Update(int64_t update) {
+  torch::manual_seed(seeds_.Stream("world_model/dropout", static_cast<uint64_t>(update)));
+  model_->train();
+  optimizer_->ZeroGrad();
+  const auto levels = static_cast<size_t>(model_->options().layout.levels);
+  const auto share = 1.0 / static_cast<double>(config_.accumulate);
+  double total = 0;
+  std::vector<double> losses(levels, 0.0), correct(levels, 0.0), targets(levels, 0.0);
+  for (int64_t micro = 0; micro < config_.accumulate; ++micro) {
+    const TokenBatch batch = GatherWindows(games_, BatchWindows(update, micro), config_.window);
+    const torch::Tensor tokens = batch.tokens.to(device_);
+    HierarchicalLoss loss;
+    {
+      const nn::AutocastGuard autocast(device_, precision_);
+      loss = ComputeLoss(model_->forward(tokens, batch.actions.to(device_)).logits, tokens,
+                         config_.loss_weights);
+    }
+    (loss.total * share).backward();
+    total += loss.total.item<double>() * share;
+    for (size_t level = 0; level < levels; ++level) {
+      losses[level] += loss.levels[level].item<double>() * share;
+      correct[level] += loss.correct[level].item<double>();
+      targets[level] += loss.targets[level].item<double>();
+    }
+  }
+  const double norm = nn::ClipGradNorm(optimizer_->parameters(), config_.clip_norm).item<double>();
+  const double final_share = config_.lr > 0 ? config_.final_lr / config_.lr : 0.0;
+  const double lr =
+      config_.lr * nn::WarmupCosine(update, config_.warmup_updates, total_updates(), final_share);
+  optimizer_->Step(lr);
+
+  nlohmann::json record = {{"loss", total}, {"lr", lr}, {"grad_norm", norm}};
+  for (size_t level = 0; level < levels; ++level) {
+    record[LevelName("loss", level)] = losses[level];
+    record[LevelName("accuracy", level)] = correct[level] / targets[level];
+  }
+  return record;
+}
+
+std::vector<WindowRef> WorldModelLearner::ValidationWindows() const {
+  std::vector<WindowRef> windows = split_.validation;
+  const int64_t wanted = config_.validation_windows;
+  const auto count = static_cast<int64_t>(windows.size());
+  if (wanted == 0 || wanted >= count) {
+    return windows;
+  }
+  // The same random part after every epoch.
+  const std::vector<int64_t> order = seeds_.Generator("world_model/validation").Permutation(count);
+  std::vector<WindowRef> part;
+  for (int64_t i = 0; i < wanted; ++i) {
+    part.push_back(windows[static_cast<size_t>(order[static_cast<size_t>(i)])]);
+  }
+  return part;
+}
+
+nlohmann::json WorldModelLearner::EndEpoch(int64_t /*epoch*/) {
+  const std::vector<WindowRef> windows = ValidationWindows();
+  nlohmann::json record = {{"windows", windows.size()}};
+  if (windows.empty()) {
+    return record;
+  }
+  const nn::AutocastGuard autocast(device_, precision_);
+  const PredictionMetrics metrics =
+      EvaluatePrediction(model_, games_, windows, config_.window, config_.batch);
+  double loss = 0;
+  for (size_t level = 0; level < metrics.levels.size(); ++level) {
+    const LevelPrediction& prediction = metrics.levels[level];
+    loss += config_.loss_weights[level] * prediction.nll;
+    record[LevelName("nll", level)] = prediction.nll;
+    record[LevelName("accuracy", level)] = prediction.accuracy;
+    record[LevelName("changed_accuracy", level)] = prediction.changed_accuracy;
+    record[LevelName("copy_accuracy", level)] = prediction.copy_accuracy;
+    record[LevelName("ece", level)] = prediction.ece;
+  }
+  record["validation_loss"] = loss;
+  return record;
+}
+
+nn::TensorMap WorldModelLearner::State() const {
+  nn::TensorMap state;
+  nn::InsertWithPrefix(state, nn::NamedState(*model_), "model.");
+  nn::InsertWithPrefix(state, optimizer_->State(), "optimizer.");
+  return state;
+}
+
+void WorldModelLearner::LoadState(const nn::TensorMap& state) {
+  nn::LoadNamedState(*model_, nn::WithoutPrefix(state, "model."));
+  optimizer_->LoadState(nn::WithoutPrefix(state, "optimizer."));
+}
+
+}  // namespace hidreamer::world_model

@@ -1,0 +1,79 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "hidreamer/base/seed.h"
+#include "hidreamer/config/experiment_config.h"
+#include "hidreamer/nn/learner.h"
+#include "hidreamer/nn/optimizer.h"
+#include "hidreamer/nn/precision.h"
+#include "hidreamer/tokenizer/tokenized_game.h"
+#include "hidreamer/world_model/prediction_metrics.h"
+#include "hidreamer/world_model/world_model.h"
+
+namespace hidreamer::world_model {
+
+// Levels and codes of the games' tokens and the largest of their action sets. Throws a user Error
+// if the games were tokenized differently.
+TokenLayout LayoutOf(const std::vector<tokenizer::TokenizedGame>& games);
+WorldModelOptions OptionsFromConfig(const config::WorldModelConfig& config,
+                                    const TokenLayout& layout);
+
+// Windows of all games, apart for training and validation. None crosses an episode border.
+struct WindowSplit {
+  std::vector<WindowRef> train;
+  std::vector<WindowRef> validation;
+};
+// split.by "episode": whole episodes are held out; "windows": random stride-1 windows, as the
+// reference does (almost every validation target is then a training target too).
+WindowSplit SplitWindows(const std::vector<tokenizer::TokenizedGame>& games, int64_t length,
+                         const config::SplitConfig& split, const SeedTree& seeds);
+
+// Trains one world model on several games. An update sums the gradients of `accumulate` batches; an
+// epoch visits every training window once, in an order of its own (or updates_per_epoch of it), so
+// batches mix the games in proportion to their windows. AdamW, linear warm-up, cosine, clipping.
+class WorldModelLearner : public nn::Learner {
+ public:
+  // Throws a user Error if no game has a window of config.window steps, or tokens do not fit.
+  WorldModelLearner(std::vector<tokenizer::TokenizedGame> games,
+                    const config::WorldModelConfig& config, const config::SplitConfig& split,
+                    nn::Precision precision, const SeedTree& seeds,
+                    torch::Device device = torch::kCPU);
+
+  std::string name() const override { return "world_model"; }
+  int64_t total_updates() const override { return config_.epochs * updates_per_epoch_; }
+  int64_t updates_per_epoch() const override { return updates_per_epoch_; }
+  // {"loss", "loss_l0" …, "accuracy_l0" …, "lr", "grad_norm"}
+  nlohmann::json Update(int64_t update) override;
+  // {"validation_loss", "nll_l0" …, "accuracy_l0" …, "changed_accuracy_l0" …, "copy_accuracy_l0" …,
+  // "ece_l0" …, "windows"}; the loss counts targets of steps 1 … T-1 on every level.
+  nlohmann::json EndEpoch(int64_t epoch) override;
+  nn::TensorMap State() const override;
+  void LoadState(const nn::TensorMap& state) override;
+
+  WorldModel model() const { return model_; }
+  const std::vector<tokenizer::TokenizedGame>& games() const { return games_; }
+  const WindowSplit& split() const { return split_; }
+
+ private:
+  // Windows of the micro-th batch of an update.
+  std::vector<WindowRef> BatchWindows(int64_t update, int64_t micro);
+  std::vector<WindowRef> ValidationWindows() const;
+
+  std::vector<tokenizer::TokenizedGame> games_;
+  config::WorldModelConfig config_;
+  nn::Precision precision_;
+  SeedTree seeds_;
+  torch::Device device_;
+  WindowSplit split_;
+  int64_t updates_per_epoch_;
+  WorldModel model_{nullptr};
+  std::optional<nn::Adam> optimizer_;
+  int64_t order_epoch_ = -1;    // epoch that order_ belongs to
+  std::vector<int64_t> order_;  // indices into split_.train
+};
+
+}  // namespace hidreamer::world_model
