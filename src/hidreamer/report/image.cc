@@ -1,0 +1,114 @@
+#include "hidreamer/report/image.h"
+
+#include <fmt/format.h>
+#include <png.h>
+#include <webp/encode.h>
+#include <webp/mux.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "hidreamer/base/error.h"
+#include "hidreamer/report/html.h"
+
+namespace hidreamer::report {
+
+GrayImage::GrayImage(int64_t w, int64_t h, uint8_t fill)
+    : width(w), height(h), pixels(static_cast<size_t>(w * h), fill) {}
+
+GrayImage Tile(const std::vector<GrayImage>& images, int64_t columns, int64_t gap,
+               uint8_t background) {
+  HID_CHECK(!images.empty() && columns > 0, "{} images in {} columns", images.size(), columns);
+  const auto count = static_cast<int64_t>(images.size());
+  columns = std::min(columns, count);
+  const int64_t rows = (count + columns - 1) / columns;
+  const int64_t w = images[0].width;
+  const int64_t h = images[0].height;
+  GrayImage sheet(columns * w + (columns - 1) * gap, rows * h + (rows - 1) * gap, background);
+  for (int64_t i = 0; i < count; ++i) {
+    const GrayImage& image = images[static_cast<size_t>(i)];
+    HID_CHECK(image.width == w && image.height == h, "{} x {} among {} x {}", image.width,
+              image.height, w, h);
+    for (int64_t y = 0; y < h; ++y) {
+      std::copy_n(&image.pixels[static_cast<size_t>(y * w)], w,
+                  &sheet.At(i % columns * (w + gap), i / columns * (h + gap) + y));
+    }
+  }
+  return sheet;
+}
+
+GrayImage Enlarge(const GrayImage& image, int64_t factor) {
+  GrayImage large(image.width * factor, image.height * factor);
+  for (int64_t y = 0; y < large.height; ++y) {
+    for (int64_t x = 0; x < large.width; ++x) {
+      large.At(x, y) = image.At(x / factor, y / factor);
+    }
+  }
+  return large;
+}
+
+std::string EncodePng(const GrayImage& image) {
+  png_image png{};
+  png.version = PNG_IMAGE_VERSION;
+  png.width = static_cast<png_uint_32>(image.width);
+  png.height = static_cast<png_uint_32>(image.height);
+  png.format = PNG_FORMAT_GRAY;
+  png_alloc_size_t size = 0;
+  HID_CHECK(png_image_write_to_memory(&png, nullptr, &size, 0, image.pixels.data(), 0, nullptr),
+            "libpng: {}", png.message);
+  std::string bytes(size, '\0');
+  HID_CHECK(
+      png_image_write_to_memory(&png, bytes.data(), &size, 0, image.pixels.data(), 0, nullptr),
+      "libpng: {}", png.message);
+  bytes.resize(size);
+  return bytes;
+}
+
+std::string EncodeWebpAnimation(const std::vector<GrayImage>& frames, int milliseconds) {
+  HID_CHECK(!frames.empty(), "no frames");
+  const int width = static_cast<int>(frames[0].width);
+  const int height = static_cast<int>(frames[0].height);
+  WebPAnimEncoderOptions options;
+  HID_CHECK(WebPAnimEncoderOptionsInit(&options), "libwebp of another version");
+  const std::unique_ptr<WebPAnimEncoder, void (*)(WebPAnimEncoder*)> encoder(
+      WebPAnimEncoderNew(width, height, &options), WebPAnimEncoderDelete);
+  HID_CHECK(encoder != nullptr, "libwebp: no encoder for {} x {}", width, height);
+  WebPConfig config;
+  HID_CHECK(WebPConfigInit(&config) && WebPConfigLosslessPreset(&config, 6), "libwebp: config");
+  int time = 0;
+  for (const GrayImage& frame : frames) {
+    HID_CHECK(frame.width == width && frame.height == height, "frames differ in size");
+    WebPPicture picture;
+    HID_CHECK(WebPPictureInit(&picture), "libwebp: picture");
+    picture.use_argb = 1;
+    picture.width = width;
+    picture.height = height;
+    HID_CHECK(WebPPictureAlloc(&picture), "libwebp: out of memory");
+    for (int64_t y = 0; y < frame.height; ++y) {
+      for (int64_t x = 0; x < frame.width; ++x) {
+        picture.argb[y * picture.argb_stride + x] = 0xff000000U | frame.At(x, y) * 0x010101U;
+      }
+    }
+    const bool added = WebPAnimEncoderAdd(encoder.get(), &picture, time, &config) != 0;
+    WebPPictureFree(&picture);
+    HID_CHECK(added, "libwebp: {}", WebPAnimEncoderGetError(encoder.get()));
+    time += milliseconds;
+  }
+  HID_CHECK(WebPAnimEncoderAdd(encoder.get(), nullptr, time, nullptr), "libwebp: {}",
+            WebPAnimEncoderGetError(encoder.get()));
+  WebPData data;
+  WebPDataInit(&data);
+  HID_CHECK(WebPAnimEncoderAssemble(encoder.get(), &data), "libwebp: {}",
+            WebPAnimEncoderGetError(encoder.get()));
+  std::string bytes(reinterpret_cast<const char*>(data.bytes), data.size);
+  WebPDataClear(&data);
+  return bytes;
+}
+
+std::string ImageElement(const std::string& bytes, const std::string& type,
+                         const std::string& alternative_text) {
+  return fmt::format("<img src=\"data:{};base64,{}\" alt=\"{}\">", Escape(type), Base64(bytes),
+                     Escape(alternative_text));
+}
+
+}  // namespace hidreamer::report

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <string>
+
+#include "hidreamer/report/report_data.h"
+
+// The page's sections, each a function of the data alone. What is missing is named in its place.
+namespace hidreamer::report {
+
+std::string HeadlineSection(const ReportData& data);    // every figure beside its baseline
+std::string PlaySection(const ReportData& data);        // scores in the real game
+std::string DreamSection(const ReportData& data);       // a dream beside what happened
+std::string PredictionSection(const ReportData& data);  // one step: against copying
+std::string OpenLoopSection(const ReportData& data);    // error against how far it was dreamed
+std::string ProbeSection(const ReportData& data);       // what can be read from the states
+std::string CodesSection(const ReportData& data);       // usage, sharing, what a code looks like
+std::string MaskSection(const ReportData& data);        // who attends to whom
+std::string TrainingSection(const ReportData& data);    // curves of every stage
+std::string ProvenanceSection(const ReportData& data);  // configuration, versions, machine, time
+
+// The whole file, self-contained. A section whose data cannot be read says so instead of failing.
+std::string RenderPage(const ReportData& data);
+
+// Reads the run and writes RUN/report.html. Returns the path.
+std::filesystem::path WriteReport(const std::filesystem::path& run);
+
+}  // namespace hidreamer::report
