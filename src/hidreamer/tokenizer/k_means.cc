@@ -1,0 +1,81 @@
+#include "hidreamer/tokenizer/k_means.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "hidreamer/base/error.h"
+#include "hidreamer/nn/precision.h"
+
+namespace hidreamer::tokenizer {
+namespace {
+
+// Rows whose products with 256 centers take 1 MB: they stay in the cache between the product and
+// the search for the smallest.
+constexpr int64_t kBlockRows = 1024;
+
+// Squared distances of all rows from one of them: (N).
+torch::Tensor SquaredDistances(const torch::Tensor& rows, int64_t from) {
+  return (rows - rows[from]).square_().sum(1);
+}
+
+// Index drawn with probability proportional to weights (N) f32; uniform where all are 0.
+int64_t DrawByWeight(const torch::Tensor& weights, Rng& rng) {
+  const torch::Tensor cumulative = weights.to(torch::kCPU, torch::kDouble).cumsum(0);
+  const auto* sums = cumulative.data_ptr<double>();
+  const int64_t count = cumulative.size(0);
+  const double total = sums[count - 1];
+  if (!(total > 0)) {
+    return rng.UniformInt(count);
+  }
+  const double target = rng.Uniform() * total;
+  return std::min<int64_t>(std::upper_bound(sums, sums + count, target) - sums, count - 1);
+}
+
+}  // namespace
+
+torch::Tensor NearestRows(const torch::Tensor& rows, const torch::Tensor& centers) {
+  HID_CHECK(rows.dim() == 2 && centers.dim() == 2 && rows.size(1) == centers.size(1),
+            "rows and centers must be (N, D) and (V, D)");
+  torch::NoGradGuard no_grad;
+  const nn::AutocastGuard full(rows.device(), nn::Precision::kF32);
+  const auto type = rows.scalar_type() == torch::kDouble ? torch::kDouble : torch::kFloat;
+  const torch::Tensor c = centers.to(type);
+  const torch::Tensor norms = c.square().sum(1);  // (V)
+  const torch::Tensor c_t = c.t();                // (D, V)
+  torch::Tensor nearest = torch::empty({rows.size(0)}, rows.options().dtype(torch::kLong));
+  for (int64_t begin = 0; begin < rows.size(0); begin += kBlockRows) {
+    const int64_t count = std::min(kBlockRows, rows.size(0) - begin);
+    const torch::Tensor z = rows.narrow(0, begin, count).to(type);
+    nearest.narrow(0, begin, count)
+        .copy_(torch::addmm(norms, z, c_t, /*beta=*/1, /*alpha=*/-2).argmin(1));
+  }
+  return nearest;
+}
+
+torch::Tensor KMeansPlusPlus(const torch::Tensor& rows, int64_t count, Rng& rng) {
+  HID_CHECK(rows.dim() == 2 && rows.size(0) >= 1 && count >= 1, "{} rows, {} centers", rows.size(0),
+            count);
+  torch::NoGradGuard no_grad;
+  std::vector<int64_t> chosen = {rng.UniformInt(rows.size(0))};
+  torch::Tensor distances = SquaredDistances(rows, chosen.back());  // (N) to the nearest chosen
+  while (static_cast<int64_t>(chosen.size()) < count) {
+    chosen.push_back(DrawByWeight(distances, rng));
+    distances = torch::minimum(distances, SquaredDistances(rows, chosen.back()));
+  }
+  return rows.index_select(0, torch::tensor(chosen, torch::kLong).to(rows.device()));
+}
+
+torch::Tensor KMeans(const torch::Tensor& rows, int64_t count, int64_t iterations, Rng& rng) {
+  torch::NoGradGuard no_grad;
+  torch::Tensor centers = KMeansPlusPlus(rows, count, rng);  // (V, D)
+  for (int64_t i = 0; i < iterations; ++i) {
+    const torch::Tensor nearest = NearestRows(rows, centers);  // (N)
+    const torch::Tensor sizes =
+        torch::bincount(nearest, {}, count).to(rows.scalar_type()).unsqueeze(1);  // (V, 1)
+    const torch::Tensor sums = torch::zeros_like(centers).index_add_(0, nearest, rows);
+    centers = torch::where(sizes > 0, sums / sizes.clamp_min(1), centers);
+  }
+  return centers;
+}
+
+}  // namespace hidreamer::tokenizer

@@ -1,0 +1,226 @@
+#include "hidreamer/tokenizer/residual_quantizer.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "hidreamer/base/error.h"
+#include "hidreamer/nn/precision.h"
+#include "hidreamer/nn/safetensors.h"
+#include "hidreamer/tokenizer/k_means.h"
+
+namespace hidreamer::tokenizer {
+namespace {
+
+constexpr char kFormat[] = "hidreamer.residual_quantizer/1";
+constexpr int64_t kLloydIterations = 5;
+
+}  // namespace
+
+CodebookLevelImpl::CodebookLevelImpl(int64_t codes, int64_t dim) {
+  torch::NoGradGuard no_grad;
+  codebook_ = register_module(
+      "codebook", torch::nn::Embedding(
+                      torch::nn::EmbeddingOptions(codes, dim)._weight(torch::zeros({codes, dim}))));
+  codebook_->weight.set_requires_grad(false);
+  ema_weight_ = register_buffer("ema_weight", torch::zeros({codes, dim}));
+  cluster_size_ = register_buffer("ema_cluster_size", torch::ones({codes}));
+}
+
+torch::Tensor CodebookLevelImpl::Nearest(const torch::Tensor& rows) const {
+  return NearestRows(rows, codebook_->weight);
+}
+
+torch::Tensor CodebookLevelImpl::Lookup(const torch::Tensor& codes) const {
+  return codebook_->weight.index_select(0, codes);
+}
+
+void CodebookLevelImpl::Update(const torch::Tensor& rows, const torch::Tensor& codes, double decay,
+                               double epsilon) {
+  torch::NoGradGuard no_grad;
+  const int64_t count = cluster_size_.size(0);
+  const auto type = cluster_size_.scalar_type();
+  const torch::Tensor counts = torch::bincount(codes, {}, count).to(type);  // (V)
+  const torch::Tensor sums =
+      torch::zeros_like(ema_weight_).index_add_(0, codes, rows.to(type));  // (V, D)
+  cluster_size_.mul_(decay).add_(counts, 1 - decay);
+  ema_weight_.mul_(decay).add_(sums, 1 - decay);
+  const torch::Tensor total = cluster_size_.sum();
+  const torch::Tensor smoothed =
+      (cluster_size_ + epsilon) / (total + static_cast<double>(count) * epsilon) * total;  // (V)
+  codebook_->weight.copy_(ema_weight_ / smoothed.unsqueeze(1));
+}
+
+void CodebookLevelImpl::Start(const torch::Tensor& values) {
+  torch::NoGradGuard no_grad;
+  codebook_->weight.copy_(values);
+  ema_weight_.copy_(values);
+  cluster_size_.fill_(1);
+}
+
+int64_t CodebookLevelImpl::Revive(const torch::Tensor& rows, double below, Rng& rng) {
+  torch::NoGradGuard no_grad;
+  const double uniform =
+      static_cast<double>(rows.size(0)) / static_cast<double>(cluster_size_.size(0));
+  torch::Tensor dead = cluster_size_.lt(below * uniform).nonzero().flatten();  // (K)
+  const int64_t revived = std::min(dead.size(0), rows.size(0));
+  if (revived == 0) {
+    return 0;
+  }
+  dead = dead.narrow(0, 0, revived);
+  std::vector<int64_t> chosen = rng.Permutation(rows.size(0));
+  chosen.resize(static_cast<size_t>(revived));
+  const torch::Tensor fresh =
+      rows.index_select(0, torch::tensor(chosen, torch::kLong).to(rows.device()))
+          .to(ema_weight_.scalar_type());  // (K, D)
+  codebook_->weight.index_copy_(0, dead, fresh);
+  ema_weight_.index_copy_(0, dead, fresh * uniform);
+  cluster_size_.index_fill_(0, dead, uniform);
+  return revived;
+}
+
+ResidualQuantizerImpl::ResidualQuantizerImpl(ResidualQuantizerOptions options)
+    : options_(std::move(options)) {
+  if (static_cast<int64_t>(options_.commitment_costs.size()) < options_.levels) {
+    throw UserError("give tokenizer.commitment_costs one number a level",
+                    "{} levels but {} commitment costs", options_.levels,
+                    options_.commitment_costs.size());
+  }
+  options_.commitment_costs.resize(static_cast<size_t>(options_.levels));
+  torch::nn::ModuleList list;
+  for (int64_t l = 0; l < options_.levels; ++l) {
+    levels_.emplace_back(options_.codes, options_.dim);
+    list->push_back(levels_.back());
+  }
+  register_module("vq_layers", list);
+}
+
+ResidualQuantizerOutput ResidualQuantizerImpl::forward(const torch::Tensor& z) {
+  HID_CHECK(z.dim() == 2 && z.size(1) == options_.dim, "z must be (N, {})", options_.dim);
+  const nn::AutocastGuard full(z.device(), nn::Precision::kF32);
+  // Codewords carry no gradient, so the residual of each level keeps the one of z: every level's
+  // commitment pulls on the encoder. (Passing the straight-through output down, as the reference
+  // does, cuts it off below level 0.)
+  ResidualQuantizerOutput output;
+  torch::Tensor residual = z;  // (N, D)
+  torch::Tensor sum;           // (N, D)
+  std::vector<torch::Tensor> codes, errors;
+  for (size_t l = 0; l < levels_.size(); ++l) {
+    CodebookLevel& level = levels_[l];
+    const torch::Tensor input = residual.detach();
+    codes.push_back(level->Nearest(input));                    // (N)
+    const torch::Tensor chosen = level->Lookup(codes.back());  // (N, D), a copy
+    residual = residual - chosen;                              // (N, D)
+    sum = sum.defined() ? sum + chosen : chosen;
+    errors.push_back(residual.square().mean());
+    const torch::Tensor weighted = errors.back() * options_.commitment_costs[l];
+    output.commitment_loss =
+        output.commitment_loss.defined() ? output.commitment_loss + weighted : weighted;
+    output.residuals.push_back(residual.detach());
+    if (is_training()) {
+      level->Update(input, codes.back(), options_.decay, options_.epsilon);
+    }
+  }
+  output.quantized = z + (sum - z).detach();
+  output.codes = torch::stack(codes, 1);  // (N, L)
+  output.level_errors = torch::stack(errors).detach();
+  return output;
+}
+
+torch::Tensor ResidualQuantizerImpl::Encode(const torch::Tensor& z) const {
+  HID_CHECK(z.dim() == 2 && z.size(1) == options_.dim, "z must be (N, {})", options_.dim);
+  torch::NoGradGuard no_grad;
+  // All levels of a block while its rows are in the cache; each level subtracts as forward does, so
+  // the codes are the same.
+  constexpr int64_t kBlockRows = 1024;
+  torch::Tensor codes = torch::empty({z.size(0), options_.levels}, z.options().dtype(torch::kLong));
+  for (int64_t begin = 0; begin < z.size(0); begin += kBlockRows) {
+    const int64_t count = std::min(kBlockRows, z.size(0) - begin);
+    torch::Tensor residual = z.narrow(0, begin, count);  // (n, D)
+    for (int64_t l = 0; l < options_.levels; ++l) {
+      const CodebookLevel& level = levels_[static_cast<size_t>(l)];
+      const torch::Tensor nearest = level->Nearest(residual);
+      codes.narrow(0, begin, count).select(1, l).copy_(nearest);
+      if (l + 1 < options_.levels) {
+        residual = residual - level->Lookup(nearest);
+      }
+    }
+  }
+  return codes;
+}
+
+torch::Tensor ResidualQuantizerImpl::Decode(const torch::Tensor& codes) const {
+  HID_CHECK(codes.dim() == 2 && codes.size(1) == options_.levels, "codes must be (N, {})",
+            options_.levels);
+  torch::NoGradGuard no_grad;
+  torch::Tensor sum = levels_[0]->Lookup(codes.select(1, 0));  // (N, D)
+  for (int64_t l = 1; l < options_.levels; ++l) {
+    sum.add_(levels_[static_cast<size_t>(l)]->Lookup(codes.select(1, l)));
+  }
+  return sum;
+}
+
+void ResidualQuantizerImpl::Seed(const torch::Tensor& rows, Rng& rng) {
+  torch::NoGradGuard no_grad;
+  torch::Tensor residual = rows;  // (N, D)
+  for (CodebookLevel& level : levels_) {
+    level->Start(KMeans(residual, options_.codes, kLloydIterations, rng));
+    residual = residual - level->Lookup(level->Nearest(residual));
+  }
+}
+
+std::map<std::string, std::string> Metadata(const ResidualQuantizerOptions& options) {
+  const nlohmann::json json = {
+      {"dim", options.dim},     {"levels", options.levels},
+      {"codes", options.codes}, {"commitment_costs", options.commitment_costs},
+      {"decay", options.decay}, {"epsilon", options.epsilon}};
+  return {{"format", kFormat}, {"options", json.dump()}};
+}
+
+void SaveResidualQuantizer(ResidualQuantizer quantizer, const std::filesystem::path& path) {
+  nn::SaveSafetensors(path, nn::NamedState(*quantizer), Metadata(quantizer->options()));
+}
+
+ResidualQuantizer LoadResidualQuantizer(const std::filesystem::path& path) {
+  const nn::SafetensorsFile file = nn::LoadSafetensors(path);
+  const auto format = file.metadata.find("format");
+  if (format != file.metadata.end() && format->second != kFormat) {
+    throw UserError("give a tokenizer's model.safetensors", "{} holds '{}', not '{}'",
+                    path.string(), format->second, kFormat);
+  }
+  const auto first = file.tensors.find("vq_layers.0.codebook.weight");
+  if (first == file.tensors.end() || first->second.dim() != 2) {
+    throw UserError("give a tokenizer's model.safetensors",
+                    "{} holds no vq_layers.0.codebook.weight (V, D)", path.string());
+  }
+  ResidualQuantizerOptions options;
+  options.codes = first->second.size(0);
+  options.dim = first->second.size(1);
+  options.levels = 1;
+  while (file.tensors.count(fmt::format("vq_layers.{}.codebook.weight", options.levels)) > 0) {
+    ++options.levels;
+  }
+  options.commitment_costs.resize(static_cast<size_t>(options.levels), 0.25);
+  const auto entry = file.metadata.find("options");
+  if (entry != file.metadata.end()) {
+    const auto json = nlohmann::json::parse(entry->second, nullptr, /*allow_exceptions=*/false);
+    try {
+      json.at("commitment_costs").get_to(options.commitment_costs);
+      json.at("decay").get_to(options.decay);
+      json.at("epsilon").get_to(options.epsilon);
+    } catch (const nlohmann::json::exception&) {
+      throw UserError("save the tokenizer again", "{}: damaged options in the metadata",
+                      path.string());
+    }
+  }
+  ResidualQuantizer quantizer(options);
+  try {
+    nn::LoadNamedState(*quantizer, file.tensors);
+  } catch (const Error& error) {
+    throw UserError(error.hint(), "{}: {}", path.string(), error.what());
+  }
+  quantizer->eval();
+  return quantizer;
+}
+
+}  // namespace hidreamer::tokenizer
