@@ -17,7 +17,7 @@ struct CollectOptions {
   int environments = 8;
   int64_t threads = 0;  // 0: all cores; changes nothing but the speed
   uint64_t seed = 1;
-  env::EnvironmentOptions environment;
+  env::EnvironmentOptions environment = {};
   bool show_progress = true;
 };
 

@@ -11,7 +11,7 @@ struct NpzImportOptions {
   std::string game = "unknown";
   std::string protocol = "v5";
   // Empty: "action 0", "action 1", … up to the largest action in the file.
-  std::vector<std::string> action_names;
+  std::vector<std::string> action_names = {};
 };
 
 struct NpzImportSummary {

@@ -13,7 +13,7 @@ namespace hidreamer::env {
 struct EnvironmentOptions {
   // Where the ROMs lie (GAME.bin). Empty: $HIDREAMER_ROM_DIR, then `roms` beside the program, then
   // .deps/ale/roms of the source tree, whichever is there first.
-  std::filesystem::path rom_dir;
+  std::filesystem::path rom_dir = {};
   int64_t max_frames = 108000;  // emulator frames after which an episode is truncated
 };
 

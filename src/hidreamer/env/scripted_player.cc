@@ -1,5 +1,6 @@
 #include "hidreamer/env/scripted_player.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 
@@ -18,6 +19,13 @@ int Byte(const PlayerView& view, int index) {
 
 int RandomAction(const PlayerView& view, Rng& rng) {
   return static_cast<int>(rng.UniformInt(view.environment->num_actions()));
+}
+
+// A point that moves along a line bounces between the walls at `low` and `high`.
+int Reflect(int y, int low, int high) {
+  const int width = high - low;
+  const int phase = ((y - low) % (2 * width) + 2 * width) % (2 * width);
+  return low + (phase <= width ? phase : 2 * width - phase);
 }
 
 }  // namespace
@@ -86,25 +94,34 @@ int MixturePlayer::Hold(int count, int first, int longest, Episode& episode, Rng
   return episode.held;
 }
 
-// Follows the ball; where on the paddle it is to land is drawn anew each time the ball turns
-// towards the player, for only a ball hit off centre beats the opponent.
+// Moves to where the ball will arrive. The paddle goes on for about a step after the button is let
+// go. Where on the paddle the ball is to land is drawn anew while the ball flies away, for only a
+// ball hit off centre beats the opponent.
 int MixturePlayer::PlayPong(const PlayerView& view, Episode& episode, Rng& rng) {
   constexpr int kNoop = 0, kUp = 2, kDown = 3;  // RIGHT moves the paddle up, LEFT down
   constexpr int kBallXByte = 49, kPlayerYByte = 51, kBallYByte = 54;
+  constexpr int kPaddleX = 188, kTop = 44, kBottom = 207, kRest = 120;
+  constexpr int kDeadZone = 11;  // a single press moves it by 15 to 20
+  constexpr int kLowest = -12, kHighest = -8;
   const int ball_x = Byte(view, kBallXByte);
   const int ball_y = Byte(view, kBallYByte);
   const int player_y = Byte(view, kPlayerYByte);
   const int speed_x = ball_x - episode.ball_x;
-  if (speed_x <= 0) {
-    episode.offset = static_cast<int>(rng.UniformInt(13)) - 6;
-  }
+  const int speed_y = ball_y - episode.ball_y;
+  const bool known = ball_y != 0 && episode.ball_y != 0;  // byte 0: no ball on the field
+  const int coasting = player_y - episode.player;
   episode.ball_x = ball_x;
   episode.ball_y = ball_y;
-  if (ball_y == 0) {
-    return kNoop;  // no ball on the field
+  episode.player = player_y;
+  int target = kRest;
+  if (known && speed_x > 0) {
+    const int steps = std::max(0, kPaddleX - ball_x) / speed_x;
+    target = Reflect(ball_y + steps * speed_y, kTop, kBottom) + episode.offset;
+  } else {
+    episode.offset = kLowest + static_cast<int>(rng.UniformInt(kHighest - kLowest + 1));
   }
-  const int error = ball_y + episode.offset - player_y;
-  if (std::abs(error) <= 3) {
+  const int error = target - player_y - coasting;
+  if (std::abs(error) <= kDeadZone) {
     return kNoop;
   }
   return error < 0 ? kUp : kDown;
@@ -148,7 +165,7 @@ std::unique_ptr<Player> MakePlayer(const std::string& name) {
     return std::make_unique<MixturePlayer>();
   }
   if (name == "scripted") {
-    return std::make_unique<MixturePlayer>("scripted", 0.0, 0.0);
+    return std::make_unique<MixturePlayer>("scripted", 0.0, 0.1);
   }
   throw UserError("choose random, mixture or scripted", "no player is called '{}'", name);
 }

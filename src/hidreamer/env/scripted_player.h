@@ -42,6 +42,7 @@ class MixturePlayer : public Player {
     int offset = 0;           // where on the paddle the ball is to land
     int ball_x = 0;           // at the previous step
     int ball_y = 0;
+    int player = 0;  // the paddle, at the previous step
   };
   Episode Begin(Rng& rng) const;
   static int ActByScript(const PlayerView& view, Episode& episode, Rng& rng);
@@ -56,7 +57,8 @@ class MixturePlayer : public Player {
   std::vector<Episode> episodes_;  // by slot
 };
 
-// "random" | "mixture" | "scripted" (the mixture without random episodes and actions); throws a
+// "random" | "mixture" | "scripted" (the mixture without random episodes, with at most a tenth of
+// random actions); throws a
 // user Error otherwise.
 std::unique_ptr<Player> MakePlayer(const std::string& name);
 bool IsPlayerName(const std::string& name);

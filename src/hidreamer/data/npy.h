@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace hidreamer::data {
+
+// What an .npy header says (format versions 1 to 3, little-endian, C order).
+struct NpyHeader {
+  char kind = 'u';     // 'b' bool, 'u' unsigned, 'i' signed, 'f' float
+  int item_bytes = 1;  // 1, 2, 4, 8
+  std::vector<int64_t> shape;
+  int64_t items() const;
+};
+
+// Fills `out` with the next bytes; throws a user Error at the end of the data.
+using ByteSource = std::function<void(std::span<uint8_t> out)>;
+
+// Reads an array's header from `source`; `name` is for messages. Throws a user Error for another
+// format, big-endian or Fortran-ordered data and for item types that are no numbers.
+NpyHeader ReadNpyHeader(const ByteSource& source, const std::string& name);
+
+// Reads all items as doubles (actions, rewards, dones).
+std::vector<double> ReadNpyItems(const ByteSource& source, const NpyHeader& header);
+
+}  // namespace hidreamer::data
