@@ -34,7 +34,7 @@ def save(path, tensors, metadata=None):
         header["__metadata__"] = metadata
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
-        blob = bytes(tensor.reshape(-1).view(torch.uint8).tolist()) if tensor.numel() else b""
+        blob = bytes(tensor.reshape(-1).view(torch.uint8).numpy()) if tensor.numel() else b""
         header[name] = {"dtype": NAMES[tensor.dtype], "shape": list(tensor.shape),
                         "data_offsets": [offset, offset + len(blob)]}
         offset += len(blob)
