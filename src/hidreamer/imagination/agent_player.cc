@@ -224,10 +224,12 @@ std::unique_ptr<AgentPlayer> LoadAgentPlayer(const std::filesystem::path& run,
     throw UserError("train one: hidreamer train policy", "{} holds no policy for {}", run.string(),
                     game);
   }
-  return std::make_unique<AgentPlayer>(encoder::LoadEncoder(run / "encoder" / kModel),
-                                       tokenizer::LoadResidualQuantizer(run / "tokenizer" / kModel),
-                                       world_model::LoadWorldModel(run / "world_model" / kModel),
-                                       policy::LoadPolicyModel(policy_path), options);
+  return std::make_unique<AgentPlayer>(
+      encoder::LoadEncoder(run / "encoder" / kModel),
+      tokenizer::LoadResidualQuantizer(run / "tokenizer" / kModel),
+      world_model::LoadWorldModel(std::filesystem::exists(joint) ? joint
+                                                                 : run / "world_model" / kModel),
+      policy::LoadPolicyModel(policy_path), options);
 }
 
 }  // namespace hidreamer::imagination

@@ -72,7 +72,8 @@ class AgentPlayer : public env::Player {
   torch::Tensor last_states_;
 };
 
-// From a run directory: RUN/{encoder,tokenizer,world_model,policy/GAME}/model.safetensors. Throws a
+// From a run directory: RUN/{encoder,tokenizer,world_model,policy/GAME}/model.safetensors; where
+// RUN/policy/GAME/world_model.safetensors exists (joint training) that is the world model. Throws a
 // user Error where one is missing or they do not fit together.
 std::unique_ptr<AgentPlayer> LoadAgentPlayer(const std::filesystem::path& run,
                                              const std::string& game,

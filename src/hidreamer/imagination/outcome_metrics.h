@@ -51,9 +51,9 @@ OutcomeScores ScoreHeads(policy::PolicyModel policy, world_model::WorldModel mod
                          const std::vector<int64_t>& starts);
 
 struct ReturnComparison {
-  double real_mean = 0;   // recorded rewards of the next H steps, undiscounted
-  double dream_mean = 0;  // predicted rewards of H dreamed steps from the same states, each
-                          // weighted by the probability that the game still goes on
+  double real_mean = 0;    // recorded rewards of the next H steps, undiscounted
+  double dream_mean = 0;   // predicted rewards of H dreamed steps from the same states, each
+                           // weighted by the probability that the game still goes on
   double correlation = 0;  // over start states; 0 where either does not vary
   int64_t starts = 0;
 };

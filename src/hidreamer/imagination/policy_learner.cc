@@ -35,7 +35,7 @@ PolicyLearner::PolicyLearner(tokenizer::TokenizedGame game, world_model::WorldMo
     : game_(std::move(game)),
       world_model_(std::move(world_model)),
       config_(config),
-      seeds_(seeds),
+      seeds_(seeds.Subtree(game_.game)),
       device_(device),
       features_(config.feature, world_model_->options(),
                 codebooks.defined() ? codebooks.to(device) : codebooks),
@@ -53,6 +53,7 @@ PolicyLearner::PolicyLearner(tokenizer::TokenizedGame game, world_model::WorldMo
                     game_.game, game_.num_actions, world.layout.actions, game_.tokens.size(1),
                     world.layout.levels);
   }
+  // The same episodes as every other stage holds out of this game.
   const auto parts = data::SplitEpisodes(game_.episodes, split.validation, seeds_);
   train_ = std::make_unique<ReplayWindows>(game_, parts.train);
   validation_ = std::make_unique<ReplayWindows>(game_, parts.validation);

@@ -36,6 +36,9 @@ class PolicyLearner : public nn::Learner {
                 torch::Tensor codebooks, const config::PolicyConfig& config,
                 const config::SplitConfig& split, const SeedTree& seeds,
                 torch::Device device = torch::kCPU);
+  // Its replay windows point into its game.
+  PolicyLearner(const PolicyLearner&) = delete;
+  PolicyLearner& operator=(const PolicyLearner&) = delete;
 
   std::string name() const override { return "policy"; }
   int64_t total_updates() const override { return config_.head_updates + config_.updates; }
