@@ -100,8 +100,8 @@ torch::Tensor AgentPlayer::PushStates(const std::vector<env::PlayerView>& views,
     slot.last_call = calls_;
     slot.tokens.push_back(codes[static_cast<int64_t>(i)]);
     if (static_cast<int64_t>(slot.tokens.size()) > context) {
-      slot.tokens.pop_front();
-      slot.actions.pop_front();
+      slot.tokens.erase(slot.tokens.begin());
+      slot.actions.erase(slot.actions.begin());
     }
   }
   std::vector<torch::Tensor> hidden(views.size());  // each (L, D)
@@ -145,11 +145,9 @@ torch::Tensor AgentPlayer::PushStates(const std::vector<env::PlayerView>& views,
     } else {
       slot.decoder = std::make_unique<world_model::Decoder>(world_model_, 1, capacity);
     }
-    const auto tokens = torch::stack({slot.tokens.begin(), slot.tokens.end()}).unsqueeze(0);
+    const auto tokens = torch::stack(slot.tokens).unsqueeze(0);
     const auto actions =
-        torch::tensor(std::vector<int64_t>(slot.actions.begin(), slot.actions.end()), torch::kLong)
-            .to(device_)
-            .view({1, tokens.size(1) - 1});
+        torch::tensor(slot.actions, torch::kLong).to(device_).view({1, tokens.size(1) - 1});
     const auto all = slot.decoder->Prefill(tokens, actions);  // (1, T*K - 1, D)
     hidden[i] = all[0].narrow(0, all.size(1) - levels, levels).clone();
   }
@@ -175,7 +173,7 @@ void AgentPlayer::Refill(const std::vector<env::PlayerView>& views,
     slot.row = static_cast<int64_t>(ready.size());
     slot.decoder.reset();
     ready.push_back(i);
-    tokens.push_back(torch::stack({slot.tokens.begin(), slot.tokens.end()}));  // (C, L)
+    tokens.push_back(torch::stack(slot.tokens));  // (C, L)
     actions.insert(actions.end(), slot.actions.begin(), slot.actions.end());
   }
   if (ready.empty()) {

@@ -3,7 +3,6 @@
 #include <torch/torch.h>
 
 #include <cstdint>
-#include <deque>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -45,8 +44,8 @@ class AgentPlayer : public env::Player {
 
  private:
   struct Slot {
-    std::deque<torch::Tensor> tokens;               // each (L), at most `context` of them
-    std::deque<int64_t> actions;                    // of the same steps
+    std::vector<torch::Tensor> tokens;              // each (L), at most `context` of them
+    std::vector<int64_t> actions;                   // of the same steps
     std::unique_ptr<world_model::Decoder> decoder;  // its own; null: row `row` of the shared one
     int64_t row = -1;
     int64_t last_call = -1;
