@@ -1,1 +1,150 @@
+#include "hidreamer/world_model/world_model.h"
+
 #include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "hidreamer/base/error.h"
+#include "hidreamer/nn/optimizer.h"
+#include "hidreamer/nn/safetensors.h"
+#include "hidreamer/nn/tensor_map.h"
+#include "hidreamer/world_model/loss.h"
+
+namespace hidreamer::world_model {
+namespace {
+
+WorldModelOptions SmallOptions(int64_t levels = 3) {
+  return {.layout = {.levels = levels, .codes = 16, .actions = 4},
+          .width = 32,
+          .layers = 2,
+          .heads = 4,
+          .ffn_width = 64,
+          .dropout = 0.1,
+          .max_steps = 8};
+}
+
+std::filesystem::path TemporaryFile(const std::string& name) {
+  return std::filesystem::temp_directory_path() /
+         ("hidreamer_world_model_" + std::to_string(::getpid()) + "_" + name);
+}
+
+TEST(WorldModelTest, HasTheTextsNumberOfParameters) {
+  EXPECT_EQ(nn::CountParameters(*WorldModel(WorldModelOptions{})), 11341440);
+}
+
+TEST(WorldModelTest, GivesHiddenStatesAndLogitsOfEveryLevel) {
+  for (const int64_t levels : {1, 3, 8}) {
+    WorldModel model(SmallOptions(levels));
+    for (const int64_t steps : {1, 8}) {
+      const WorldModelOutput output =
+          model->forward(torch::randint(16, {2, steps, levels}, torch::kInt64),
+                         torch::randint(4, {2, steps}, torch::kInt64));
+      EXPECT_EQ(output.hidden.sizes().vec(), (std::vector<int64_t>{2, steps * (levels + 1), 32}));
+      ASSERT_EQ(static_cast<int64_t>(output.logits.size()), levels);
+      for (const torch::Tensor& logits : output.logits) {
+        EXPECT_EQ(logits.sizes().vec(), (std::vector<int64_t>{2, steps, 16}));
+      }
+    }
+  }
+}
+
+TEST(WorldModelTest, ReadsTheHeadsAtTheirPositions) {
+  WorldModel model(SmallOptions());
+  model->eval();
+  const WorldModelOutput output = model->forward(torch::randint(16, {1, 4, 3}, torch::kInt64),
+                                                 torch::randint(4, {1, 4}, torch::kInt64));
+  EXPECT_TRUE(torch::allclose(output.logits[0][0][2], model->Logits(0, output.hidden[0][11])));
+  EXPECT_TRUE(torch::allclose(output.logits[1][0][2], model->Logits(1, output.hidden[0][8])));
+  EXPECT_TRUE(torch::allclose(output.logits[2][0][2], model->Logits(2, output.hidden[0][9])));
+}
+
+TEST(WorldModelTest, RefusesLongerSequencesThanItsPositionTable) {
+  WorldModel model(SmallOptions());
+  EXPECT_THROW(
+      model->forward(torch::zeros({1, 9, 3}, torch::kInt64), torch::zeros({1, 9}, torch::kInt64)),
+      Error);
+  EXPECT_THROW(
+      model->forward(torch::zeros({1, 4, 2}, torch::kInt64), torch::zeros({1, 4}, torch::kInt64)),
+      Error);
+}
+
+TEST(WorldModelTest, SendsGradientsToEveryParameter) {
+  torch::manual_seed(1);
+  WorldModel model(SmallOptions());
+  const torch::Tensor tokens = torch::randint(16, {16, 8, 3}, torch::kInt64);
+  ComputeLoss(model->forward(tokens, torch::randint(4, {16, 8}, torch::kInt64)).logits, tokens,
+              {1.0, 0.5, 0.1})
+      .total.backward();
+  for (const auto& parameter : model->named_parameters()) {
+    ASSERT_TRUE(parameter.value().grad().defined()) << parameter.key();
+    EXPECT_GT(parameter.value().grad().abs().sum().item<float>(), 0.0f) << parameter.key();
+  }
+}
+
+TEST(WorldModelTest, OverfitsOneBatchOfRandomTokens) {
+  torch::manual_seed(2);
+  WorldModelOptions options = SmallOptions();
+  options.dropout = 0;
+  WorldModel model(options);
+  const torch::Tensor tokens = torch::randint(16, {2, 6, 3}, torch::kInt64);
+  const torch::Tensor actions = torch::randint(4, {2, 6}, torch::kInt64);
+  nn::Adam optimizer(nn::NamedParameters(*model), {});
+  HierarchicalLoss loss;
+  for (int step = 0; step < 120; ++step) {
+    optimizer.ZeroGrad();
+    loss = ComputeLoss(model->forward(tokens, actions).logits, tokens, {1.0, 1.0, 1.0});
+    loss.total.backward();
+    optimizer.Step(3e-3);
+  }
+  // L1 and L2 of the first step have nothing but L0 (and L1) of that step to be known from, which
+  // is enough here; every target can be learned by heart.
+  EXPECT_LT(loss.total.item<float>(), 0.1f);
+  for (size_t level = 0; level < 3; ++level) {
+    EXPECT_EQ(loss.correct[level].item<int64_t>(), loss.targets[level].item<int64_t>()) << level;
+  }
+}
+
+TEST(WorldModelTest, AppliesDropoutOnlyInTrainingAndRepeatsItFromASeed) {
+  WorldModel model(SmallOptions());
+  const torch::Tensor tokens = torch::randint(16, {2, 8, 3}, torch::kInt64);
+  const torch::Tensor actions = torch::randint(4, {2, 8}, torch::kInt64);
+  const auto run = [&](uint64_t seed) {
+    torch::manual_seed(seed);
+    return model->Hidden(tokens, actions);
+  };
+  EXPECT_TRUE(torch::equal(run(5), run(5)));
+  EXPECT_FALSE(torch::equal(run(5), run(6)));
+  model->eval();
+  EXPECT_TRUE(torch::equal(run(5), run(6)));
+}
+
+TEST(WorldModelTest, LoadsWhatItSaved) {
+  const std::filesystem::path path = TemporaryFile("saved.safetensors");
+  WorldModelOptions options = SmallOptions();
+  options.mask = MaskKind::kStrict;
+  WorldModel model(options);
+  model->eval();
+  SaveWorldModel(path, model);
+  WorldModel loaded = LoadWorldModel(path);
+  EXPECT_TRUE(loaded->options() == options);
+  EXPECT_FALSE(loaded->is_training());
+  const torch::Tensor tokens = torch::randint(16, {2, 8, 3}, torch::kInt64);
+  const torch::Tensor actions = torch::randint(4, {2, 8}, torch::kInt64);
+  EXPECT_TRUE(torch::equal(loaded->Hidden(tokens, actions), model->Hidden(tokens, actions)));
+  std::filesystem::remove(path);
+}
+
+TEST(WorldModelTest, RefusesAForeignFile) {
+  const std::filesystem::path path = TemporaryFile("foreign.safetensors");
+  nn::SaveSafetensors(path, {{"x", torch::zeros({2})}});
+  EXPECT_THROW(LoadWorldModel(path), Error);
+  nn::SaveSafetensors(path, {{"x", torch::zeros({2})}}, {{"options", "{\"levels\": 3}"}});
+  EXPECT_THROW(LoadWorldModel(path), Error);
+  nn::SaveSafetensors(path, {{"x", torch::zeros({2})}}, WorldModelMetadata(SmallOptions()));
+  EXPECT_THROW(LoadWorldModel(path), Error);
+  std::filesystem::remove(path);
+}
+
+}  // namespace
+}  // namespace hidreamer::world_model
