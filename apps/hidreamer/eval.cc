@@ -1,0 +1,125 @@
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "commands.h"
+#include "hidreamer/base/error.h"
+#include "hidreamer/base/files.h"
+#include "hidreamer/env/make_environment.h"
+#include "hidreamer/env/scripted_player.h"
+#include "hidreamer/evaluation/play.h"
+#include "hidreamer/imagination/agent_player.h"
+
+namespace hidreamer::app {
+namespace {
+
+struct EvalArguments {
+  std::filesystem::path run;
+  std::string policy;
+  std::string game;
+  std::string protocol = "atari100k";
+  std::filesystem::path json;
+  std::filesystem::path rom_dir;
+  bool greedy = false;
+  bool with_random = false;
+  evaluation::PlayOptions options;
+};
+
+std::unique_ptr<env::Player> MakeEvalPlayer(const EvalArguments& arguments) {
+  if (!arguments.run.empty()) {
+    return imagination::LoadAgentPlayer(arguments.run, arguments.game,
+                                        {.greedy = arguments.greedy});
+  }
+  return env::MakePlayer(arguments.policy);
+}
+
+void PrintScores(const nlohmann::json& result) {
+  fmt::print("{} ({}), {} games by {}: {:.2f} ± {:.2f} (median {:.1f}, {:g} … {:g}, IQM {:.2f})\n",
+             result["game"].get<std::string>(), result["protocol"].get<std::string>(),
+             result["count"].get<int64_t>(), result["player"].get<std::string>(),
+             result["mean"].get<double>(), result["standard_error"].get<double>(),
+             result["median"].get<double>(), result["min"].get<double>(),
+             result["max"].get<double>(), result["iqm"].get<double>());
+  if (result.contains("random_measured")) {
+    const auto& random = result["random_measured"];
+    fmt::print("random policy, the same number of games: {:.2f} ± {:.2f}\n",
+               random["mean"].get<double>(), random["standard_error"].get<double>());
+  }
+  if (result.contains("random_recorded")) {
+    const auto& random = result["random_recorded"];
+    fmt::print(
+        "random policy, recorded in PROTOCOL: {:.2f} ± {:.2f}; human-normalised score {:.3f}\n",
+        random["mean"].get<double>(), random["standard_error"].get<double>(),
+        result["human_normalized"].get<double>());
+  }
+  fmt::print("{:.1f} s, seed {}\n", result["seconds"].get<double>(),
+             result["seed"].get<uint64_t>());
+}
+
+void Eval(const EvalArguments& arguments) {
+  const auto factory = [&] {
+    return env::MakeEnvironment(
+        arguments.game, arguments.protocol,
+        {.rom_dir = arguments.rom_dir, .max_frames = arguments.options.max_frames});
+  };
+  factory();  // an unknown game is said before anything is loaded
+  const std::unique_ptr<env::Player> player = MakeEvalPlayer(arguments);
+  nlohmann::json result;
+  if (arguments.with_random) {
+    env::RandomPlayer random;
+    const auto baseline = evaluation::PlayEpisodes(factory, random, arguments.options);
+    result = ToJson(evaluation::PlayEpisodes(factory, *player, arguments.options), &baseline);
+  } else {
+    result = ToJson(evaluation::PlayEpisodes(factory, *player, arguments.options));
+  }
+  if (!arguments.json.empty()) {
+    WriteFileAtomically(arguments.json, result.dump(1) + "\n");
+  }
+  PrintScores(result);
+}
+
+}  // namespace
+
+void AddEvalCommand(CLI::App& app) {
+  auto arguments = std::make_shared<EvalArguments>();
+  evaluation::PlayOptions& options = arguments->options;
+  CLI::App* command = app.add_subcommand("eval", "score in the real game: whole games, unclipped");
+  auto* who = command->add_option_group("who plays");
+  who->add_option("--run", arguments->run, "run directory with a trained policy of the game");
+  who->add_option("--policy", arguments->policy, "a built-in player: random, mixture");
+  who->require_option(1);
+  command
+      ->add_option("--game", arguments->game, "ALE's name (pong, breakout, ms_pacman, …) or catch")
+      ->required();
+  command->add_option("--episodes", options.episodes, "whole games")
+      ->capture_default_str()
+      ->check(CLI::Range(int64_t{1}, int64_t{1'000'000}));
+  command
+      ->add_option("--protocol", arguments->protocol,
+                   "atari100k (no sticky actions, no-op starts) or v5 (sticky actions)")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"atari100k", "v5"}));
+  command->add_option("--json", arguments->json, "file for every episode's score, length and seed");
+  command->add_option("--seed", options.seed, "root of every random choice")->capture_default_str();
+  command->add_option("--environments", options.environments, "games played side by side")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1024));
+  command->add_option("--threads", options.threads, "0: all cores; changes only the speed")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 1024));
+  command->add_option("--max-frames", options.max_frames, "emulator frames that cut a game off")
+      ->capture_default_str()
+      ->check(CLI::Range(int64_t{4}, int64_t{108000}));
+  command->add_option("--rom-dir", arguments->rom_dir,
+                      "directory of GAME.bin files (default: $HIDREAMER_ROM_DIR, .deps/ale/roms)");
+  command->add_flag("--greedy", arguments->greedy, "the likeliest action instead of a draw");
+  command->add_flag("--with-random", arguments->with_random,
+                    "plays as many games at random first and prints both");
+  command->footer(
+      "Example: hidreamer eval --run runs/seed --game pong --episodes 100 --json pong.json");
+  command->callback([arguments] { Eval(*arguments); });
+}
+
+}  // namespace hidreamer::app

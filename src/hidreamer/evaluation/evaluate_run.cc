@@ -1,0 +1,199 @@
+#include "hidreamer/evaluation/evaluate_run.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <functional>
+
+#include "hidreamer/base/error.h"
+#include "hidreamer/base/files.h"
+#include "hidreamer/base/interrupt.h"
+#include "hidreamer/evaluation/open_loop_evaluation.h"
+#include "hidreamer/evaluation/probe.h"
+#include "hidreamer/evaluation/run_parts.h"
+
+namespace hidreamer::evaluation {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using FigureMaker = std::vector<Figure> (*)(const json&);
+
+// Newest change below a path; the distant past where it is missing.
+fs::file_time_type LastChange(const fs::path& path) {
+  if (fs::is_directory(path)) {
+    auto newest = fs::file_time_type::min();
+    for (const auto& entry : fs::directory_iterator(path)) {
+      newest = std::max(newest, fs::last_write_time(entry.path()));
+    }
+    return newest;
+  }
+  return fs::exists(path) ? fs::last_write_time(path) : fs::file_time_type::min();
+}
+
+class Evaluation {
+ public:
+  Evaluation(const fs::path& run, const config::ExperimentConfig& config)
+      : run_(LoadRun(run, config)) {}
+
+  const LoadedRun& run() const { return *run_; }
+  std::vector<Figure> figures;
+
+  bool Has(const std::string& artefact) const { return fs::exists(run_->path / artefact); }
+
+  // Measures a part, or takes what was measured since its inputs last changed.
+  void Measure(const std::string& name, const std::vector<std::string>& inputs,
+               const std::function<json()>& measure, FigureMaker make_figures) {
+    for (const std::string& input : inputs) {
+      if (!Has(input)) {
+        spdlog::info("evaluation {}: left out, {} is not there", name, input);
+        figures.push_back({.name = name, .note = "not measured: no " + input});
+        return;
+      }
+    }
+    if (InterruptRequested()) {
+      throw Interrupted();
+    }
+    const fs::path file = run_->path / "evaluation" / (name + ".json");
+    bool fresh = fs::exists(file);
+    for (const std::string& input : inputs) {
+      fresh = fresh && LastChange(run_->path / input) <= fs::last_write_time(file);
+    }
+    json part;
+    if (fresh) {
+      part = json::parse(ReadFile(file), nullptr, false);
+    }
+    if (!part.is_object()) {
+      spdlog::info("evaluation: {}", name);
+      part = measure();
+      if (part.empty()) {
+        figures.push_back({.name = name, .note = "nothing to measure in this recording"});
+        return;
+      }
+      WriteFileAtomically(file, part.dump(1) + "\n");
+    }
+    if (make_figures != nullptr) {
+      MergeFigures(figures, make_figures(part));
+    }
+  }
+
+ private:
+  std::unique_ptr<LoadedRun> run_;
+};
+
+std::string Tokens(const std::string& game) { return "tokens/" + game + ".safetensors"; }
+
+}  // namespace
+
+const std::vector<Part>& AllParts() {
+  static const std::vector<Part> parts = {Part::kPlay,       Part::kEmbedding, Part::kCodes,
+                                          Part::kPrediction, Part::kDream,     Part::kOpenLoop,
+                                          Part::kProbe,      Part::kOutcomes};
+  return parts;
+}
+
+std::vector<Figure> EvaluateRun(const fs::path& path, const config::ExperimentConfig& config,
+                                const std::vector<Part>& parts) {
+  Evaluation evaluation(path, config);
+  const LoadedRun& run = evaluation.run();
+  if (run.games.empty()) {
+    throw UserError("collect first: hidreamer run CONFIG, or hidreamer collect",
+                    "{} holds no recording of {}", path.string(), fmt::join(config.games, ", "));
+  }
+  const auto wanted = [&](Part part) {
+    return std::find(parts.begin(), parts.end(), part) != parts.end();
+  };
+  static const std::string kModel = "world_model/model.safetensors";
+  static const std::string kTokenizer = "tokenizer/model.safetensors";
+  const config::EvaluationConfig& settings = config.evaluation;
+  if (wanted(Part::kPlay)) {
+    const auto& games = config.policy_games.empty() ? config.games : config.policy_games;
+    for (const std::string& game : games) {
+      for (const std::string& protocol : settings.protocols) {
+        evaluation.Measure(
+            "play_" + game + "_" + protocol, {"policy/" + game + "/model.safetensors"},
+            [&] { return MeasurePlayPart(run, game, protocol); }, PlayFigures);
+      }
+    }
+  }
+  std::vector<std::string> tokens;
+  for (const std::string& game : run.games) {
+    tokens.push_back(Tokens(game));
+  }
+  if (wanted(Part::kEmbedding)) {
+    evaluation.Measure(
+        "embedding", {"embeddings"}, [&] { return MeasureEmbeddingPart(run); }, EmbeddingFigures);
+  }
+  if (wanted(Part::kCodes)) {
+    evaluation.Measure(
+        "codes", tokens, [&] { return MeasureCodesPart(run); }, CodesFigures);
+  }
+  std::vector<std::string> model_and_tokens = tokens;
+  model_and_tokens.push_back(kModel);
+  if (wanted(Part::kPrediction)) {
+    evaluation.Measure(
+        "prediction", model_and_tokens, [&] { return MeasurePredictionPart(run); },
+        PredictionFigures);
+    if (evaluation.Has(kModel) && !run.tokens.empty()) {
+      evaluation.Measure(
+          "masks", {kModel}, [&] { return MeasureMasksPart(run); }, nullptr);
+    }
+  }
+  for (size_t i = 0; i < run.games.size(); ++i) {
+    const std::string& game = run.games[i];
+    const GameArtefacts& artefacts = run.artefacts[i];
+    const SeedTree seeds = run.seeds.Subtree(game);
+    const std::vector<std::string> inputs = {kModel, kTokenizer, Tokens(game)};
+    if (wanted(Part::kDream)) {
+      evaluation.Measure(
+          "dream_" + game, inputs,
+          [&] {
+            return DreamPictures(artefacts, settings.context, settings.open_loop_steps, seeds);
+          },
+          nullptr);
+    }
+    if (wanted(Part::kOpenLoop)) {
+      evaluation.Measure(
+          "open_loop_" + game, inputs,
+          [&] {
+            return EvaluateOpenLoop(artefacts,
+                                    {.windows = settings.open_loop_windows,
+                                     .steps = settings.open_loop_steps,
+                                     .context = settings.context,
+                                     .probe_frames = settings.probe_frames},
+                                    seeds);
+          },
+          OpenLoopFigures);
+    }
+    if (wanted(Part::kProbe)) {
+      // Probes what is there; measured again when a later stage adds a state to probe.
+      std::vector<std::string> present = {"data/" + game};
+      for (const std::string& input :
+           {"embeddings/" + game + ".safetensors", Tokens(game), kModel}) {
+        if (evaluation.Has(input)) {
+          present.push_back(input);
+        }
+      }
+      evaluation.Measure(
+          "probe_" + game, present,
+          [&] {
+            return ProbeGame(artefacts,
+                             {.frames = settings.probe_frames,
+                              .context = settings.context,
+                              .dream_windows = settings.open_loop_windows},
+                             seeds);
+          },
+          ProbeFigures);
+    }
+    if (wanted(Part::kOutcomes) && evaluation.Has("policy/" + game)) {
+      auto with_policy = inputs;
+      with_policy.push_back("policy/" + game + "/model.safetensors");
+      evaluation.Measure(
+          "outcomes_" + game, with_policy, [&] { return MeasureOutcomesPart(run, i); },
+          OutcomesFigures);
+    }
+  }
+  return evaluation.figures;
+}
+
+}  // namespace hidreamer::evaluation

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include "hidreamer/base/seed.h"
+#include "hidreamer/evaluation/game_artefacts.h"
+
+// Dreams under logged actions on held-out windows, beside what really happened.
+namespace hidreamer::evaluation {
+
+struct OpenLoopOptions {
+  int64_t windows = 256;
+  int64_t steps = 50;    // cut to what the model's max_steps leaves after the context
+  int64_t context = 16;  // real steps before
+  int64_t probe_frames = 20000;
+};
+
+// Errors k = 1 … H steps ahead, of greedy dreams:
+//   {"game", "windows", "context", "steps",
+//    "levels": [{"model", "shuffled", "copy": [H] share of wrong tokens}],
+//    "probe": {VARIABLE: {"model", "shuffled", "copy", "floor": [H] mean absolute error of a linear
+//    probe on the decoded codes, in RAM units}}}
+// shuffled: the same dream under another window's actions; copy: the last real step repeated;
+// floor: the probe on the true codes. Needs tokens, quantizer and world model; an empty object
+// where no held-out window is long enough.
+nlohmann::json EvaluateOpenLoop(const GameArtefacts& game, const OpenLoopOptions& options,
+                                const SeedTree& seeds);
+
+// One held-out window drawn with stored frames, the one of 64 with the most changes of L0, dreamed
+// with codes drawn from the model: {"game", "context_rows", "truth_rows", "dream_rows", "exact"}.
+nlohmann::json DreamPictures(const GameArtefacts& game, int64_t context, int64_t steps,
+                             const SeedTree& seeds);
+
+}  // namespace hidreamer::evaluation
