@@ -108,9 +108,9 @@ TEST(WorldModelLearnerTest, RepeatsItselfAndResumesToTheBit) {
 
 TEST(WorldModelLearnerTest, LearnsAndReportsValidation) {
   config::WorldModelConfig config = SmallConfig();
-  config.updates_per_epoch = 120;
-  config.epochs = 1;
-  config.batch = 16;
+  config.updates_per_epoch = 0;
+  config.epochs = 8;
+  config.batch = 8;
   config.accumulate = 1;
   WorldModelLearner learner = MakeLearner(config);
   const nlohmann::json before = learner.EndEpoch(0);
