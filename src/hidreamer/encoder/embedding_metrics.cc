@@ -113,13 +113,18 @@ EmbeddingMetrics MeasureJointEmbeddings(const std::vector<EmbeddedGame>& games,
     offset += game.embeddings.size(0);
   }
   RequirePairs(starts, rows);
-  const auto gather = [&games, &first_row](const std::vector<int64_t>& wanted) {
-    const int64_t width = games.front().embeddings.size(1);
+  std::vector<torch::Tensor> tables;  // f32 on the CPU, row by row
+  for (const EmbeddedGame& game : games) {
+    tables.push_back(game.embeddings.to(torch::kCPU, torch::kFloat).contiguous());
+  }
+  const auto gather = [&tables, &first_row](const std::vector<int64_t>& wanted) {
+    const int64_t width = tables.front().size(1);
     torch::Tensor out = torch::empty({static_cast<int64_t>(wanted.size()), width});
     for (size_t i = 0; i < wanted.size(); ++i) {
       const auto g = static_cast<size_t>(
           std::upper_bound(first_row.begin(), first_row.end(), wanted[i]) - first_row.begin() - 1);
-      out[static_cast<int64_t>(i)].copy_(games[g].embeddings[wanted[i] - first_row[g]]);
+      std::copy_n(tables[g].data_ptr<float>() + (wanted[i] - first_row[g]) * width, width,
+                  out.data_ptr<float>() + static_cast<int64_t>(i) * width);
     }
     return out;
   };
