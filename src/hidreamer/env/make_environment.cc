@@ -27,6 +27,7 @@ fs::path NamedRomDirectory(const fs::path& directory, const std::string& source)
   return directory;
 }
 
+#ifdef HID_WITH_ALE
 std::vector<std::string> RomNames(const fs::path& directory) {
   std::vector<std::string> names;
   std::error_code code;
@@ -37,6 +38,7 @@ std::vector<std::string> RomNames(const fs::path& directory) {
   }
   return names;
 }
+#endif
 
 }  // namespace
 
