@@ -9,7 +9,7 @@
 #include "commands.h"
 #include "hidreamer/base/error.h"
 #include "hidreamer/env/make_environment.h"
-#include "hidreamer/env/scripted_player.h"
+#include "hidreamer/pipeline/stages.h"
 
 namespace hidreamer::app {
 namespace {
@@ -22,11 +22,7 @@ struct CollectArguments {
 
 // `policy` names a built-in player or a run directory with a trained policy.
 std::unique_ptr<env::Player> MakeCollectPlayer(const CollectArguments& arguments) {
-  if (env::IsPlayerName(arguments.policy)) {
-    return env::MakePlayer(arguments.policy);
-  }
-  // A trained policy (RUN) is looked up here.
-  return env::MakePlayer(arguments.policy);
+  return pipeline::MakeAnyPlayer(arguments.policy, arguments.options.game);
 }
 
 void Collect(const CollectArguments& arguments) {

@@ -3,6 +3,7 @@
 
 #include <cstdio>
 #include <exception>
+#include <string>
 
 #include "commands.h"
 #include "hidreamer/base/error.h"
@@ -24,19 +25,42 @@ int ReportError(const hidreamer::Error& error) {
   return user ? kUserErrorCode : kInternalErrorCode;
 }
 
+std::string command_line;
+
 }  // namespace
 
+const std::string& hidreamer::app::CommandLine() { return command_line; }
+
 int main(int argc, char** argv) {
+  for (int i = 0; i < argc; ++i) {
+    command_line += (i == 0 ? "" : " ") + std::string(argv[i]);
+  }
   CLI::App app("hidreamer: learns to play Atari inside a hierarchical discrete world model");
   app.require_subcommand(1);
+  app.set_version_flag("--version", HID_VERSION);
+  app.footer(
+      "Example: hidreamer run configs/quickstart.yaml\n"
+      "Exit codes: 0 done, 2 the user's error, 70 an internal error, 130 interrupted.");
   bool verbose = false;
   app.add_flag("-v,--verbose", verbose, "more messages");
   app.parse_complete_callback([&] { hidreamer::InitializeLog(verbose); });
   hidreamer::InstallInterruptHandler();
+  hidreamer::app::AddRunCommand(app);
   hidreamer::app::AddCollectCommand(app);
+  hidreamer::app::AddTrainCommand(app);
+  hidreamer::app::AddTokenizeCommand(app);
+  hidreamer::app::AddEvalCommand(app);
+  hidreamer::app::AddProbeCommand(app);
+  hidreamer::app::AddDreamCommand(app);
+  hidreamer::app::AddReportCommand(app);
+  hidreamer::app::AddImportCommand(app);
+  hidreamer::app::AddExportCommand(app);
+  hidreamer::app::AddDoctorCommand(app);
   try {
     app.parse(argc, argv);
     return 0;
+  } catch (const CLI::RuntimeError& error) {
+    return error.get_exit_code();  // a command's own verdict, such as doctor --parity
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kUserErrorCode;
   } catch (const hidreamer::Interrupted&) {

@@ -1,0 +1,65 @@
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "commands.h"
+#include "hidreamer/base/error.h"
+#include "hidreamer/config/dump.h"
+#include "hidreamer/config/load.h"
+#include "hidreamer/pipeline/pipeline.h"
+
+namespace hidreamer::app {
+namespace {
+
+struct RunArguments {
+  std::filesystem::path config;
+  std::filesystem::path out;
+  std::vector<std::string> overrides;
+  bool force = false;
+  bool defaults = false;
+};
+
+void Run(const RunArguments& arguments) {
+  if (arguments.defaults) {
+    fmt::print("{}", config::DumpConfig(config::LoadConfig({}, arguments.overrides)));
+    return;
+  }
+  if (arguments.config.empty()) {
+    throw UserError("for example: hidreamer run configs/quickstart.yaml",
+                    "run needs a CONFIG file");
+  }
+  const config::ExperimentConfig config = config::LoadConfig(arguments.config, arguments.overrides);
+  pipeline::RunPipeline(
+      config,
+      {.directory = arguments.out.empty() ? std::filesystem::path("runs") / arguments.config.stem()
+                                          : arguments.out,
+       .command = CommandLine(),
+       .force = arguments.force});
+}
+
+}  // namespace
+
+void AddRunCommand(CLI::App& app) {
+  auto arguments = std::make_shared<RunArguments>();
+  CLI::App* command = app.add_subcommand("run", "all stages that are not yet done; resumable");
+  command->add_option("CONFIG", arguments->config, "experiment file, e.g. configs/quickstart.yaml");
+  command->add_option("--out", arguments->out, "run directory (default: runs/<name of CONFIG>)");
+  command
+      ->add_option("--set", arguments->overrides,
+                   "key=value, overrides the file; may be given several times")
+      ->take_all()
+      ->expected(1);
+  command->add_flag("--force", arguments->force,
+                    "redo the stages whose settings changed, instead of an error");
+  command->add_flag("--defaults", arguments->defaults,
+                    "print every key with meaning, unit, range and default, and stop");
+  command->footer(
+      "Ctrl-C ends cleanly after a checkpoint; the same command goes on, to the bit.\n"
+      "Example: hidreamer run configs/quickstart.yaml --out runs/first --set games=pong");
+  command->callback([arguments] { Run(*arguments); });
+}
+
+}  // namespace hidreamer::app

@@ -1,0 +1,160 @@
+#include "hidreamer/pipeline/pipeline.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <chrono>
+#include <exception>
+
+#include "hidreamer/base/error.h"
+#include "hidreamer/base/interrupt.h"
+#include "hidreamer/base/progress.h"
+#include "hidreamer/env/make_environment.h"
+#include "hidreamer/pipeline/figure_table.h"
+#include "hidreamer/pipeline/run_directory.h"
+#include "hidreamer/pipeline/stages.h"
+#include "hidreamer/pipeline/training_loop.h"
+
+namespace hidreamer::pipeline {
+namespace {
+
+bool Selected(const Stage& stage, const std::vector<std::string>& only) {
+  return only.empty() || std::find(only.begin(), only.end(), stage.id.name) != only.end();
+}
+
+// Recordings that were put there by collect or import count as done.
+bool IsForeignRecording(const RunDirectory& run, const StageId& id) {
+  return id.settings == "collect" && std::filesystem::exists(run.Folder(id));
+}
+
+void RunStage(const Stage& stage, StageContext& context) {
+  const auto start = std::chrono::steady_clock::now();
+  nlohmann::json summary;
+  if (IsForeignRecording(context.run, stage.id)) {
+    const data::EpisodeStore store(context.run.Folder(stage.id));  // a user Error if it is damaged
+    spdlog::info("{}: uses the recording that is there, {} steps", stage.id.name, store.size());
+    summary = {{"steps", store.size()}};
+  } else {
+    if (stage.id.settings != "collect") {  // whose folder appears whole, or not at all
+      context.run.Begin(stage.id);
+    }
+    summary = stage.work(context);
+  }
+  const double seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  context.run.Finish(stage.id, seconds, summary);
+  spdlog::info("{} done in {}", stage.id.name, FormatDuration(seconds));
+}
+
+// A misspelt game or a missing ROM shows before any work.
+void CheckGames(const config::ExperimentConfig& config, const RunDirectory& run) {
+  for (const std::string& game : config.games) {
+    if (!std::filesystem::exists(run.path() / "data" / game)) {
+      env::MakeEnvironment(game, config.collect.protocol);
+    }
+  }
+}
+
+// All settings are compared before anything is written.
+std::vector<StageState> InspectAll(RunDirectory& run, const std::vector<Stage>& stages,
+                                   bool force) {
+  std::vector<StageState> states;
+  for (const Stage& stage : stages) {
+    states.push_back(run.Inspect(stage.id, force));
+  }
+  return states;
+}
+
+void RunSelected(StageContext& context, const std::vector<Stage>& stages,
+                 const std::vector<StageState>& states, const std::vector<std::string>& only) {
+  size_t last = 0;
+  for (size_t i = 0; i < stages.size(); ++i) {
+    last = Selected(stages[i], only) ? i : last;
+  }
+  for (size_t i = 0; i <= last; ++i) {
+    const Stage& stage = stages[i];
+    if (states[i] == StageState::kDone) {
+      spdlog::info("[{}/{}] {}: done before", i + 1, stages.size(), stage.id.name);
+      continue;
+    }
+    if (!Selected(stage, only)) {
+      // Not asked for: skipped where later stages do not read it, else it must be there.
+      if (stage.id.name == "single_vq" || IsForeignRecording(context.run, stage.id) ||
+          stage.id.settings == stages[last].id.settings) {
+        continue;
+      }
+      throw UserError("hidreamer run does all stages in order",
+                      "{} comes before {} and is not done", stage.id.name, stages[last].id.name);
+    }
+    if (InterruptRequested()) {
+      throw Interrupted();
+    }
+    spdlog::info("[{}/{}] {}: {}", i + 1, stages.size(), stage.id.name, stage.headline);
+    RunStage(stage, context);
+  }
+}
+
+}  // namespace
+
+nlohmann::json TrainStage(StageContext& context, const StageId& id, nn::Learner& learner,
+                          const std::map<std::string, std::string>& metadata) {
+  const TrainingResult result =
+      Train(learner, {.directory = context.run.Folder(id),
+                      .checkpoint_seconds = context.config.checkpoint_seconds,
+                      .identity = context.run.Identity(id),
+                      .metadata = metadata,
+                      .title = id.name});
+  return {{"updates", learner.total_updates()}, {"train_seconds", result.seconds}};
+}
+
+const std::vector<std::string>& PolicyGames(const config::ExperimentConfig& config) {
+  return config.policy_games.empty() ? config.games : config.policy_games;
+}
+
+std::vector<Stage> AllStages(const config::ExperimentConfig& config) {
+  std::vector<Stage> stages;
+  for (const std::string& game : config.games) {
+    stages.push_back(CollectStage(game));
+  }
+  stages.push_back(EncoderStage());
+  stages.push_back(EmbedStage());
+  stages.push_back(TokenizerStage());
+  if (config.tokenizer.single_vq) {
+    stages.push_back(SingleVqStage());
+  }
+  stages.push_back(TokenizeStage());
+  stages.push_back(WorldModelStage());
+  for (const std::string& game : PolicyGames(config)) {
+    stages.push_back(PolicyStage(game));
+  }
+  stages.push_back(EvaluateStage());
+  stages.push_back(ReportStage());
+  return stages;
+}
+
+void RunPipeline(const config::ExperimentConfig& config, const PipelineOptions& options) {
+  RunDirectory run(options.directory, config);
+  const std::vector<Stage> stages = AllStages(config);
+  const std::vector<StageState> states = InspectAll(run, stages, options.force);
+  CheckGames(config, run);
+  run.StartWork(options.command);
+  StageContext context{
+      .config = config, .run = run, .seeds = SeedTree(static_cast<uint64_t>(config.seed))};
+  try {
+    RunSelected(context, stages, states, options.only);
+  } catch (const Interrupted&) {
+    run.EndWork("interrupted");
+    throw;
+  } catch (...) {
+    run.EndWork("failed");
+    throw;
+  }
+  run.EndWork("done");
+  if (options.only.empty()) {
+    fmt::print("{}\nreport: {}\n", FormatFigureTable(run.path() / "summary.json"),
+               (run.path() / "report.html").string());
+  }
+}
+
+}  // namespace hidreamer::pipeline

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "hidreamer/base/seed.h"
+#include "hidreamer/config/experiment_config.h"
+#include "hidreamer/data/episode_store.h"
+#include "hidreamer/env/player.h"
+#include "hidreamer/nn/learner.h"
+#include "hidreamer/pipeline/run_directory.h"
+
+// The stages of the pipeline, one file each. A stage reads the artefacts of those before it from
+// the run directory, writes its own, and can be killed at any moment: run again it goes on.
+namespace hidreamer::pipeline {
+
+struct StageContext {
+  const config::ExperimentConfig& config;
+  RunDirectory& run;
+  SeedTree seeds;
+};
+
+struct Stage {
+  StageId id;
+  std::string headline;                               // what it does, for a person
+  std::function<nlohmann::json(StageContext&)> work;  // returns a few numbers for stage.json
+};
+
+Stage CollectStage(const std::string& game);  // data/GAME
+Stage EncoderStage();                         // encoder/
+Stage EmbedStage();                           // embeddings/GAME.safetensors
+Stage TokenizerStage();                       // tokenizer/
+Stage SingleVqStage();                        // single_vq/
+Stage TokenizeStage();                        // tokens/GAME.safetensors
+Stage WorldModelStage();                      // world_model/
+Stage PolicyStage(const std::string& game);   // policy/GAME
+Stage EvaluateStage();                        // evaluation/, summary.json
+Stage ReportStage();                          // report.html
+
+// All stages of a config in order.
+std::vector<Stage> AllStages(const config::ExperimentConfig& config);
+
+// Games a policy is learned for.
+const std::vector<std::string>& PolicyGames(const config::ExperimentConfig& config);
+
+// Built-in players by name (env::MakePlayer), else the trained policy of a run directory.
+std::unique_ptr<env::Player> MakeAnyPlayer(const std::string& policy, const std::string& game);
+
+// The recording of a game in the run directory.
+data::EpisodeStore OpenRecording(const StageContext& context, const std::string& game);
+
+// Trains with checkpoints in the stage's folder; returns {"updates", "train_seconds"}.
+nlohmann::json TrainStage(StageContext& context, const StageId& id, nn::Learner& learner,
+                          const std::map<std::string, std::string>& metadata);
+
+}  // namespace hidreamer::pipeline

@@ -1,0 +1,152 @@
+#include "hidreamer/pipeline/training_loop.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <memory>
+#include <optional>
+
+#include "hidreamer/base/error.h"
+#include "hidreamer/base/files.h"
+#include "hidreamer/base/interrupt.h"
+#include "hidreamer/base/json_lines.h"
+#include "hidreamer/base/progress.h"
+#include "hidreamer/nn/safetensors.h"
+#include "hidreamer/pipeline/checkpoint.h"
+#include "hidreamer/pipeline/tensorboard.h"
+
+namespace hidreamer::pipeline {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// A stage writes at most about this many records of single updates.
+constexpr int64_t kStepRecords = 2000;
+
+double SecondsSince(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// metrics.jsonl and the event file beside it.
+class Metrics {
+ public:
+  // Drops records after update `updates`: a killed run wrote them after its last checkpoint.
+  Metrics(const std::filesystem::path& directory, int64_t updates) : directory_(directory) {
+    const std::filesystem::path path = directory / "metrics.jsonl";
+    TruncateJsonLines(path, "step", updates);
+    WriteEventFile(directory, ReadJsonLines(path));
+    writer_ = std::make_unique<JsonLinesWriter>(path);
+  }
+
+  void Write(nlohmann::json record) {
+    record["time"] =
+        std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+    writer_->Write(record);
+    AppendToEventFile(directory_, record);
+  }
+
+ private:
+  std::filesystem::path directory_;
+  std::unique_ptr<JsonLinesWriter> writer_;
+};
+
+nlohmann::json Record(const nlohmann::json& values, int64_t step) {
+  nlohmann::json record = values.is_object() ? values : nlohmann::json::object();
+  record["step"] = step;
+  return record;
+}
+
+// Restores the newest checkpoint; returns the updates done.
+int64_t Resume(nn::Learner& learner, const TrainingOptions& options) {
+  std::optional<Checkpoint> checkpoint = LoadNewestCheckpoint(options.directory / "checkpoints");
+  if (!checkpoint.has_value()) {
+    return 0;
+  }
+  const nlohmann::json config = options.identity.value("config", nlohmann::json());
+  if (checkpoint->identity.value("config", nlohmann::json()) != config) {
+    throw UserError("choose another --out, or --force to begin this stage anew",
+                    "the checkpoint in {} belongs to another config", options.directory.string());
+  }
+  for (const char* key : {"torch", "hidreamer"}) {
+    const nlohmann::json before = checkpoint->identity.value(key, nlohmann::json());
+    if (before != options.identity.value(key, nlohmann::json())) {
+      spdlog::warn("{}: the checkpoint was written by {} {}; results may differ in the last bits",
+                   learner.name(), key, before.dump());
+    }
+  }
+  if (checkpoint->updates > learner.total_updates()) {
+    throw UserError("--force begins this stage anew", "the checkpoint in {} is at update {} of {}",
+                    options.directory.string(), checkpoint->updates, learner.total_updates());
+  }
+  learner.LoadState(checkpoint->state);
+  spdlog::info("{}: goes on at update {} of {}", learner.name(), checkpoint->updates,
+               learner.total_updates());
+  return checkpoint->updates;
+}
+
+void CheckLoss(const nn::Learner& learner, const nlohmann::json& values, int64_t update) {
+  const auto loss = values.find("loss");
+  if (loss != values.end() && loss->is_number() && !std::isfinite(loss->get<double>())) {
+    throw UserError("lower the learning rate; the last checkpoint before it was kept",
+                    "{}: the loss of update {} is not a finite number", learner.name(), update);
+  }
+}
+
+std::string Status(const nlohmann::json& values) {
+  const auto loss = values.find("loss");
+  return loss != values.end() && loss->is_number() ? fmt::format("loss {:.4f}", loss->get<double>())
+                                                   : std::string();
+}
+
+}  // namespace
+
+TrainingResult Train(nn::Learner& learner, const TrainingOptions& options) {
+  EnsureWritableDirectory(options.directory);
+  const Clock::time_point start = Clock::now();
+  const int64_t first = Resume(learner, options);
+  const int64_t total = learner.total_updates();
+  const int64_t per_epoch = learner.updates_per_epoch();
+  HID_CHECK(per_epoch > 0, "updates_per_epoch = {}", per_epoch);
+  const int64_t record_every = std::max<int64_t>(1, total / kStepRecords);
+
+  Metrics metrics(options.directory, first);
+  const auto save = [&](int64_t updates) {
+    SaveCheckpoint(options.directory / "checkpoints",
+                   {.updates = updates, .state = learner.State(), .identity = options.identity});
+  };
+  Progress progress(options.title.empty() ? learner.name() : options.title, total, "updates",
+                    first);
+  Clock::time_point last_checkpoint = Clock::now();
+  for (int64_t update = first; update < total; ++update) {
+    const int64_t done = update + 1;
+    const nlohmann::json values = learner.Update(update);
+    CheckLoss(learner, values, update);
+    if (done % record_every == 0 || done == total) {
+      metrics.Write(Record(values, done));
+    }
+    progress.Update(done, Status(values));
+    if (done % per_epoch == 0) {
+      nlohmann::json record = Record(learner.EndEpoch(update / per_epoch), done);
+      record["epoch"] = done / per_epoch;
+      metrics.Write(record);
+    }
+    const bool stop = InterruptRequested();
+    if (stop || SecondsSince(last_checkpoint) >= options.checkpoint_seconds) {
+      save(done);
+      last_checkpoint = Clock::now();
+    }
+    if (stop) {
+      progress.Finish();
+      throw Interrupted();
+    }
+  }
+  progress.Finish();
+  nn::SaveSafetensors(options.directory / "model.safetensors",
+                      nn::WithoutPrefix(learner.State(), "model."), options.metadata);
+  return {.updates = total - first, .seconds = SecondsSince(start)};
+}
+
+}  // namespace hidreamer::pipeline

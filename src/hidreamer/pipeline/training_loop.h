@@ -1,0 +1,34 @@
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "hidreamer/nn/learner.h"
+
+namespace hidreamer::pipeline {
+
+struct TrainingOptions {
+  std::filesystem::path directory;  // of the stage; holds model.safetensors at the end
+  double checkpoint_seconds = 60;   // 0: after every update
+  nlohmann::json identity;          // kept in each checkpoint; another "config" there is an error
+  std::map<std::string, std::string> metadata;  // of model.safetensors: the model's options
+  std::string title = {};                       // of the progress line; empty: the learner's name
+};
+
+struct TrainingResult {
+  int64_t updates = 0;  // done by this call
+  double seconds = 0;
+};
+
+// Runs all updates of a learner that are not yet done:
+//   directory/checkpoints/       where a killed run goes on, to the bit
+//   directory/metrics.jsonl      {"step", "time", "loss", …} and {"step", "epoch", "time", …}
+//   directory/events.out.tfevents.…  the same for TensorBoard
+//   directory/model.safetensors  the "model." entries of the state, without that prefix
+// Ctrl-C: writes a checkpoint and throws Interrupted. A loss that is not a number: a user Error;
+// the last checkpoint before it stays.
+TrainingResult Train(nn::Learner& learner, const TrainingOptions& options);
+
+}  // namespace hidreamer::pipeline

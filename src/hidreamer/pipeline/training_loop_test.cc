@@ -1,0 +1,229 @@
+#include "hidreamer/pipeline/training_loop.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <torch/torch.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <limits>
+
+#include "hidreamer/base/error.h"
+#include "hidreamer/base/files.h"
+#include "hidreamer/base/interrupt.h"
+#include "hidreamer/base/json_lines.h"
+#include "hidreamer/base/seed.h"
+#include "hidreamer/nn/optimizer.h"
+#include "hidreamer/nn/safetensors.h"
+#include "hidreamer/pipeline/checkpoint.h"
+
+namespace hidreamer::pipeline {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+// Fits a linear map with dropout to random targets; random by update index, as learners are.
+class LinearLearner : public nn::Learner {
+ public:
+  explicit LinearLearner(int64_t updates = 40) : updates_(updates) {
+    torch::manual_seed(3);
+    linear_ = torch::nn::Linear(6, 4);
+    adam_ = std::make_unique<nn::Adam>(nn::NamedParameters(*linear_), nn::AdamOptions{});
+  }
+  std::string name() const override { return "linear"; }
+  int64_t total_updates() const override { return updates_; }
+  int64_t updates_per_epoch() const override { return 10; }
+
+  nlohmann::json Update(int64_t update) override {
+    if (update == kill_at) {
+      ::kill(::getpid(), SIGKILL);
+    }
+    if (update == interrupt_at) {
+      SetInterruptRequested(true);
+    }
+    torch::manual_seed(SeedTree(9).Stream("linear", static_cast<uint64_t>(update)));
+    const torch::Tensor x = torch::randn({8, 6});
+    adam_->ZeroGrad();
+    const torch::Tensor y = torch::dropout(linear_->forward(x), 0.2, true);  // (8, 4)
+    const torch::Tensor loss = (y - x.narrow(1, 0, 4)).square().mean();
+    loss.backward();
+    adam_->Step(1e-2);
+    return {{"loss",
+             update == nan_at ? std::numeric_limits<double>::quiet_NaN() : loss.item<double>()}};
+  }
+  nlohmann::json EndEpoch(int64_t /*epoch*/) override { return {{"norm", 1.0}}; }
+  nn::TensorMap State() const override {
+    nn::TensorMap state = nn::NamedState(*linear_, "model.");
+    nn::InsertWithPrefix(state, adam_->State(), "optimizer.");
+    return state;
+  }
+  void LoadState(const nn::TensorMap& state) override {
+    nn::LoadNamedState(*linear_, state, "model.");
+    adam_->LoadState(nn::WithoutPrefix(state, "optimizer."));
+  }
+
+  int64_t kill_at = -1;
+  int64_t interrupt_at = -1;
+  int64_t nan_at = -1;
+
+ private:
+  int64_t updates_;
+  torch::nn::Linear linear_{nullptr};
+  std::unique_ptr<nn::Adam> adam_;
+};
+
+class TrainingLoop : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    torch::set_num_threads(1);
+    root_ = fs::temp_directory_path() / ("hid_train_" + std::to_string(::getpid()));
+    fs::remove_all(root_);
+  }
+  void TearDown() override {
+    SetInterruptRequested(false);
+    fs::remove_all(root_);
+  }
+
+  TrainingOptions Options(const std::string& name, double checkpoint_seconds = 1e6) const {
+    return {.directory = root_ / name,
+            .checkpoint_seconds = checkpoint_seconds,
+            .identity = {{"config", "1234"}},
+            .metadata = {{"width", "6"}}};
+  }
+  std::string Model(const std::string& name) const {
+    return ReadFile(root_ / name / "model.safetensors");
+  }
+  std::string WholeModel() const {
+    LinearLearner learner;
+    Train(learner, Options("whole"));
+    return Model("whole");
+  }
+  // "step" of each record, without the wall-clock times, which differ.
+  std::vector<nlohmann::json> Records(const std::string& name) const {
+    std::vector<nlohmann::json> records = ReadJsonLines(root_ / name / "metrics.jsonl");
+    for (nlohmann::json& record : records) {
+      record.erase("time");
+    }
+    return records;
+  }
+
+  fs::path root_;
+};
+
+TEST_F(TrainingLoop, WritesTheModelAndTheMetrics) {
+  LinearLearner learner;
+  const TrainingResult result = Train(learner, Options("a"));
+  EXPECT_EQ(result.updates, 40);
+  const nn::SafetensorsFile model = nn::LoadSafetensors(root_ / "a" / "model.safetensors");
+  EXPECT_EQ(model.tensors.size(), 2u);
+  EXPECT_TRUE(model.tensors.contains("weight"));
+  EXPECT_EQ(model.metadata.at("width"), "6");
+  const std::vector<nlohmann::json> records = Records("a");
+  ASSERT_EQ(records.size(), 44u);
+  EXPECT_EQ(records[10]["epoch"], 1);
+  EXPECT_EQ(records[10]["step"], 10);
+  EXPECT_LT(records[42]["loss"], records[0]["loss"]);
+}
+
+TEST_F(TrainingLoop, AnInterruptedRunGoesOnToTheBit) {
+  const std::string whole = WholeModel();
+  LinearLearner first;
+  first.interrupt_at = 16;
+  EXPECT_THROW(Train(first, Options("halves")), Interrupted);
+  EXPECT_FALSE(fs::exists(root_ / "halves" / "model.safetensors"));
+  SetInterruptRequested(false);
+  LinearLearner second;
+  EXPECT_EQ(Train(second, Options("halves")).updates, 23);
+  EXPECT_EQ(Model("halves"), whole);
+  EXPECT_EQ(Records("halves"), Records("whole"));
+}
+
+TEST_F(TrainingLoop, AKilledRunGoesOnToTheBit) {
+  const std::string whole = WholeModel();
+  for (const int64_t kill_at : {0, 7, 8, 25, 39}) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      LinearLearner learner;
+      learner.kill_at = kill_at;
+      Train(learner, Options("killed", 0));
+      ::_exit(0);
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) << kill_at;
+  }
+  LinearLearner last;
+  EXPECT_EQ(Train(last, Options("killed", 0)).updates, 1);
+  EXPECT_EQ(Model("killed"), whole);
+  EXPECT_EQ(Records("killed"), Records("whole"));
+}
+
+TEST_F(TrainingLoop, ADamagedCheckpointFallsBackToTheOneBefore) {
+  const std::string whole = WholeModel();
+  for (const char* name : {"flip", "truncate", "no_json", "bad_json"}) {
+    const std::string damage = name;
+    LinearLearner first;
+    first.interrupt_at = 19;
+    EXPECT_THROW(Train(first, Options(damage, 0)), Interrupted);
+    SetInterruptRequested(false);
+    const fs::path newest = root_ / damage / "checkpoints" / "step_000000020";
+    if (damage == "flip") {
+      std::fstream file(newest / "state.safetensors", std::ios::in | std::ios::out);
+      file.seekp(-3, std::ios::end);
+      file.put('\x5a');
+    } else if (damage == "truncate") {
+      fs::resize_file(newest / "state.safetensors", 100);
+    } else if (damage == "no_json") {
+      fs::remove(newest / "state.json");
+    } else {
+      WriteFileAtomically(newest / "state.json", "{\"updates\": \"twenty\"");
+    }
+    LinearLearner second;
+    EXPECT_EQ(Train(second, Options(damage, 0)).updates, 21) << damage;
+    EXPECT_EQ(Model(damage), whole) << damage;
+  }
+}
+
+TEST_F(TrainingLoop, KeepsTheLastTwoCheckpoints) {
+  LinearLearner learner;
+  Train(learner, Options("a", 0));
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(root_ / "a" / "checkpoints")) {
+    names.push_back(entry.path().filename());
+  }
+  EXPECT_THAT(names, ::testing::UnorderedElementsAre("step_000000039", "step_000000040"));
+}
+
+TEST_F(TrainingLoop, ACheckpointOfAnotherConfigIsRefused) {
+  LinearLearner first;
+  Train(first, Options("a", 0));
+  TrainingOptions other = Options("a", 0);
+  other.identity["config"] = "5678";
+  LinearLearner second;
+  EXPECT_THAT([&] { Train(second, other); },
+              ::testing::ThrowsMessage<Error>(HasSubstr("another config")));
+}
+
+TEST_F(TrainingLoop, ACheckpointOfAnotherModelIsRefused) {
+  SaveCheckpoint(root_ / "a" / "checkpoints", {.updates = 5,
+                                               .state = {{"model.weight", torch::zeros({4, 5})}},
+                                               .identity = {{"config", "1234"}}});
+  LinearLearner learner;
+  EXPECT_THROW(Train(learner, Options("a")), Error);
+}
+
+TEST_F(TrainingLoop, ALossThatIsNotANumberStopsTheRun) {
+  LinearLearner learner;
+  learner.nan_at = 12;
+  EXPECT_THAT([&] { Train(learner, Options("a", 0)); },
+              ::testing::ThrowsMessage<Error>(HasSubstr("update 12")));
+  EXPECT_EQ(LoadNewestCheckpoint(root_ / "a" / "checkpoints")->updates, 12);
+}
+
+}  // namespace
+}  // namespace hidreamer::pipeline
