@@ -222,6 +222,8 @@ std::unique_ptr<AgentPlayer> LoadAgentPlayer(const std::filesystem::path& run,
     throw UserError("train one: hidreamer train policy", "{} holds no policy for {}", run.string(),
                     game);
   }
+  // A world model that was trained along with the policy lies beside it.
+  const auto joint = run / "policy" / game / "world_model.safetensors";
   return std::make_unique<AgentPlayer>(
       encoder::LoadEncoder(run / "encoder" / kModel),
       tokenizer::LoadResidualQuantizer(run / "tokenizer" / kModel),
