@@ -53,7 +53,7 @@ void CheckTraining(const ParityComponent& component, std::vector<ParityRow>& row
   quantizer->train();
   std::vector<torch::Tensor> codes, losses, min_margins;
   for (const torch::Tensor& batch : component.Input("train_batches").unbind(0)) {  // (N, D) each
-    const ResidualQuantizer before = LoadQuantizer(component);
+    ResidualQuantizer before = LoadQuantizer(component);
     nn::LoadNamedState(*before, nn::NamedState(*quantizer));
     const ResidualQuantizerOutput output = quantizer->forward(batch);
     codes.push_back(output.codes);

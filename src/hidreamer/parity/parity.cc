@@ -55,7 +55,9 @@ std::string Shape(const torch::Tensor& tensor) {
 
 ParityRow NotComputed(const ParityComponent& component, const std::string& output) {
   const json& spec = component.spec().at("outputs").at(output);
-  ParityRow row{.component = component.name(), .output = output};
+  ParityRow row;
+  row.component = component.name();
+  row.output = output;
   row.tolerance = spec.value("abs_tol", 0.0);
   row.exact = spec.value("exact", false);
   row.informative = spec.value("informative", false);
@@ -150,7 +152,8 @@ std::vector<ParityRow> CheckComponent(const std::filesystem::path& directory,
 
 std::vector<ParityRow> CheckAll(const std::filesystem::path& directory) {
   std::vector<ParityRow> rows;
-  for (const auto& [name, spec] : ReadRecording(directory).items()) {
+  const json components = ReadRecording(directory);
+  for (const auto& [name, spec] : components.items()) {
     const std::vector<ParityRow> more = CheckComponent(directory, name);
     rows.insert(rows.end(), more.begin(), more.end());
   }
