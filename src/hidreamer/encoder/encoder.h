@@ -40,8 +40,8 @@ TORCH_MODULE(Encoder);
 std::map<std::string, std::string> Metadata(const EncoderOptions& options);
 
 void SaveEncoder(Encoder encoder, const std::filesystem::path& path);
-// Reads the options from the metadata or, where there is none, from the shapes. The result is in
-// eval mode, on the CPU. Throws a user Error for a file that is no encoder.
+// The options follow from the shapes, so files without metadata (imported ones) load too. The
+// result is in eval mode, on the CPU. Throws a user Error for a file that is no encoder.
 Encoder LoadEncoder(const std::filesystem::path& path);
 Encoder EncoderFromState(const nn::TensorMap& state);
 

@@ -1,6 +1,7 @@
 #include "hidreamer/encoder/encoder.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
 
@@ -89,7 +90,8 @@ TEST(Encoder, OverfitsOneBatch) {
 }
 
 TEST(Encoder, ComesBackFromAFile) {
-  const auto path = std::filesystem::temp_directory_path() / "hid_encoder.safetensors";
+  const auto path = std::filesystem::temp_directory_path() /
+                    (std::to_string(getpid()) + "_hid_encoder.safetensors");
   Encoder encoder = Fresh(6);
   SaveEncoder(encoder, path);
   EXPECT_TRUE(LoadEncoder(path)->forward(Frames(2)).equal(encoder->forward(Frames(2))));

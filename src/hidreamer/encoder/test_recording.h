@@ -1,5 +1,7 @@
 #pragma once
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <filesystem>
@@ -14,7 +16,8 @@ namespace hidreamer::encoder {
 class TestRecording {
  public:
   TestRecording(const std::string& name, int64_t episodes, int64_t length)
-      : path_(std::filesystem::temp_directory_path() / ("hid_encoder_" + name)) {
+      : path_(std::filesystem::temp_directory_path() /
+              ("hid_encoder_" + name + "_" + std::to_string(getpid()))) {
     std::filesystem::remove_all(path_);
     data::StoreInfo info;
     info.game = name;

@@ -1,6 +1,7 @@
 #include "hidreamer/tokenizer/residual_quantizer.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
 
@@ -177,7 +178,8 @@ TEST(CodebookLevel, RevivesOnlyDeadCodesFromTheBatch) {
 }
 
 TEST(ResidualQuantizer, ComesBackFromAFile) {
-  const auto path = std::filesystem::temp_directory_path() / "hid_residual_quantizer.safetensors";
+  const auto path = std::filesystem::temp_directory_path() /
+                    (std::to_string(getpid()) + "_hid_residual_quantizer.safetensors");
   ResidualQuantizer quantizer = Seeded(8, 2, 16);
   const torch::Tensor z = torch::randn({100, 8});
   SaveResidualQuantizer(quantizer, path);

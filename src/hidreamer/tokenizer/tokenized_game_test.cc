@@ -1,6 +1,7 @@
 #include "hidreamer/tokenizer/tokenized_game.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
 
@@ -24,8 +25,8 @@ TokenizedGame SmallGame() {
 
 class TokenizedGameFile : public testing::Test {
  protected:
-  std::filesystem::path path_ =
-      std::filesystem::temp_directory_path() / "hid_tokenized_game.safetensors";
+  std::filesystem::path path_ = std::filesystem::temp_directory_path() /
+                                (std::to_string(getpid()) + "_hid_tokenized_game.safetensors");
   ~TokenizedGameFile() override { std::filesystem::remove(path_); }
 };
 
