@@ -240,8 +240,12 @@ json MeasureOutcomesPart(const LoadedRun& run, size_t index) {
   policy::PolicyModel policy =
       policy::LoadPolicyModel(run.path / "policy" / game.game() / "model.safetensors");
   policy->eval();
+  // A world model that was trained along with the policy lies beside it.
+  const fs::path joint = run.path / "policy" / game.game() / "world_model.safetensors";
+  const world_model::WorldModel model =
+      fs::exists(joint) ? world_model::LoadWorldModel(joint) : game.world_model;
   const auto& options = policy->options();
-  const imagination::StateFeatures features(options.feature, game.world_model->options(),
+  const imagination::StateFeatures features(options.feature, model->options(),
                                             imagination::Codebooks(game.quantizer));
   const imagination::ReplayWindows windows(*game.tokens, game.split.validation);
   std::vector<int64_t> starts =
@@ -251,7 +255,7 @@ json MeasureOutcomesPart(const LoadedRun& run, size_t index) {
     return json::object();
   }
   const imagination::OutcomeScores scores =
-      imagination::ScoreHeads(policy, game.world_model, features, windows, starts);
+      imagination::ScoreHeads(policy, model, features, windows, starts);
   json part = {{"game", game.game()},
                {"steps", scores.steps},
                {"reward_error", scores.reward_error},
