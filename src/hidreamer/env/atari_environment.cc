@@ -11,7 +11,7 @@
 namespace hidreamer::env {
 namespace {
 
-constexpr int kFramesPerStep = 4;
+constexpr int kSkip = 4;
 constexpr int kMostNoOps = 30;
 constexpr double kStickyProbability = 0.25;
 constexpr int kNoOpIndex = 0;  // every minimal set begins with NOOP
@@ -130,7 +130,7 @@ StepResult AtariEnvironment::Step(int action) {
   HID_CHECK(action >= 0 && action < num_actions(), "action = {} of {}", action, num_actions());
   Emulator& e = *emulator_;
   StepResult result;
-  for (int i = 0; i < kFramesPerStep && !e.ale.game_over(); ++i) {
+  for (int i = 0; i < kSkip && !e.ale.game_over(); ++i) {
     if (max_pool_) {
       const std::span<const uint8_t> screen = e.Screen();
       e.previous_screen.assign(screen.begin(), screen.end());

@@ -13,9 +13,9 @@ nlohmann::json NumberOrNull(const std::optional<double>& value) {
   return value && std::isfinite(*value) ? nlohmann::json(*value) : nlohmann::json(nullptr);
 }
 
-std::optional<double> ReadNumber(const nlohmann::json& json, const std::string& key) {
-  const auto found = json.find(key);
-  if (found == json.end() || found->is_null()) {
+std::optional<double> ReadNumber(const nlohmann::json& object, const std::string& key) {
+  const auto found = object.find(key);
+  if (found == object.end() || found->is_null()) {
     return std::nullopt;
   }
   if (!found->is_number()) {
@@ -24,9 +24,9 @@ std::optional<double> ReadNumber(const nlohmann::json& json, const std::string& 
   return found->get<double>();
 }
 
-std::string ReadText(const nlohmann::json& json, const std::string& key) {
-  const auto found = json.find(key);
-  if (found == json.end()) {
+std::string ReadText(const nlohmann::json& object, const std::string& key) {
+  const auto found = object.find(key);
+  if (found == object.end()) {
     return {};
   }
   if (!found->is_string()) {
@@ -48,18 +48,18 @@ nlohmann::json ToJson(const Figure& figure) {
           {"note", figure.note}};
 }
 
-Figure FigureFromJson(const nlohmann::json& json) {
-  if (!json.is_object() || !json.contains("name")) {
-    throw UserError("", "a figure must be an object with a name, found {}", json.dump());
+Figure FigureFromJson(const nlohmann::json& object) {
+  if (!object.is_object() || !object.contains("name")) {
+    throw UserError("", "a figure must be an object with a name, found {}", object.dump());
   }
-  return {.name = ReadText(json, "name"),
-          .value = ReadNumber(json, "value"),
-          .unit = ReadText(json, "unit"),
-          .baseline = ReadNumber(json, "baseline"),
-          .baseline_name = ReadText(json, "baseline_name"),
-          .split = ReadText(json, "split"),
-          .text_figure = ReadText(json, "text_figure"),
-          .note = ReadText(json, "note")};
+  return {.name = ReadText(object, "name"),
+          .value = ReadNumber(object, "value"),
+          .unit = ReadText(object, "unit"),
+          .baseline = ReadNumber(object, "baseline"),
+          .baseline_name = ReadText(object, "baseline_name"),
+          .split = ReadText(object, "split"),
+          .text_figure = ReadText(object, "text_figure"),
+          .note = ReadText(object, "note")};
 }
 
 void WriteFigures(const std::filesystem::path& path, const std::vector<Figure>& figures) {
@@ -80,8 +80,8 @@ std::vector<Figure> ReadFigures(const std::filesystem::path& path) {
                     path.string());
   }
   std::vector<Figure> figures;
-  for (const auto& json : list) {
-    figures.push_back(FigureFromJson(json));
+  for (const auto& object : list) {
+    figures.push_back(FigureFromJson(object));
   }
   return figures;
 }

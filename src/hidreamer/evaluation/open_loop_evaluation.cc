@@ -13,9 +13,9 @@
 namespace hidreamer::evaluation {
 namespace {
 
-constexpr int64_t kChunk = 64;  // windows at a time
+constexpr int64_t kWindowChunk = 64;  // windows at a time
 
-std::vector<double> ToVector(const torch::Tensor& values) {
+std::vector<double> ToDoubles(const torch::Tensor& values) {
   const torch::Tensor flat = values.to(torch::kFloat64).contiguous();
   return {flat.data_ptr<double>(), flat.data_ptr<double>() + flat.numel()};
 }
@@ -51,13 +51,13 @@ torch::Tensor ShuffleFutureActions(const torch::Tensor& actions, int64_t context
 torch::Tensor DreamTokens(const GameArtefacts& game, const torch::Tensor& tokens,
                           const torch::Tensor& actions, int64_t horizon) {
   std::vector<torch::Tensor> parts;
-  for (int64_t begin = 0; begin < tokens.size(0); begin += kChunk) {
+  for (int64_t begin = 0; begin < tokens.size(0); begin += kWindowChunk) {
     if (InterruptRequested()) {
       throw Interrupted();
     }
     parts.push_back(imagination::DreamUnderActions(
-                        game.world_model, tokens.slice(0, begin, begin + kChunk),
-                        actions.slice(0, begin, begin + kChunk), horizon, {.greedy = true})
+                        game.world_model, tokens.slice(0, begin, begin + kWindowChunk),
+                        actions.slice(0, begin, begin + kWindowChunk), horizon, {.greedy = true})
                         .tokens);
   }
   return torch::cat(parts);
@@ -85,24 +85,24 @@ nlohmann::json EvaluateOpenLoop(const GameArtefacts& game, const OpenLoopOptions
       {"model", DreamTokens(game, real, actions, horizon)},
       {"shuffled", DreamTokens(game, real, ShuffleFutureActions(actions, context, seeds), horizon)},
       {"copy", tokens.slice(1, context - 1, context).expand_as(truth)}};
-  nlohmann::json json = {{"game", game.game()},
-                         {"windows", starts.size()},
-                         {"context", context},
-                         {"steps", horizon},
-                         {"levels", nlohmann::json::array()},
-                         {"probe", nlohmann::json::object()}};
+  nlohmann::json object = {{"game", game.game()},
+                           {"windows", starts.size()},
+                           {"context", context},
+                           {"steps", horizon},
+                           {"levels", nlohmann::json::array()},
+                           {"probe", nlohmann::json::object()}};
   for (int64_t level = 0; level < truth.size(2); ++level) {
     nlohmann::json curves;
     for (const auto& [name, predicted] : predictions) {
-      curves[name] = ToVector(
+      curves[name] = ToDoubles(
           predicted.select(2, level).ne(truth.select(2, level)).to(torch::kFloat64).mean(0));
     }
-    json["levels"].push_back(curves);
+    object["levels"].push_back(curves);
   }
   const std::vector<ProbeVariable> variables = PositionVariables(*game.store);
   const auto fitted = SpreadWindowStarts(game.split.train, 1, 1, options.probe_frames);
   if (variables.empty() || fitted.size() < 10) {
-    return json;
+    return object;
   }
   const torch::Tensor fitted_rows = torch::tensor(fitted, torch::kInt64);
   const RidgeModel probe =
@@ -117,10 +117,11 @@ nlohmann::json EvaluateOpenLoop(const GameArtefacts& game, const OpenLoopOptions
         probe.Predict(game.quantizer->Decode(predicted.flatten(0, 1))).view(values.sizes());
     const torch::Tensor error = (read - values).abs().mean(0);  // (H, M)
     for (size_t m = 0; m < variables.size(); ++m) {
-      json["probe"][variables[m].name][name] = ToVector(error.select(1, static_cast<int64_t>(m)));
+      object["probe"][variables[m].name][name] =
+          ToDoubles(error.select(1, static_cast<int64_t>(m)));
     }
   }
-  return json;
+  return object;
 }
 
 nlohmann::json DreamPictures(const GameArtefacts& game, int64_t context, int64_t steps,

@@ -120,7 +120,7 @@ nlohmann::json ToJson(const PlayResult& result, const PlayResult* random) {
                         {"seed", episode.seed}});
     lengths.push_back(static_cast<double>(episode.length));
   }
-  nlohmann::json json = {
+  nlohmann::json object = {
       {"game", result.game},
       {"protocol", result.protocol},
       {"player", result.player},
@@ -140,21 +140,21 @@ nlohmann::json ToJson(const PlayResult& result, const PlayResult* random) {
   };
   if (const auto reference = ReferenceScoresOf(result.game)) {
     const bool v5 = result.protocol == "v5";
-    json["random_recorded"] = {
+    object["random_recorded"] = {
         {"mean", v5 ? reference->random_v5 : reference->random_atari100k},
         {"standard_error", v5 ? reference->random_v5_error : reference->random_atari100k_error}};
-    json["literature"] = {{"random", reference->random}, {"human", reference->human}};
-    json["human_normalized"] =
+    object["literature"] = {{"random", reference->random}, {"human", reference->human}};
+    object["human_normalized"] =
         HumanNormalizedScore(Mean(scores), reference->random, reference->human);
   }
   if (random != nullptr) {
     const std::vector<double> random_scores = random->Scores();
-    json["random_measured"] = {{"mean", Mean(random_scores)},
-                               {"standard_error", StandardError(random_scores)},
-                               {"count", random_scores.size()},
-                               {"scores", random_scores}};
+    object["random_measured"] = {{"mean", Mean(random_scores)},
+                                 {"standard_error", StandardError(random_scores)},
+                                 {"count", random_scores.size()},
+                                 {"scores", random_scores}};
   }
-  return json;
+  return object;
 }
 
 }  // namespace hidreamer::evaluation

@@ -19,14 +19,14 @@ constexpr int64_t kChunk = 256;           // windows or frames at a time
 constexpr int64_t kComponents = 128;      // of the pixels
 constexpr int64_t kComponentRows = 1500;  // that they are fitted on
 
-std::vector<int64_t> ToVector(const torch::Tensor& rows) {
+std::vector<int64_t> ToRows(const torch::Tensor& rows) {
   const torch::Tensor flat = rows.reshape({-1}).contiguous();
   return {flat.data_ptr<int64_t>(), flat.data_ptr<int64_t>() + flat.numel()};
 }
 
 // Stacks at half resolution, (n, 4 * 42 * 42) f32.
 torch::Tensor HalfSizePixels(const data::EpisodeStore& store, const torch::Tensor& rows) {
-  const std::vector<int64_t> list = ToVector(rows);
+  const std::vector<int64_t> list = ToRows(rows);
   torch::Tensor stacks = torch::empty(
       {rows.numel(), env::kStackDepth, env::kFrameSize, env::kFrameSize}, torch::kUInt8);
   store.ReadStacks(list, stacks.data_ptr<uint8_t>());
@@ -100,7 +100,7 @@ torch::Tensor VariableValues(const data::EpisodeStore& store,
                              const torch::Tensor& rows) {
   const auto ram = store.ram();
   std::vector<double> values;
-  for (const int64_t row : ToVector(rows)) {
+  for (const int64_t row : ToRows(rows)) {
     for (const ProbeVariable& variable : variables) {
       values.push_back(ram[static_cast<size_t>(row * env::kRamBytes + variable.byte)]);
     }
@@ -154,15 +154,15 @@ nlohmann::json ProbeGame(const GameArtefacts& game, const ProbeOptions& options,
     fits[source] = MeasureFit(model.Predict(test), test_truth);
     return model;
   };
-  nlohmann::json json = {
+  nlohmann::json object = {
       {"game", game.game()}, {"train_rows", train_rows.numel()}, {"test_rows", test_rows.numel()}};
 
   // Baselines.
   torch::manual_seed(seeds.Stream("untrained encoder"));
   encoder::Encoder untrained;
   untrained->eval();
-  const torch::Tensor raw_train = encoder::EmbedRows(untrained, *game.store, ToVector(train_rows));
-  const torch::Tensor raw_test = encoder::EmbedRows(untrained, *game.store, ToVector(test_rows));
+  const torch::Tensor raw_train = encoder::EmbedRows(untrained, *game.store, ToRows(train_rows));
+  const torch::Tensor raw_test = encoder::EmbedRows(untrained, *game.store, ToRows(test_rows));
   fit("untrained", raw_train, raw_test);
   const int64_t every = std::max<int64_t>(1, train_rows.numel() / kComponentRows);
   const auto components = FitPrincipalComponents(
@@ -179,9 +179,9 @@ nlohmann::json ProbeGame(const GameArtefacts& game, const ProbeOptions& options,
     const auto mean_correlation = [&](const torch::Tensor& features) {
       return MaxAbsoluteCorrelation(features, test_truth).mean().item<double>();
     };
-    json["correlation"] = {{"embedding", mean_correlation(test)},
-                           {"untrained", mean_correlation(raw_test)},
-                           {"noise", mean_correlation(torch::randn_like(test))}};
+    object["correlation"] = {{"embedding", mean_correlation(test)},
+                             {"untrained", mean_correlation(raw_test)},
+                             {"noise", mean_correlation(torch::randn_like(test))}};
   }
   if (!game.quantizer.is_empty() && game.tokens != nullptr) {
     const auto decoded = [&](const torch::Tensor& of) {
@@ -231,19 +231,19 @@ nlohmann::json ProbeGame(const GameArtefacts& game, const ProbeOptions& options,
     for (const auto& [k, quality] : imagined) {
       variable["imagined"][std::to_string(k)] = FitJson(quality, m);
     }
-    json["variables"].push_back(variable);
+    object["variables"].push_back(variable);
   }
   for (const auto& [source, quality] : fits) {
-    json["mean_r2"][source] = quality.r2.mean().item<double>();
+    object["mean_r2"][source] = quality.r2.mean().item<double>();
   }
   for (const auto& [k, quality] : imagined) {
-    json["mean_r2"]["imagined " + std::to_string(k)] = quality.r2.mean().item<double>();
+    object["mean_r2"]["imagined " + std::to_string(k)] = quality.r2.mean().item<double>();
   }
-  json["left_out"] = nlohmann::json::array();
+  object["left_out"] = nlohmann::json::array();
   for (const ProbeVariable& variable : variables.left_out) {
-    json["left_out"].push_back({{"name", variable.name}, {"entropy", variable.entropy}});
+    object["left_out"].push_back({{"name", variable.name}, {"entropy", variable.entropy}});
   }
-  return json;
+  return object;
 }
 
 }  // namespace hidreamer::evaluation

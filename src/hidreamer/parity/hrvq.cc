@@ -48,7 +48,7 @@ torch::Tensor SelectRows(const std::vector<torch::Tensor>& levels, const torch::
   return torch::stack(selected);
 }
 
-void CheckTraining(const ParityComponent& component, std::vector<ParityRow>& rows) {
+void CheckQuantizerTraining(const ParityComponent& component, std::vector<ParityRow>& rows) {
   ResidualQuantizer quantizer = LoadQuantizer(component);
   quantizer->train();
   std::vector<torch::Tensor> codes, losses, min_margins;
@@ -94,7 +94,7 @@ std::vector<ParityRow> CheckHrvq(const ParityComponent& component) {
   rows.push_back(component.Compare("layer_mse", output.level_errors));
   rows.push_back(component.Compare("loss", output.commitment_loss));
   rows.push_back(component.Compare("decoded", quantizer->Decode(component.Input("decode_tokens"))));
-  CheckTraining(component, rows);
+  CheckQuantizerTraining(component, rows);
   return rows;
 }
 

@@ -70,7 +70,7 @@ void CheckForward(const ParityComponent& component, std::vector<ParityRow>& rows
   }
 }
 
-void CheckTraining(const ParityComponent& component, std::vector<ParityRow>& rows) {
+void CheckWorldModelTraining(const ParityComponent& component, std::vector<ParityRow>& rows) {
   constexpr int kUpdates = 3;
   WorldModel model = LoadRecordedWorldModel(component);
   const torch::Tensor tokens = component.Input("tokens"), actions = component.Input("actions");
@@ -169,7 +169,7 @@ Rollout RollOutCached(WorldModel model, const torch::Tensor& context,
           torch::stack(hidden, 1).view({batch, horizon, levels, -1})};
 }
 
-void CheckRollout(const ParityComponent& component, std::vector<ParityRow>& rows) {
+void CheckWorldModelRollout(const ParityComponent& component, std::vector<ParityRow>& rows) {
   const torch::NoGradGuard no_grad;
   WorldModel model = LoadRecordedWorldModel(component);
   model->eval();
@@ -188,8 +188,8 @@ void CheckRollout(const ParityComponent& component, std::vector<ParityRow>& rows
 std::vector<ParityRow> CheckWorldModel(const ParityComponent& component) {
   std::vector<ParityRow> rows;
   CheckForward(component, rows);
-  CheckTraining(component, rows);
-  CheckRollout(component, rows);
+  CheckWorldModelTraining(component, rows);
+  CheckWorldModelRollout(component, rows);
   return rows;
 }
 

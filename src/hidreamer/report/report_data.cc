@@ -20,12 +20,12 @@ nlohmann::json ReadJson(const fs::path& path) {
   if (!fs::exists(path)) {
     return {};
   }
-  auto json = nlohmann::json::parse(ReadFile(path), nullptr, /*allow_exceptions=*/false);
-  if (json.is_discarded()) {
+  auto object = nlohmann::json::parse(ReadFile(path), nullptr, /*allow_exceptions=*/false);
+  if (object.is_discarded()) {
     spdlog::warn("{} is not JSON; the report leaves it out", path.string());
     return {};
   }
-  return json;
+  return object;
 }
 
 // Names of the entries of a directory that `wanted` accepts, ascending.
@@ -89,9 +89,9 @@ class FrameSource {
 std::vector<std::pair<std::string, const nlohmann::json*>> ReportData::PartsOf(
     const std::string& prefix) const {
   std::vector<std::pair<std::string, const nlohmann::json*>> found;
-  for (const auto& [name, json] : parts) {
+  for (const auto& [name, object] : parts) {
     if (name.starts_with(prefix)) {
-      found.emplace_back(name, &json);
+      found.emplace_back(name, &object);
     }
   }
   return found;
@@ -129,8 +129,8 @@ ReportData LoadReportData(const fs::path& run) {
   }
   for (const auto& file :
        List(run / "evaluation", [](const fs::path& p) { return p.extension() == ".json"; })) {
-    if (auto json = ReadJson(run / "evaluation" / file); json.is_object()) {
-      data.parts[fs::path(file).stem().string()] = std::move(json);
+    if (auto object = ReadJson(run / "evaluation" / file); object.is_object()) {
+      data.parts[fs::path(file).stem().string()] = std::move(object);
     }
   }
   auto source = std::make_shared<FrameSource>(run / "data");

@@ -9,7 +9,7 @@
 namespace hidreamer::tokenizer {
 namespace {
 
-constexpr char kFormat[] = "hidreamer.tokens/1";
+constexpr char kTokensFormat[] = "hidreamer.tokens/1";
 
 template <typename T>
 torch::Tensor AsTensor(std::span<const T> column, torch::ScalarType stored,
@@ -24,8 +24,8 @@ class Reader {
   explicit Reader(const std::filesystem::path& path)
       : path_(path), file_(nn::LoadSafetensors(path)) {
     const std::string format = Text("format");
-    if (format != kFormat) {
-      Fail(fmt::format("it holds '{}', not '{}'", format, kFormat));
+    if (format != kTokensFormat) {
+      Fail(fmt::format("it holds '{}', not '{}'", format, kTokensFormat));
     }
   }
 
@@ -103,7 +103,7 @@ void SaveTokenizedGame(const TokenizedGame& game, const std::filesystem::path& p
                        {"terminals", game.terminals},
                        {"truncateds", game.truncateds},
                        {"episodes", episodes}},
-                      {{"format", kFormat},
+                      {{"format", kTokensFormat},
                        {"game", game.game},
                        {"num_actions", std::to_string(game.num_actions)},
                        {"codes", std::to_string(game.codes)}});
