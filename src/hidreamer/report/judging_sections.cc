@@ -241,7 +241,8 @@ std::string ProbeSection(const ReportData& data) {
     const json& probe = *part;
     std::set<std::string> horizons;
     for (const json& variable : probe.at("variables")) {
-      for (const auto& [k, value] : variable.value("imagined", json::object()).items()) {
+      const json imagined = variable.value("imagined", json::object());  // outlives items()
+      for (const auto& [k, value] : imagined.items()) {
         horizons.insert(std::string(3 - std::min<size_t>(3, k.size()), '0') + k);
       }
     }
