@@ -48,15 +48,14 @@ std::string FormatNumber(const std::optional<double>& value) {
          at -= 3) {
       text.insert(static_cast<size_t>(at), ",");
     }
-  } else if (size >= 100) {
-    text = fmt::format("{:.0f}", *value);
-  } else if (size >= 10) {
-    text = fmt::format("{:.1f}", *value);
   } else if (size >= 0.01) {
-    text = fmt::format("{:.3f}", *value);
-    text.erase(text.find_last_not_of('0') + 1);
-    if (text.back() == '.') {
-      text.pop_back();
+    const int decimals = size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3;
+    text = fmt::format("{:.{}f}", *value, decimals);
+    if (text.find('.') != std::string::npos) {
+      text.erase(text.find_last_not_of('0') + 1);
+      if (text.back() == '.') {
+        text.pop_back();
+      }
     }
   } else {
     text = fmt::format("{:.1e}", *value);

@@ -20,6 +20,9 @@ TEST(HtmlTest, NumbersKeepAboutThreeDigits) {
   EXPECT_EQ(FormatNumber(-1234.0), "−1,234");
   EXPECT_EQ(FormatNumber(0.25), "0.25");
   EXPECT_EQ(FormatNumber(2.0), "2");
+  EXPECT_EQ(FormatNumber(16.0), "16");
+  EXPECT_EQ(FormatNumber(3.5714), "3.57");
+  EXPECT_EQ(FormatNumber(100.0), "100");
   EXPECT_EQ(FormatNumber(0.0003), "3.0e-04");
 }
 

@@ -8,7 +8,7 @@ inline constexpr const char* kStyle = R"css(
 --c0:#2f6690;--c1:#d98e32;--c2:#5b8c5a;--c3:#a4508b;--c4:#3a9ea5;--c5:#c14b4b;--base:#9a9ca1;--shut:#efede6}
 @media(prefers-color-scheme:dark){:root{--bg:#16181c;--panel:#1d2025;--ink:#dfe1e5;--soft:#969aa3;--line:#30343b;
 --accent:#7db4dd;--c0:#6fa8d6;--c1:#e0a458;--c2:#86b884;--c3:#c987b6;--c4:#67c3c9;--c5:#e07a7a;--base:#767a83;--shut:#25292f}}
-*{box-sizing:border-box}html{scroll-behavior:smooth}
+*{box-sizing:border-box}
 body{margin:0;background:var(--bg);color:var(--ink);font:16px/1.6 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",sans-serif}
 header,main{max-width:1160px;margin:0 auto;padding:0 28px}
 header{padding-top:56px}
