@@ -171,6 +171,12 @@ TEST_F(Run, OneStageAloneUsesTheRunsConfig) {
             ReadFile(whole_ / "world_model/model.safetensors"));
 }
 
+TEST_F(Run, TrainsInBf16Too) {
+  const Outcome outcome = RunProgram({"run", kDebugConfig, "--out", root_ / "bf16", "--set",
+                                      "precision=bf16", "--set", "evaluation.episodes=1"});
+  EXPECT_EQ(outcome.code, 0) << outcome.text;
+}
+
 TEST(Errors, NameTheKeyAndExitWith2) {
   const Outcome unknown =
       RunProgram({"run", kDebugConfig, "--out", "/nonexistent/x", "--set", "world_model.widht=8"});
