@@ -1,5 +1,6 @@
 #include "hidreamer/encoder/encoder.h"
 
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "hidreamer/base/error.h"
@@ -51,10 +52,13 @@ torch::Tensor EncoderImpl::forward(const torch::Tensor& frames) {
             "frames must be u8 (B, {}, 84, 84)", options_.stack);
   const auto type = parameters().front().scalar_type();
   torch::Tensor x = encoder_->forward(frames.to(type).div_(255));  // (B, 3136)
-  x = projection_->forward(x);                                     // (B, D)
-  if (x.scalar_type() == torch::kBFloat16) {
-    x = x.to(torch::kFloat);
+  // Under autocast the linear maps give bf16; LayerNorm and the norm after it run in the weights'
+  // type.
+  const auto layer_norm = std::prev(projection_->end());
+  for (auto module = projection_->begin(); module != layer_norm; ++module) {
+    x = module->any_forward(x).get<torch::Tensor>();
   }
+  x = layer_norm->any_forward(x.to(type)).get<torch::Tensor>();  // (B, D)
   return torch::nn::functional::normalize(
       x, torch::nn::functional::NormalizeFuncOptions().p(2).dim(1).eps(1e-12));
 }
