@@ -11,9 +11,9 @@
 namespace hidreamer::report {
 namespace {
 
-constexpr double kWidth = 520;
-constexpr double kHeight = 260;
-constexpr double kLeft = 52;
+constexpr double kWidth = 380;
+constexpr double kHeight = 220;
+constexpr double kLeft = 46;
 constexpr double kRight = 12;
 constexpr double kTop = 30;
 constexpr double kBottom = 40;

@@ -58,7 +58,11 @@ std::string FormatNumber(const std::optional<double>& value) {
       }
     }
   } else {
+    // 3e-4, 2.5e-10
     text = fmt::format("{:.1e}", *value);
+    const size_t e = text.find('e');
+    const int exponent = std::stoi(text.substr(e + 1));
+    text = text.substr(0, text.substr(e - 2, 2) == ".0" ? e - 2 : e) + fmt::format("e{}", exponent);
   }
   if (text[0] == '-') {
     text.replace(0, 1, "−");

@@ -23,7 +23,8 @@ TEST(HtmlTest, NumbersKeepAboutThreeDigits) {
   EXPECT_EQ(FormatNumber(16.0), "16");
   EXPECT_EQ(FormatNumber(3.5714), "3.57");
   EXPECT_EQ(FormatNumber(100.0), "100");
-  EXPECT_EQ(FormatNumber(0.0003), "3.0e-04");
+  EXPECT_EQ(FormatNumber(0.0003), "3e-4");
+  EXPECT_EQ(FormatNumber(-2.5e-10), "−2.5e-10");
 }
 
 TEST(HtmlTest, Base64MatchesTheStandardsVectors) {

@@ -198,7 +198,7 @@ std::string TrainingSection(const ReportData& data) {
     // Keys of numbers in per-update and per-epoch records, in families: loss*, *accuracy*, rest.
     std::map<std::string, Series> by_step, by_epoch;
     for (const json& record : stage.metrics) {
-      const bool epoch = record.contains("epoch") && !record.contains("step");
+      const bool epoch = record.contains("epoch");
       const char* axis = epoch ? "epoch" : "step";
       if (!record.contains(axis) || !record[axis].is_number()) {
         continue;
@@ -217,21 +217,25 @@ std::string TrainingSection(const ReportData& data) {
                            const std::string& title, const std::string& x_label) {
       LineChart lines{.title = title, .x_label = x_label};
       for (const auto& [key, series] : all) {
-        if (key.find(part) != std::string::npos && lines.series.size() < 8) {
+        // Accuracy on changed tokens has a chart of its own.
+        const bool changed = key.starts_with("changed") != part.starts_with("changed");
+        if (key.find(part) != std::string::npos && !changed && lines.series.size() < 8) {
           lines.series.push_back(series);
           lines.series.back().baseline = key.starts_with("copy");
         }
       }
       return RenderLineChart(lines);
     };
-    std::string charts = chart(by_step, "loss", "Training loss", "update") +
-                         chart(by_epoch, "loss", "Validation loss", "epoch") +
-                         chart(by_step, "accuracy", "Training accuracy", "update") +
-                         chart(by_epoch, "accuracy", "Validation accuracy", "epoch") +
-                         chart(by_epoch, "perplexity", "Perplexity", "epoch") +
-                         chart(by_step, "return", "Returns in the dream", "update") +
-                         chart(by_step, "entropy", "Entropy", "update") +
-                         chart(by_step, "lr", "Learning rate", "update");
+    std::string charts =
+        chart(by_step, "loss", "Training loss", "update") +
+        chart(by_epoch, "loss", "Validation loss", "epoch") +
+        chart(by_step, "accuracy", "Training accuracy", "update") +
+        chart(by_epoch, "accuracy", "Validation accuracy", "epoch") +
+        chart(by_epoch, "changed_accuracy", "Accuracy on changed tokens", "epoch") +
+        chart(by_epoch, "perplexity", "Perplexity", "epoch") +
+        chart(by_step, "return", "Returns in the dream", "update") +
+        chart(by_step, "entropy", "Entropy", "update") +
+        chart(by_step, "lr", "Learning rate", "update");
     out += "<details open><summary>" + Escape(stage.name) +
            (stage.done ? "" : " <small>not finished</small>") + "</summary>";
     out += charts.empty() ? Missing("The log of " + stage.name, "no metrics.jsonl with numbers")
