@@ -49,10 +49,14 @@ void PrintScores(const nlohmann::json& result) {
   }
   if (result.contains("random_recorded")) {
     const auto& random = result["random_recorded"];
-    fmt::print(
-        "random policy, recorded in PROTOCOL: {:.2f} ± {:.2f}; human-normalised score {:.3f}\n",
-        random["mean"].get<double>(), random["standard_error"].get<double>(),
-        result["human_normalized"].get<double>());
+    fmt::print("random policy, recorded: {:.2f} ± {:.2f}\n", random["mean"].get<double>(),
+               random["standard_error"].get<double>());
+  }
+  if (result.contains("human_normalized")) {
+    fmt::print("human-normalised score {:.3f}\n", result["human_normalized"].get<double>());
+  }
+  if (const auto cut_off = result["cut_off"].get<int64_t>(); cut_off > 0) {
+    fmt::print("{} games were cut off by the frame limit\n", cut_off);
   }
   fmt::print("{:.1f} s, seed {}\n", result["seconds"].get<double>(),
              result["seed"].get<uint64_t>());

@@ -191,6 +191,10 @@ std::vector<Figure> EvaluateRun(const fs::path& path, const config::ExperimentCo
       evaluation.Measure(
           "outcomes_" + game, with_policy, [&] { return MeasureOutcomesPart(run, i); },
           OutcomesFigures);
+      with_policy.push_back("encoder/model.safetensors");
+      evaluation.Measure(
+          "returns_" + game, with_policy, [&] { return MeasureReturnsPart(run, i); },
+          ReturnsFigures);
     }
   }
   return evaluation.figures;

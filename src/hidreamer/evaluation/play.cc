@@ -113,12 +113,14 @@ nlohmann::json ToJson(const PlayResult& result, const PlayResult* random) {
                                               SeedTree(result.seed).Generator("bootstrap"));
   auto episodes = nlohmann::json::array();
   std::vector<double> lengths;
+  int64_t cut_off = 0;
   for (const PlayedEpisode& episode : result.episodes) {
     episodes.push_back({{"score", episode.score},
                         {"length", episode.length},
                         {"truncated", episode.truncated},
                         {"seed", episode.seed}});
     lengths.push_back(static_cast<double>(episode.length));
+    cut_off += episode.truncated ? 1 : 0;
   }
   nlohmann::json object = {
       {"game", result.game},
@@ -128,6 +130,7 @@ nlohmann::json ToJson(const PlayResult& result, const PlayResult* random) {
       {"max_frames", result.max_frames},
       {"seconds", result.seconds},
       {"count", scores.size()},
+      {"cut_off", cut_off},
       {"mean", Mean(scores)},
       {"standard_error", StandardError(scores)},
       {"median", Median(scores)},
@@ -144,8 +147,10 @@ nlohmann::json ToJson(const PlayResult& result, const PlayResult* random) {
         {"mean", v5 ? reference->random_v5 : reference->random_atari100k},
         {"standard_error", v5 ? reference->random_v5_error : reference->random_atari100k_error}};
     object["literature"] = {{"random", reference->random}, {"human", reference->human}};
-    object["human_normalized"] =
-        HumanNormalizedScore(Mean(scores), reference->random, reference->human);
+    if (cut_off == 0) {
+      object["human_normalized"] =
+          HumanNormalizedScore(Mean(scores), reference->random, reference->human);
+    }
   }
   if (random != nullptr) {
     const std::vector<double> random_scores = random->Scores();

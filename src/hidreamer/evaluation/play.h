@@ -51,7 +51,8 @@ struct PlayResult {
 PlayResult PlayEpisodes(const EnvironmentFactory& factory, env::Player& player,
                         const PlayOptions& options);
 
-// Mean, standard error, median, IQM, minimum, maximum, human-normalised score, beside the random
+// Mean, standard error, median, IQM, minimum, maximum, how many games were cut off by the frame
+// limit, human-normalised score (where none was: it is one of whole games), beside the random
 // policy: the recorded figures of PROTOCOL.md and, where given, one measured alongside.
 nlohmann::json ToJson(const PlayResult& result, const PlayResult* random = nullptr);
 

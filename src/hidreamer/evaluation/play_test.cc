@@ -70,6 +70,10 @@ TEST(PlayTest, JsonHoldsEveryEpisodeAndTheRandomPolicy) {
   EXPECT_DOUBLE_EQ(json["random_recorded"]["mean"], -20.37);
   EXPECT_DOUBLE_EQ(json["random_measured"]["mean"], -21);
   EXPECT_NEAR(json["human_normalized"].get<double>(), 5.7 / 35.3, 1e-9);
+  result.episodes[1].truncated = true;
+  const auto cut = ToJson(result);
+  EXPECT_EQ(cut["cut_off"], 1);
+  EXPECT_FALSE(cut.contains("human_normalized")) << "only whole games compare";
 }
 
 }  // namespace

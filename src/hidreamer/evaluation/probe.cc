@@ -234,10 +234,10 @@ nlohmann::json ProbeGame(const GameArtefacts& game, const ProbeOptions& options,
     object["variables"].push_back(variable);
   }
   for (const auto& [source, quality] : fits) {
-    object["mean_r2"][source] = quality.r2.mean().item<double>();
+    object["median_r2"][source] = quality.r2.median().item<double>();
   }
   for (const auto& [k, quality] : imagined) {
-    object["mean_r2"]["imagined " + std::to_string(k)] = quality.r2.mean().item<double>();
+    object["median_r2"]["imagined " + std::to_string(k)] = quality.r2.median().item<double>();
   }
   object["left_out"] = nlohmann::json::array();
   for (const ProbeVariable& variable : variables.left_out) {

@@ -41,7 +41,7 @@ struct ProbeOptions {
 };
 
 // {"game", "train_rows", "test_rows", "variables": [{"name", "entropy", "fits": {SOURCE: {"r2",
-// "mae"}}, "imagined": {"1": {"r2", "mae"}, …}}], "left_out", "mean_r2": {SOURCE: …},
+// "mae"}}, "imagined": {"1": {"r2", "mae"}, …}}], "left_out", "median_r2": {SOURCE: …},
 // "correlation": {"embedding", "untrained", "noise"}}; sources that need a missing artefact are not
 // there. Empty object where the game has no labels or nothing varies.
 nlohmann::json ProbeGame(const GameArtefacts& game, const ProbeOptions& options,

@@ -70,13 +70,13 @@ TEST_F(JudgedGameTest, EmbeddingThatHoldsTheTruthIsReadPerfectlyAndNoiseIsNot) {
   const ProbeOptions options{.frames = 400, .context = kContext, .dream_windows = 8};
   game_.embeddings = Truth().to(torch::kFloat32);
   const auto knowing = ProbeGame(game_, options, SeedTree(5));
-  EXPECT_GT(knowing["mean_r2"]["embedding"].get<double>(), 0.999);
+  EXPECT_GT(knowing["median_r2"]["embedding"].get<double>(), 0.999);
   EXPECT_NEAR(knowing["correlation"]["embedding"].get<double>(), 1, 1e-6);
-  EXPECT_GT(knowing["mean_r2"]["pixels"].get<double>(), 0.2);
-  EXPECT_FALSE(knowing["mean_r2"].contains("hidden")) << "there is no world model to probe";
+  EXPECT_GT(knowing["median_r2"]["pixels"].get<double>(), 0.2);
+  EXPECT_FALSE(knowing["median_r2"].contains("hidden")) << "there is no world model to probe";
   game_.embeddings = torch::randn_like(game_.embeddings);
   const auto ignorant = ProbeGame(game_, options, SeedTree(5));
-  EXPECT_LT(ignorant["mean_r2"]["embedding"].get<double>(), 0.1);
+  EXPECT_LT(ignorant["median_r2"]["embedding"].get<double>(), 0.1);
 }
 
 TEST_F(JudgedGameTest, ProbesCodesHiddenAndImaginedStatesOfAModel) {
@@ -90,7 +90,7 @@ TEST_F(JudgedGameTest, ProbesCodesHiddenAndImaginedStatesOfAModel) {
     EXPECT_EQ(variable["fits"].size(), 5U);      // embedding, codes, hidden and two baselines
     EXPECT_EQ(variable["imagined"].size(), 2U);  // 15 does not fit the model's longest sequence
   }
-  EXPECT_LT(probe["mean_r2"]["codes"].get<double>(), 0.2) << "random codes know nothing";
+  EXPECT_LT(probe["median_r2"]["codes"].get<double>(), 0.2) << "random codes know nothing";
 }
 
 TEST_F(JudgedGameTest, CopyCurveOfTheOpenLoopIsTheShareOfChangedTokens) {

@@ -83,21 +83,21 @@ std::vector<Figure> CodesFigures(const json& part) {
 
 std::vector<Figure> ProbeFigures(const json& part) {
   std::vector<Figure> figures;
-  if (!part.contains("mean_r2")) {
+  if (!part.contains("median_r2")) {
     return figures;
   }
   const std::string game = part.value("game", "");
-  const json& means = part["mean_r2"];
+  const json& medians = part["median_r2"];
   for (const char* source : {"embedding", "codes", "hidden", "imagined 5"}) {
-    if (means.contains(source)) {
+    if (medians.contains(source)) {
       figures.push_back({.name = fmt::format("probe R2 ({}), {}", source, game),
-                         .value = Number(means, source),
-                         .baseline = Number(means, "pixels"),
+                         .value = Number(medians, source),
+                         .baseline = Number(medians, "pixels"),
                          .baseline_name = "PCA of pixels",
                          .split = "episode",
-                         .note = fmt::format("mean over {} variables; untrained encoder {:.2f}",
+                         .note = fmt::format("median of {} variables; untrained encoder {:.2f}",
                                              part.value("variables", json::array()).size(),
-                                             means.value("untrained", 0.0))});
+                                             medians.value("untrained", 0.0))});
     }
   }
   if (part.contains("correlation")) {
@@ -177,8 +177,21 @@ std::vector<Figure> OutcomesFigures(const json& part) {
   return figures;
 }
 
+std::vector<Figure> ReturnsFigures(const json& part) {
+  return {{.name = "dream return, " + part.value("game", ""),
+           .value = Number(part, "dream_mean"),
+           .unit = "points",
+           .baseline = Number(part, "real_mean"),
+           .baseline_name = "real return",
+           .note = fmt::format("of the same policy over {} steps from {} real states; correlation "
+                               "{:.2f}",
+                               part.value("horizon", int64_t{0}), part.value("starts", int64_t{0}),
+                               part.value("correlation", 0.0))}};
+}
+
 std::vector<Figure> PlayFigures(const json& part) {
   const bool measured = part.contains("random_measured");
+  const auto cut_off = part.value("cut_off", int64_t{0});
   const json random = part.value(measured ? "random_measured" : "random_recorded", json::object());
   return {
       {.name = fmt::format("score, {} ({})", part.value("game", ""), part.value("protocol", "")),
@@ -187,8 +200,10 @@ std::vector<Figure> PlayFigures(const json& part) {
        .baseline = Number(random, "mean"),
        .baseline_name = measured ? "random policy" : "random policy, recorded",
        .text_figure = "none",
-       .note = fmt::format("{} whole games, standard error {:.2f}", part.value("count", int64_t{0}),
-                           part.value("standard_error", 0.0))}};
+       .note = fmt::format(
+           "{} games, {}, standard error {:.2f}", part.value("count", int64_t{0}),
+           cut_off == 0 ? std::string("all whole") : fmt::format("{} of them cut off", cut_off),
+           part.value("standard_error", 0.0))}};
 }
 
 }  // namespace hidreamer::evaluation

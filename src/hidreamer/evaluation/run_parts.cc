@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "hidreamer/base/error.h"
+#include "hidreamer/data/collect.h"
+#include "hidreamer/encoder/embed.h"
 #include "hidreamer/encoder/embedding_metrics.h"
 #include "hidreamer/encoder/encoder.h"
 #include "hidreamer/env/make_environment.h"
@@ -25,6 +27,7 @@ using nlohmann::json;
 constexpr int64_t kExampleCodes = 6;
 constexpr int64_t kExampleFrames = 8;
 constexpr int64_t kPredictionBatch = 16;
+constexpr int64_t kPlayedSteps = 2000;  // that dreams are held against
 
 // How often each code of a level occurs, (V).
 torch::Tensor CodeCounts(const tokenizer::TokenizedGame& game, int64_t level, int64_t codes) {
@@ -55,6 +58,12 @@ json CodeExamples(const tokenizer::TokenizedGame& game, int64_t codes) {
          {"rows", chosen}});
   }
   return {{"game", game.game}, {"codes", list}};
+}
+
+// A world model that was trained along with the policy lies beside it.
+world_model::WorldModel PolicyWorldModel(const LoadedRun& run, size_t index) {
+  const fs::path joint = run.path / "policy" / run.games[index] / "world_model.safetensors";
+  return fs::exists(joint) ? world_model::LoadWorldModel(joint) : run.artefacts[index].world_model;
 }
 
 }  // namespace
@@ -240,10 +249,7 @@ json MeasureOutcomesPart(const LoadedRun& run, size_t index) {
   policy::PolicyModel policy =
       policy::LoadPolicyModel(run.path / "policy" / game.game() / "model.safetensors");
   policy->eval();
-  // A world model that was trained along with the policy lies beside it.
-  const fs::path joint = run.path / "policy" / game.game() / "world_model.safetensors";
-  const world_model::WorldModel model =
-      fs::exists(joint) ? world_model::LoadWorldModel(joint) : game.world_model;
+  const world_model::WorldModel model = PolicyWorldModel(run, index);
   const auto& options = policy->options();
   const imagination::StateFeatures features(options.feature, model->options(),
                                             imagination::Codebooks(game.quantizer));
@@ -276,6 +282,43 @@ json MeasureOutcomesPart(const LoadedRun& run, size_t index) {
   add(scores.all_rewards, "any reward");
   add(scores.end, "end");
   return part;
+}
+
+json MeasureReturnsPart(const LoadedRun& run, size_t index) {
+  const std::string& name = run.games[index];
+  const auto agent = imagination::LoadAgentPlayer(run.path, name);
+  const fs::path recording = run.path / "evaluation" / "played" / name;
+  data::CollectEpisodes({.game = name,
+                         .protocol = run.stores[index]->info().protocol,
+                         .steps = kPlayedSteps,
+                         .environments = 4,
+                         .seed = run.seeds.Stream("returns/" + name)},
+                        *agent, recording);
+  const data::EpisodeStore store(recording);
+  encoder::Encoder encoder = encoder::LoadEncoder(run.path / "encoder" / "model.safetensors");
+  const tokenizer::ResidualQuantizer quantizer = run.artefacts[index].quantizer;
+  const tokenizer::TokenizedGame played =
+      tokenizer::TokenizeStore(quantizer, store, encoder::EmbedStore(encoder, store));
+  policy::PolicyModel policy =
+      policy::LoadPolicyModel(run.path / "policy" / name / "model.safetensors");
+  policy->eval();
+  const world_model::WorldModel model = PolicyWorldModel(run, index);
+  const auto& options = policy->options();
+  const imagination::StateFeatures features(options.feature, model->options(),
+                                            imagination::Codebooks(quantizer));
+  const imagination::ReplayWindows windows(played, played.episodes);
+  if (windows.longest() < options.context + options.horizon) {
+    return json::object();
+  }
+  const imagination::ReturnComparison returns = imagination::CompareReturns(
+      policy, model, features, windows, run.config->evaluation.open_loop_windows,
+      run.seeds.Stream("returns/dreams/" + name));
+  return {{"game", name},
+          {"horizon", options.horizon},
+          {"starts", returns.starts},
+          {"real_mean", returns.real_mean},
+          {"dream_mean", returns.dream_mean},
+          {"correlation", returns.correlation}};
 }
 
 json MeasurePlayPart(const LoadedRun& run, const std::string& game, const std::string& protocol) {

@@ -34,6 +34,8 @@ nlohmann::json MeasureCodesPart(const LoadedRun& run);
 nlohmann::json MeasurePredictionPart(const LoadedRun& run);
 nlohmann::json MeasureMasksPart(const LoadedRun& run);
 nlohmann::json MeasureOutcomesPart(const LoadedRun& run, size_t game);
+// Lets the policy play some steps of the real game and dreams on from states of that recording.
+nlohmann::json MeasureReturnsPart(const LoadedRun& run, size_t game);
 nlohmann::json MeasurePlayPart(const LoadedRun& run, const std::string& game,
                                const std::string& protocol);
 
@@ -43,6 +45,7 @@ std::vector<Figure> ProbeFigures(const nlohmann::json& part);
 std::vector<Figure> PredictionFigures(const nlohmann::json& part);
 std::vector<Figure> OpenLoopFigures(const nlohmann::json& part);
 std::vector<Figure> OutcomesFigures(const nlohmann::json& part);
+std::vector<Figure> ReturnsFigures(const nlohmann::json& part);
 std::vector<Figure> PlayFigures(const nlohmann::json& part);
 
 }  // namespace hidreamer::evaluation

@@ -176,6 +176,18 @@ std::string PredictionSection(const ReportData& data) {
                            Percent(Number(row, "recall")), Percent(Number(row, "f1"))});
     }
   }
+  Table returns{.header = {"game", "dream return", "real return", "correlation", "start states"},
+                .numeric = {false, true, true, true, true},
+                .rows = {}};
+  for (const auto& [name, row] : data.PartsOf("returns_")) {
+    returns.rows.push_back(
+        {Escape(row->value("game", name)), FormatNumber(Number(*row, "dream_mean")),
+         FormatNumber(Number(*row, "real_mean")), FormatNumber(Number(*row, "correlation")),
+         FormatNumber(Number(*row, "starts"))});
+  }
+  if (!returns.rows.empty()) {
+    out += "<h3>Dream return against real return of the same policy</h3>" + RenderTable(returns);
+  }
   return out + (ends.rows.empty() ? Missing("Reward and end", "no policy's heads to judge")
                                   : "<h3>Reward and end</h3>" + RenderTable(ends));
 }
@@ -286,7 +298,8 @@ std::string ProbeSection(const ReportData& data) {
     }
     out += fmt::format(
         "<p class=\"note\">R² and, small, the mean absolute error in RAM units, of a ridge "
-        "regression fitted on {} rows and judged on {} rows of held-out episodes.{}</p>",
+        "regression fitted on {} rows and judged on {} rows of held-out episodes (R² 0 where these "
+        "show one value only).{}</p>",
         FormatNumber(Number(probe, "train_rows")), FormatNumber(Number(probe, "test_rows")),
         left_out.empty() ? "" : " Left out because they hardly vary: " + left_out + ".");
   }

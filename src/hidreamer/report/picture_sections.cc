@@ -17,7 +17,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int kDreamColumns = 10;
+constexpr int kDreamColumns = 6;
 constexpr int kMillisecondsPerStep = 120;
 
 // A dream's strip: what happened above what was dreamed, every few steps.
