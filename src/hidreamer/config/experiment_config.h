@@ -45,6 +45,7 @@ struct CollectConfig {
 struct SplitConfig {
   std::string by = "episode";
   double validation = 0.1;
+  bool compare = true;
 
   template <typename Visitor>
   void Visit(Visitor& v) {
@@ -54,6 +55,10 @@ struct SplitConfig {
        .choices = {"episode", "windows"}},
       by);
     v({.name = "validation", .help = "share held out", .min = 0.01, .max = 0.5}, validation);
+    v({.name = "compare",
+       .help = "also train the world model under the other split, to show both side by side; it "
+               "is used for nothing else"},
+      compare);
   }
 };
 

@@ -132,8 +132,21 @@ std::vector<Figure> EvaluateRun(const fs::path& path, const config::ExperimentCo
   model_and_tokens.push_back(kModel);
   if (wanted(Part::kPrediction)) {
     evaluation.Measure(
-        "prediction", model_and_tokens, [&] { return MeasurePredictionPart(run); },
+        "prediction", model_and_tokens,
+        [&] { return MeasurePredictionPart(run, run.artefacts[0].world_model, config.split); },
         PredictionFigures);
+    config::SplitConfig other = config.split;
+    other.by = config.split.by == "episode" ? "windows" : "episode";
+    const std::string other_model = "world_model_" + other.by + "/model.safetensors";
+    if (evaluation.Has(other_model)) {
+      evaluation.Measure(
+          "prediction_" + other.by, {other_model},
+          [&] {
+            return MeasurePredictionPart(run, world_model::LoadWorldModel(path / other_model),
+                                         other);
+          },
+          PredictionFigures);
+    }
     if (evaluation.Has(kModel) && !run.tokens.empty()) {
       evaluation.Measure(
           "masks", {kModel}, [&] { return MeasureMasksPart(run); }, nullptr);

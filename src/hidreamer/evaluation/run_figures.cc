@@ -132,7 +132,8 @@ std::vector<Figure> PredictionFigures(const json& part) {
                        .unit = "%",
                        .baseline = Number(level, "successor_changed_accuracy", 100),
                        .baseline_name = "most frequent successor",
-                       .split = split});
+                       .split = split,
+                       .note = "copy-previous: 0 by definition"});
     figures.push_back({.name = fmt::format("calibration error, L{}", index),
                        .value = Number(level, "ece"),
                        .split = split});

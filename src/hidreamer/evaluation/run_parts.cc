@@ -191,12 +191,13 @@ json MeasureCodesPart(const LoadedRun& run) {
   return part;
 }
 
-json MeasurePredictionPart(const LoadedRun& run) {
+json MeasurePredictionPart(const LoadedRun& run, world_model::WorldModel model,
+                           const config::SplitConfig& split_config) {
   const config::ExperimentConfig& config = *run.config;
   const int64_t length = config.world_model.window;
   const SeedTree root(static_cast<uint64_t>(config.seed));
   const world_model::WindowSplit split =
-      world_model::SplitWindows(run.tokens, length, config.split, root);
+      world_model::SplitWindows(run.tokens, length, split_config, root);
   const world_model::CountingBaselines baselines(run.tokens, split.train, length,
                                                  world_model::LayoutOf(run.tokens));
   std::vector<world_model::WindowRef> windows = split.validation;
@@ -211,12 +212,12 @@ json MeasurePredictionPart(const LoadedRun& run) {
   if (windows.empty()) {
     return json::object();
   }
-  json part = world_model::EvaluatePrediction(run.artefacts[0].world_model, run.tokens, windows,
-                                              length, kPredictionBatch, &baselines)
+  json part = world_model::EvaluatePrediction(model, run.tokens, windows, length, kPredictionBatch,
+                                              &baselines)
                   .ToJson();
   part["windows"] = windows.size();
   part["length"] = length;
-  part["split"] = config.split.by;
+  part["split"] = split_config.by;
   return part;
 }
 

@@ -31,7 +31,9 @@ std::unique_ptr<LoadedRun> LoadRun(const std::filesystem::path& run,
 
 nlohmann::json MeasureEmbeddingPart(const LoadedRun& run);
 nlohmann::json MeasureCodesPart(const LoadedRun& run);
-nlohmann::json MeasurePredictionPart(const LoadedRun& run);
+// One-step figures of a world model that was trained under this split.
+nlohmann::json MeasurePredictionPart(const LoadedRun& run, world_model::WorldModel model,
+                                     const config::SplitConfig& split);
 nlohmann::json MeasureMasksPart(const LoadedRun& run);
 nlohmann::json MeasureOutcomesPart(const LoadedRun& run, size_t game);
 // Lets the policy play some steps of the real game and dreams on from states of that recording.

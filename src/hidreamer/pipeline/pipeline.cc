@@ -80,7 +80,8 @@ void RunSelected(StageContext& context, const std::vector<Stage>& stages,
     }
     if (!Selected(stage, only)) {
       // Not asked for: skipped where later stages do not read it, else it must be there.
-      if (stage.id.name == "single_vq" || IsForeignRecording(context.run, stage.id) ||
+      if (stage.id.name == "single_vq" || stage.id.name.starts_with("world_model_") ||
+          IsForeignRecording(context.run, stage.id) ||
           stage.id.settings == stages[last].id.settings) {
         continue;
       }
@@ -125,6 +126,9 @@ std::vector<Stage> AllStages(const config::ExperimentConfig& config) {
   }
   stages.push_back(TokenizeStage());
   stages.push_back(WorldModelStage());
+  if (config.split.compare) {
+    stages.push_back(OtherSplitStage(config.split));
+  }
   for (const std::string& game : PolicyGames(config)) {
     stages.push_back(PolicyStage(game));
   }

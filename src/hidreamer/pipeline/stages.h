@@ -29,16 +29,17 @@ struct Stage {
   std::function<nlohmann::json(StageContext&)> work;  // returns a few numbers for stage.json
 };
 
-Stage CollectStage(const std::string& game);  // data/GAME
-Stage EncoderStage();                         // encoder/
-Stage EmbedStage();                           // embeddings/GAME.safetensors
-Stage TokenizerStage();                       // tokenizer/
-Stage SingleVqStage();                        // single_vq/
-Stage TokenizeStage();                        // tokens/GAME.safetensors
-Stage WorldModelStage();                      // world_model/
-Stage PolicyStage(const std::string& game);   // policy/GAME
-Stage EvaluateStage();                        // evaluation/, summary.json
-Stage ReportStage();                          // report.html
+Stage CollectStage(const std::string& game);              // data/GAME
+Stage EncoderStage();                                     // encoder/
+Stage EmbedStage();                                       // embeddings/GAME.safetensors
+Stage TokenizerStage();                                   // tokenizer/
+Stage SingleVqStage();                                    // single_vq/
+Stage TokenizeStage();                                    // tokens/GAME.safetensors
+Stage WorldModelStage();                                  // world_model/
+Stage OtherSplitStage(const config::SplitConfig& split);  // world_model_SPLIT/, for comparison
+Stage PolicyStage(const std::string& game);               // policy/GAME
+Stage EvaluateStage();                                    // evaluation/, summary.json
+Stage ReportStage();                                      // report.html
 
 // All stages of a config in order.
 std::vector<Stage> AllStages(const config::ExperimentConfig& config);

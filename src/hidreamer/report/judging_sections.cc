@@ -90,9 +90,8 @@ std::string HeadlineSection(const ReportData& data) {
   return RenderTable(table) +
          "<p class=\"note\">A figure counts with its baseline beside it. Under <i>random windows"
          "</i> almost every validation target is also a training target; only the column of "
-         "held-out episodes says how well the model predicts what it has not seen. A run trains "
-         "under "
-         "one of the two splits: the other column is empty unless its figures were added.</p>";
+         "held-out episodes says how well the model predicts what it has not seen. The two columns "
+         "are two world models, trained alike but for what was held out.</p>";
 }
 
 std::string PlaySection(const ReportData& data) {

@@ -118,7 +118,8 @@ ReportData LoadReportData(const fs::path& run) {
   } catch (const Error& error) {
     spdlog::warn("{}", error.what());
   }
-  for (const char* name : {"encoder", "tokenizer", "single_vq", "world_model"}) {
+  for (const char* name : {"encoder", "tokenizer", "single_vq", "world_model",
+                           "world_model_windows", "world_model_episode"}) {
     if (fs::is_directory(run / name)) {
       data.stages.push_back(LoadStage(run, name));
     }
