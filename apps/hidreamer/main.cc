@@ -78,7 +78,8 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kUserErrorCode;
   } catch (const hidreamer::Interrupted&) {
-    fmt::print(stderr, "interrupted; the same command goes on from here\n");
+    fmt::print(stderr,
+               "interrupted; the same command goes on (a recording under way starts over)\n");
     return kInterruptedCode;
   } catch (const hidreamer::Error& error) {
     return ReportError(error);
