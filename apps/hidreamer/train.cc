@@ -7,6 +7,7 @@
 #include "hidreamer/base/error.h"
 #include "hidreamer/config/load.h"
 #include "hidreamer/pipeline/pipeline.h"
+#include "hidreamer/pipeline/stages.h"
 
 namespace hidreamer::app {
 namespace {
@@ -32,9 +33,7 @@ config::ExperimentConfig LoadRunConfig(const StageArguments& arguments) {
 void RunStages(const StageArguments& arguments, std::vector<std::string> stages) {
   const config::ExperimentConfig config = LoadRunConfig(arguments);
   if (stages.empty()) {  // policy
-    const std::vector<std::string>& games =
-        config.policy_games.empty() ? config.games : config.policy_games;
-    for (const std::string& game : games) {
+    for (const std::string& game : pipeline::PolicyGames(config)) {
       if (arguments.game.empty() || arguments.game == game) {
         stages.push_back("policy/" + game);
       }
