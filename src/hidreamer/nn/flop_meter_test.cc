@@ -1,0 +1,59 @@
+#include "hidreamer/nn/flop_meter.h"
+
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include "hidreamer/nn/precision.h"
+
+namespace hidreamer::nn {
+namespace {
+
+template <typename Work>
+int64_t Count(Work work) {
+  const FlopMeter meter;
+  work();
+  return meter.flops();
+}
+
+class FlopMeterOf : public testing::TestWithParam<Precision> {};
+
+TEST_P(FlopMeterOf, LinearAndItsGradient) {
+  torch::nn::Linear linear(16, 32);
+  const auto x = torch::randn({8, 16}, torch::requires_grad());
+  const AutocastGuard autocast(GetParam());
+  torch::Tensor y;
+  EXPECT_EQ(Count([&] { y = linear->forward(x); }), 2 * 8 * 16 * 32);
+  EXPECT_EQ(Count([&] { y.sum().backward(); }), 2 * 2 * 8 * 16 * 32);
+  const auto rows = torch::randn({2, 4, 16});
+  EXPECT_EQ(Count([&] { linear->forward(rows); }), 2 * 8 * 16 * 32);
+}
+
+TEST_P(FlopMeterOf, ConvolutionAndItsGradient) {
+  torch::nn::Conv2d conv(torch::nn::Conv2dOptions(4, 8, 3).stride(2).padding(1));
+  const int64_t forward = 2 * 5 * (6 * 6) * 8 * 4 * 9;
+  const AutocastGuard autocast(GetParam());
+  const auto x = torch::randn({5, 4, 12, 12});
+  torch::Tensor y;
+  EXPECT_EQ(Count([&] { y = conv->forward(x); }), forward);
+  EXPECT_EQ(Count([&] { y.sum().backward(); }), forward);  // of the weight alone
+  const auto with_gradient = x.clone().requires_grad_();
+  y = conv->forward(with_gradient);
+  EXPECT_EQ(Count([&] { y.sum().backward(); }), 2 * forward);
+}
+
+INSTANTIATE_TEST_SUITE_P(Precisions, FlopMeterOf,
+                         testing::Values(Precision::kF32, Precision::kBf16),
+                         [](const auto& precision) { return PrecisionName(precision.param); });
+
+TEST(FlopMeter, BatchesOfProducts) {
+  const auto a = torch::randn({3, 4, 5}), b = torch::randn({3, 5, 6});
+  EXPECT_EQ(Count([&] { torch::bmm(a, b); }), 2 * 3 * 4 * 5 * 6);
+  EXPECT_EQ(Count([&] {
+              torch::matmul(a.view({1, 3, 4, 5}), b.view({1, 3, 5, 6}));
+            }),
+            2 * 3 * 4 * 5 * 6);
+  EXPECT_EQ(Count([&] { (a + 1).sum().item<float>(); }), 0);
+}
+
+}  // namespace
+}  // namespace hidreamer::nn
