@@ -1,0 +1,248 @@
+#include "hidreamer/tokenizer/spatial_tokenizer.h"
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "hidreamer/base/error.h"
+#include "hidreamer/nn/precision.h"
+
+namespace hidreamer::tokenizer {
+namespace {
+
+namespace F = torch::nn::functional;
+
+constexpr int64_t kPatch = 4;              // pixels folded into channels at the picture's edge
+constexpr double kReviveBelow = 0.05;      // of the uniform count
+constexpr double kVisibleContrast = 0.05;  // of the gray range
+constexpr double kRvqCommitment = 0.25;
+
+torch::nn::Conv2d Conv(int64_t in, int64_t out, int64_t kernel, int64_t stride = 1) {
+  return torch::nn::Conv2d(
+      torch::nn::Conv2dOptions(in, out, kernel).stride(stride).padding(kernel / 2));
+}
+
+torch::nn::Functional Fold(int64_t factor) {
+  return torch::nn::Functional([factor](const torch::Tensor& x) {
+    return torch::pixel_unshuffle(x, factor).contiguous(torch::MemoryFormat::ChannelsLast);
+  });
+}
+
+torch::nn::Functional Unfold(int64_t factor) {
+  return torch::nn::Functional([factor](const torch::Tensor& x) {
+    return torch::pixel_shuffle(x, factor).contiguous(torch::MemoryFormat::ChannelsLast);
+  });
+}
+
+torch::nn::Functional Relu() { return torch::nn::Functional(torch::relu); }
+
+}  // namespace
+
+int64_t SpatialTokenizerOptions::levels() const {
+  return quantizer == "fsq" ? static_cast<int64_t>(fsq_levels.size()) : rvq_levels;
+}
+
+std::vector<int64_t> SpatialTokenizerOptions::level_codes() const {
+  return quantizer == "fsq" ? fsq_levels
+                            : std::vector<int64_t>(static_cast<size_t>(rvq_levels), rvq_codes);
+}
+
+int64_t SpatialTokenizerOptions::value_channels() const {
+  return quantizer == "fsq" ? levels() : rvq_dim;
+}
+
+std::string SpatialTokenizerOptions::ToJson() const {
+  return nlohmann::json{{"frame_size", frame_size},
+                        {"grid", grid},
+                        {"channels", channels},
+                        {"quantizer", quantizer},
+                        {"fsq_levels", fsq_levels},
+                        {"rvq_levels", rvq_levels},
+                        {"rvq_codes", rvq_codes},
+                        {"rvq_dim", rvq_dim},
+                        {"quantizer_dropout", quantizer_dropout}}
+      .dump();
+}
+
+SpatialTokenizerOptions SpatialTokenizerOptions::FromJson(const std::string& text) {
+  SpatialTokenizerOptions options;
+  try {
+    const auto json = nlohmann::json::parse(text);
+    json.at("frame_size").get_to(options.frame_size);
+    json.at("grid").get_to(options.grid);
+    json.at("channels").get_to(options.channels);
+    json.at("quantizer").get_to(options.quantizer);
+    json.at("fsq_levels").get_to(options.fsq_levels);
+    json.at("rvq_levels").get_to(options.rvq_levels);
+    json.at("rvq_codes").get_to(options.rvq_codes);
+    json.at("rvq_dim").get_to(options.rvq_dim);
+    json.at("quantizer_dropout").get_to(options.quantizer_dropout);
+  } catch (const nlohmann::json::exception& error) {
+    throw UserError("save the agent again", "damaged tokenizer options: {}", error.what());
+  }
+  return options;
+}
+
+SpatialTokenizerImpl::SpatialTokenizerImpl(const SpatialTokenizerOptions& options)
+    : options_(options) {
+  HID_CHECK(options.quantizer == "fsq" || options.quantizer == "rvq", "quantizer '{}'",
+            options.quantizer);
+  const int64_t ratio = options.frame_size / options.grid;
+  HID_CHECK(
+      options.grid * ratio == options.frame_size && ratio >= kPatch && (ratio & (ratio - 1)) == 0,
+      "frame size {} over grid {} must be a power of two of at least {}", options.frame_size,
+      options.grid, kPatch);
+  background_ = register_parameter("background",
+                                   torch::zeros({1, 1, options.frame_size, options.frame_size}));
+  const int64_t c = options.channels;
+  const int64_t latent = options.value_channels();
+
+  torch::nn::Sequential encoder(Fold(kPatch), Conv(kPatch * kPatch, c, 3), Relu());
+  int64_t width = c;
+  for (int64_t r = ratio; r > kPatch; r /= 2) {
+    encoder->push_back(Conv(width, 2 * c, 3, 2));
+    encoder->push_back(Relu());
+    width = 2 * c;
+  }
+  encoder->push_back(Conv(width, c, 3));
+  encoder->push_back(Relu());
+  encoder->push_back(Conv(c, latent, 1));
+  encoder_ = register_module("encoder", encoder);
+
+  torch::nn::Sequential decoder(Conv(latent, 2 * c, 3), Relu());
+  width = 2 * c;
+  for (int64_t r = ratio; r > kPatch; r /= 2) {
+    decoder->push_back(Conv(width, 4 * c, 1));
+    decoder->push_back(Unfold(2));
+    decoder->push_back(Relu());
+    width = c;
+  }
+  decoder->push_back(Conv(width, c, 3));
+  decoder->push_back(Relu());
+  decoder->push_back(Conv(c, kPatch * kPatch, 1));
+  decoder->push_back(Unfold(kPatch));
+  decoder_ = register_module("decoder", decoder);
+
+  if (options.quantizer == "rvq") {
+    quantizer_ = register_module(
+        "quantizer", ResidualQuantizer(ResidualQuantizerOptions{
+                         .dim = options.rvq_dim,
+                         .levels = options.rvq_levels,
+                         .codes = options.rvq_codes,
+                         .commitment_costs = std::vector<double>(
+                             static_cast<size_t>(options.rvq_levels), kRvqCommitment)}));
+  } else {
+    std::vector<float> half;
+    for (const int64_t codes : options.fsq_levels) {
+      half.push_back(static_cast<float>(codes / 2));
+    }
+    fsq_half_ = register_buffer("fsq_half", torch::tensor(half).view({1, -1, 1, 1}));
+  }
+  to(torch::kFloat32);
+}
+
+void SpatialTokenizerImpl::Start(const torch::Tensor& frames, Rng& rng) {
+  torch::NoGradGuard no_grad;
+  background_.copy_(std::get<0>(frames.median(0, /*keepdim=*/true)));
+  if (quantizer_) {
+    quantizer_->Seed(Rows(Latents(frames)), rng);
+  }
+}
+
+torch::Tensor SpatialTokenizerImpl::Latents(const torch::Tensor& frames) {
+  return encoder_->forward(frames - background_.detach()).to(torch::kFloat32);
+}
+
+torch::Tensor SpatialTokenizerImpl::Rows(const torch::Tensor& latents) const {
+  return F::normalize(latents.permute({0, 2, 3, 1}).reshape({-1, latents.size(1)}),
+                      F::NormalizeFuncOptions().p(2).dim(-1));
+}
+
+SpatialCodes SpatialTokenizerImpl::Encode(const torch::Tensor& frames) {
+  const torch::Tensor latents = Latents(frames);
+  return quantizer_ ? QuantizeRvq(latents) : QuantizeFsq(latents);
+}
+
+SpatialCodes SpatialTokenizerImpl::QuantizeFsq(const torch::Tensor& latents) const {
+  // Bounds each dimension to its number of codes; an even number is shifted by half a step
+  // (Mentzer et al., 2023, appendix A).
+  const auto even = torch::tensor(options_.fsq_levels).remainder(2).eq(0).view({1, -1, 1, 1});
+  const auto count = torch::tensor(options_.fsq_levels, torch::kFloat32).view({1, -1, 1, 1});
+  const auto half = (count.to(latents.device()) - 1) * (0.5 * 1.001);
+  const auto offset = even.to(torch::kFloat32).to(latents.device()) * 0.5;
+  const auto bounded = torch::tanh(latents + torch::atanh(offset / half)) * half - offset;
+  const auto rounded = bounded + (bounded.round() - bounded).detach();
+  const auto codes = (rounded.detach() + fsq_half_).to(torch::kLong);  // (N, L, G, G)
+  return {.values = rounded / fsq_half_,
+          .codes = codes.flatten(2).transpose(1, 2).contiguous(),
+          .commitment = torch::zeros({}, latents.options())};
+}
+
+SpatialCodes SpatialTokenizerImpl::QuantizeRvq(const torch::Tensor& latents) {
+  const int64_t n = latents.size(0), g = options_.grid;
+  const torch::Tensor rows = Rows(latents);
+  const auto output = quantizer_->forward(rows);
+  torch::Tensor quantized = output.quantized;
+  if (is_training() && options_.quantizer_dropout > 0) {
+    // Every k-th frame keeps its first levels only, so that they alone already draw the picture.
+    const int64_t every = static_cast<int64_t>(std::llround(1 / options_.quantizer_dropout));
+    std::vector<torch::Tensor> parts = quantized.view({n, -1, options_.rvq_dim}).unbind(0);
+    for (int64_t i = 0; i < n; i += every) {
+      const int64_t kept = 1 + (i / every) % options_.rvq_levels;
+      const auto left = output.residuals[static_cast<size_t>(kept - 1)]
+                            .view({n, -1, options_.rvq_dim})
+                            .select(0, i);
+      const auto own = rows.view({n, -1, options_.rvq_dim}).select(0, i);
+      parts[static_cast<size_t>(i)] = own - left;
+    }
+    quantized = torch::stack(parts).view({-1, options_.rvq_dim});
+  }
+  return {.values = quantized.view({n, g, g, options_.rvq_dim})
+                        .permute({0, 3, 1, 2})
+                        .contiguous(torch::MemoryFormat::ChannelsLast),
+          .codes = output.codes.view({n, options_.places(), options_.rvq_levels}),
+          .commitment = output.commitment_loss};
+}
+
+int64_t SpatialTokenizerImpl::Revive(const torch::Tensor& frames, Rng& rng) {
+  if (!quantizer_) {
+    return 0;
+  }
+  torch::NoGradGuard no_grad;
+  torch::Tensor rows = Rows(Latents(frames));
+  int64_t revived = 0;
+  for (int64_t l = 0; l < options_.rvq_levels; ++l) {
+    CodebookLevel level = quantizer_->level(l);
+    revived += level->Revive(rows, kReviveBelow, rng);
+    rows = rows - level->Lookup(level->Nearest(rows));
+  }
+  return revived;
+}
+
+torch::Tensor SpatialTokenizerImpl::Values(const torch::Tensor& codes) const {
+  const int64_t n = codes.size(0), g = options_.grid;
+  if (quantizer_) {
+    return quantizer_->Decode(codes.reshape({-1, options_.rvq_levels}))
+        .view({n, g, g, options_.rvq_dim})
+        .permute({0, 3, 1, 2})
+        .contiguous(torch::MemoryFormat::ChannelsLast);
+  }
+  const auto grid = codes.transpose(1, 2).reshape({n, -1, g, g}).to(torch::kFloat32);
+  return ((grid - fsq_half_) / fsq_half_).contiguous(torch::MemoryFormat::ChannelsLast);
+}
+
+torch::Tensor SpatialTokenizerImpl::Decode(const torch::Tensor& values) {
+  return background_ + decoder_->forward(values).to(torch::kFloat32);
+}
+
+torch::Tensor ChangeWeightedLoss(const torch::Tensor& reconstruction, const torch::Tensor& frames,
+                                 const torch::Tensor& previous, const torch::Tensor& background,
+                                 double extra) {
+  const auto counts = (frames - previous)
+                          .abs()
+                          .gt(kVisibleContrast)
+                          .logical_or((frames - background.detach()).abs().gt(kVisibleContrast));
+  const auto weights = 1 + extra * counts.to(torch::kFloat32);
+  return (weights * (reconstruction - frames).square()).mean();
+}
+
+}  // namespace hidreamer::tokenizer

@@ -1,0 +1,84 @@
+#pragma once
+
+#include <torch/torch.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "hidreamer/base/seed.h"
+#include "hidreamer/tokenizer/residual_quantizer.h"
+
+namespace hidreamer::tokenizer {
+
+struct SpatialTokenizerOptions {
+  int64_t frame_size = 64;                      // S; frames are S x S gray
+  int64_t grid = 8;                             // G, the code grid is G x G; S / G a power of two
+  int64_t channels = 32;                        // of the convolutions
+  std::string quantizer = "fsq";                // "fsq" | "rvq"
+  std::vector<int64_t> fsq_levels = {8, 5, 5};  // codes of each level
+  int64_t rvq_levels = 3;                       // L
+  int64_t rvq_codes = 128;                      // V
+  int64_t rvq_dim = 16;                         // of a code
+  double quantizer_dropout = 0.25;              // rvq: share of frames cut to their first levels
+
+  int64_t levels() const;                         // L
+  std::vector<int64_t> level_codes() const;       // codes of each level
+  int64_t value_channels() const;                 // C, of the quantised grid
+  int64_t places() const { return grid * grid; }  // P
+  std::string ToJson() const;
+  static SpatialTokenizerOptions FromJson(const std::string& json);
+};
+
+struct SpatialCodes {
+  torch::Tensor values;      // (N, C, G, G) quantised; gradient passes straight through
+  torch::Tensor codes;       // (N, P, L) int64
+  torch::Tensor commitment;  // () commitment loss; 0 with FSQ
+};
+
+// A convolutional autoencoder with a grid of discrete codes, coarse to fine at each place.
+//   frames (N, 1, S, S) - background --> encoder --> quantizer --> codes (N, P, L) --> values
+//   (N, C, G, G) --> decoder --> frames (N, 1, S, S)
+// Quantizers: finite scalar quantization (Mentzer et al., 2023), each dimension a level; or the
+// residual vector quantizer of the text on l2-normalised vectors. The background is a learned
+// picture, set to the median of the first frames, so that the codes carry what moves.
+class SpatialTokenizerImpl : public torch::nn::Module {
+ public:
+  explicit SpatialTokenizerImpl(const SpatialTokenizerOptions& options);
+
+  const SpatialTokenizerOptions& options() const { return options_; }
+  // Sets the background to the pixelwise median of frames (N, 1, S, S) and, with rvq, seeds the
+  // codebooks from them.
+  void Start(const torch::Tensor& frames, Rng& rng);
+
+  // frames (N, 1, S, S) f32 in [0, 1]. In train mode an rvq moves its codebooks.
+  SpatialCodes Encode(const torch::Tensor& frames);
+  // Replaces rvq codes that fell out of use by vectors of these frames; returns how many.
+  int64_t Revive(const torch::Tensor& frames, Rng& rng);
+  // codes (N, P, L) int64 -> values (N, C, G, G)
+  torch::Tensor Values(const torch::Tensor& codes) const;
+  torch::Tensor Decode(const torch::Tensor& values);               // (N, C, G, G) -> (N, 1, S, S)
+  const torch::Tensor& background() const { return background_; }  // (1, 1, S, S)
+
+ private:
+  SpatialTokenizerOptions options_;
+  torch::Tensor background_;
+  torch::Tensor Latents(const torch::Tensor& frames);  // (N, C, G, G) before the quantizer
+  SpatialCodes QuantizeFsq(const torch::Tensor& latents) const;
+  SpatialCodes QuantizeRvq(const torch::Tensor& latents);
+  torch::Tensor Rows(const torch::Tensor& latents) const;  // -> (N P, C), l2-normalised
+
+  torch::Tensor fsq_half_;  // (1, L, 1, 1) half the number of codes, rounded down
+  torch::nn::Sequential encoder_{nullptr}, decoder_{nullptr};
+  ResidualQuantizer quantizer_{nullptr};
+};
+TORCH_MODULE(SpatialTokenizer);
+
+// Reconstruction loss in which a two-pixel ball counts: squared error with weight 1 + extra on
+// pixels that changed since the frame before or differ from the background by more than 0.05.
+//   reconstruction, frames, previous (N, 1, S, S), background (1, 1, S, S) -> ()
+torch::Tensor ChangeWeightedLoss(const torch::Tensor& reconstruction, const torch::Tensor& frames,
+                                 const torch::Tensor& previous, const torch::Tensor& background,
+                                 double extra);
+
+}  // namespace hidreamer::tokenizer
