@@ -1,0 +1,147 @@
+#include "hidreamer/world_model/step_model.h"
+
+#include <gtest/gtest.h>
+
+namespace hidreamer::world_model {
+namespace {
+
+constexpr int64_t kStepWindows = 3, kStepCount = 6;
+
+StepModelOptions SmallStepOptions() {
+  StepModelOptions options;
+  options.layout = {.levels = 2, .actions = 4, .places = 16, .level_codes = {5, 3}};
+  options.value_channels = 2;
+  options.channels = 8;
+  options.width = 16;
+  options.heads = 2;
+  options.max_steps = 12;
+  return options;
+}
+
+StepInputs RandomInputs() {
+  torch::manual_seed(3);
+  return {.values = torch::randn({kStepWindows, kStepCount, 2, 4, 4}),
+          .previous_actions = torch::randint(4, {kStepWindows, kStepCount}, torch::kLong),
+          .first = torch::zeros({kStepWindows, kStepCount}, torch::kBool)};
+}
+
+StepModel Make(const StepModelOptions& options = SmallStepOptions()) {
+  torch::manual_seed(4);
+  StepModel model(options);
+  model->eval();
+  return model;
+}
+
+TEST(StepModel, SeesThePastAlone) {
+  auto model = Make();
+  auto inputs = RandomInputs();
+  const auto before = model->Observe(inputs);
+  inputs.values = inputs.values.clone();
+  inputs.values.select(1, 4).fill_(2);
+  const auto after = model->Observe(inputs);
+  EXPECT_TRUE(torch::allclose(before.hidden.narrow(1, 0, 4), after.hidden.narrow(1, 0, 4)));
+  EXPECT_FALSE(torch::allclose(before.hidden.select(1, 4), after.hidden.select(1, 4)));
+  EXPECT_FALSE(torch::allclose(before.hidden.select(1, 5), after.hidden.select(1, 5)));
+}
+
+TEST(StepModel, SeesNothingBeforeTheEpisode) {
+  auto model = Make();
+  auto inputs = RandomInputs();
+  inputs.first.select(1, 3).fill_(true);
+  const auto before = model->Observe(inputs);
+  inputs.values = inputs.values.clone();
+  inputs.values.narrow(1, 0, 3).fill_(2);
+  inputs.previous_actions.narrow(1, 0, 4).fill_(1);
+  const auto after = model->Observe(inputs);
+  EXPECT_TRUE(torch::allclose(before.hidden.narrow(1, 3, 3), after.hidden.narrow(1, 3, 3)));
+  EXPECT_TRUE(torch::allclose(before.local.narrow(1, 3, 3), after.local.narrow(1, 3, 3)));
+}
+
+TEST(StepDecoder, AgreesWithTheWholeSequence) {
+  torch::NoGradGuard no_grad;
+  auto model = Make();
+  auto inputs = RandomInputs();
+  inputs.first[1][1] = true;  // one of the dreams has a shorter past
+  const auto whole = model->Observe(inputs);
+  const int64_t read = 3;
+  StepDecoder decoder(model,
+                      {.values = inputs.values.narrow(1, 0, read),
+                       .previous_actions = inputs.previous_actions.narrow(1, 0, read),
+                       .first = inputs.first.narrow(1, 0, read)},
+                      kStepCount - read);
+  for (int64_t t = read - 1; t < kStepCount; ++t) {
+    if (t >= read) {
+      decoder.Push(inputs.values.select(1, t), inputs.previous_actions.select(1, t));
+    }
+    EXPECT_TRUE(torch::allclose(decoder.hidden(), whole.hidden.select(1, t), 1e-4, 1e-5)) << t;
+    EXPECT_TRUE(torch::allclose(decoder.local(), whole.local.select(1, t), 1e-4, 1e-5)) << t;
+  }
+}
+
+TEST(StepModel, ActionsMatter) {
+  auto model = Make();
+  const auto states = model->Observe(RandomInputs());
+  const auto last = kStepCount - 1;
+  const auto left = model->Foretell(states.hidden.select(1, last), states.local.select(1, last),
+                                    torch::zeros({kStepWindows}, torch::kLong));
+  const auto right = model->Foretell(states.hidden.select(1, last), states.local.select(1, last),
+                                     torch::ones({kStepWindows}, torch::kLong));
+  EXPECT_FALSE(torch::allclose(left.places, right.places));
+  EXPECT_FALSE(torch::allclose(left.continues, right.continues));
+}
+
+TEST(StepModel, FinerLevelsFollowTheCoarserCode) {
+  auto options = SmallStepOptions();
+  for (const bool depth_head : {true, false}) {
+    options.depth_head = depth_head;
+    auto model = Make(options);
+    const auto places = torch::randn({2, 8, 4, 4});
+    auto codes = torch::zeros({2, 16, 2}, torch::kLong);
+    const auto before = model->Logits(places, codes);
+    codes.select(2, 0).fill_(3);
+    const auto after = model->Logits(places, codes);
+    EXPECT_TRUE(torch::allclose(before[0], after[0]));
+    EXPECT_EQ(torch::allclose(before[1], after[1]), !depth_head);
+    EXPECT_EQ(before[0].size(2), 5);
+    EXPECT_EQ(before[1].size(2), 3);
+  }
+}
+
+TEST(StepModel, DrawsCodesByTheirProbability) {
+  auto model = Make();
+  const auto places = torch::randn({1, 8, 4, 4}).expand({4000, 8, 4, 4}).contiguous();
+  const auto drawn = model->Sample(places, 1.0, torch::rand({4000, 16, 2}));
+  const auto probabilities =
+      torch::softmax(model->Logits(places.narrow(0, 0, 1), drawn.narrow(0, 0, 1))[0], -1);
+  const auto share = drawn.select(2, 0).select(1, 5).eq(2).to(torch::kFloat32).mean();
+  EXPECT_NEAR(share.item<float>(), probabilities[0][5][2].item<float>(), 0.03);
+  const auto likeliest = model->Sample(places.narrow(0, 0, 1), 0);
+  EXPECT_TRUE(likeliest.select(2, 0).equal(probabilities.argmax(-1)));
+}
+
+TEST(StepModel, PlacesSeeTheirNeighboursOnlyWithTheLocalPath) {
+  auto options = SmallStepOptions();
+  options.local_path = false;
+  auto model = Make(options);
+  auto values = torch::randn({1, 2, 2, 4, 4});
+  const auto observe = [&] {
+    return model
+        ->Observe({.values = values,
+                   .previous_actions = torch::zeros({1, 2}, torch::kLong),
+                   .first = torch::zeros({1, 2}, torch::kBool)})
+        .local;
+  };
+  const auto before = observe().clone();
+  values = values.clone();
+  values[0][1][0][0][0] = 9;
+  const auto changed = observe().ne(before)[0][1].any(0);  // (4, 4)
+  EXPECT_EQ(changed.sum().item<int64_t>(), 1);
+}
+
+TEST(StepModelOptions, SurviveJson) {
+  const auto options = SmallStepOptions();
+  EXPECT_EQ(StepModelOptions::FromJson(options.ToJson()).ToJson(), options.ToJson());
+}
+
+}  // namespace
+}  // namespace hidreamer::world_model
