@@ -105,28 +105,31 @@ class Flattener {
   std::string prefix_;
 };
 
-}  // namespace
-
-std::string DumpConfig(const ExperimentConfig& config) {
-  ExperimentConfig copy = config;  // Visit is for readers and writers alike, hence not const
+// Visit is for readers and writers alike, hence the copies.
+template <typename Config>
+std::string Dump(Config config) {
   Dumper dumper;
-  copy.Visit(dumper);
+  config.Visit(dumper);
   return dumper.text();
 }
 
-Settings Flatten(const ExperimentConfig& config) {
-  ExperimentConfig copy = config;
-  Flattener flattener;
-  copy.Visit(flattener);
-  return flattener.settings();
-}
-
-std::vector<std::string> AllKeys() {
-  ExperimentConfig config;
+template <typename Config>
+Flattener VisitAll(Config config) {
   Flattener flattener;
   config.Visit(flattener);
-  return flattener.keys();
+  return flattener;
 }
+
+}  // namespace
+
+std::string DumpConfig(const ExperimentConfig& config) { return Dump(config); }
+std::string DumpConfig(const AgentConfig& config) { return Dump(config); }
+
+Settings Flatten(const ExperimentConfig& config) { return VisitAll(config).settings(); }
+Settings Flatten(const AgentConfig& config) { return VisitAll(config).settings(); }
+
+std::vector<std::string> AllKeys(const ExperimentConfig& config) { return VisitAll(config).keys(); }
+std::vector<std::string> AllKeys(const AgentConfig& config) { return VisitAll(config).keys(); }
 
 std::string HashSettings(const Settings& settings) {
   std::string text;

@@ -9,6 +9,7 @@
 
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/files.h"
+#include "hidreamer/config/agent_config.h"
 #include "hidreamer/config/check.h"
 #include "hidreamer/config/dump.h"
 
@@ -90,8 +91,10 @@ T ReadScalar(const Field& field, const std::string& key, const std::string& at,
 // Visits the field lists with one YAML map and takes the keys that are there.
 class Reader {
  public:
-  Reader(const Source& source, const YAML::Node& root, Origins& origins)
-      : source_(source), node_(root), origins_(origins) {}
+  // all_keys: dotted keys of the whole config, for suggestions.
+  Reader(const Source& source, const YAML::Node& root, const std::vector<std::string>& all_keys,
+         Origins& origins)
+      : source_(source), node_(root), all_keys_(all_keys), origins_(origins) {}
 
   template <typename T>
   void operator()(const Field& field, T& value) {
@@ -110,7 +113,7 @@ class Reader {
     if (!node.IsDefined() || node.IsNull()) {
       return;
     }
-    Reader reader(source_, node, origins_);
+    Reader reader(source_, node, all_keys_, origins_);
     reader.prefix_ = prefix_ + name + ".";
     if (!node.IsMap()) {
       throw UserError(
@@ -176,26 +179,29 @@ class Reader {
     if (!nearest.empty()) {
       return fmt::format("did you mean '{}{}'?", prefix_, nearest);
     }
-    const std::vector<std::string> keys = AllKeys();
-    for (const std::string& key : keys) {
+    for (const std::string& key : all_keys_) {
       if (key.substr(key.find('.') + 1) == name) {
         return fmt::format("did you mean '{}'?", key);
       }
     }
-    nearest = NearestName(prefix_ + name, keys);
-    return nearest.empty() ? "hidreamer run --defaults prints every key"
+    nearest = NearestName(prefix_ + name, all_keys_);
+    return nearest.empty() ? "--defaults prints every key"
                            : fmt::format("did you mean '{}'?", nearest);
   }
 
   const Source& source_;
   YAML::Node node_;
+  const std::vector<std::string>& all_keys_;
   Origins& origins_;
   std::string prefix_;
   std::set<std::string> known_;
 };
 
+template <typename Config>
 class Loader {
  public:
+  explicit Loader(const Config& defaults) : config_(defaults), all_keys_(AllKeys(defaults)) {}
+
   void ApplyText(const std::string& text, const std::string& name, const fs::path& base) {
     YAML::Node root;
     try {
@@ -255,34 +261,35 @@ class Loader {
     Apply(source, node);
   }
 
-  ExperimentConfig Finish() const {
-    CheckConfig(config_, origins_);
-    return config_;
-  }
+  const Config& config() const { return config_; }
+  const Origins& origins() const { return origins_; }
 
  private:
   void Apply(const Source& source, const YAML::Node& root) {
-    Reader reader(source, root, origins_);
+    Reader reader(source, root, all_keys_, origins_);
     config_.Visit(reader);
     reader.RejectUnknownKeys();
   }
 
-  ExperimentConfig config_;
+  Config config_;
+  std::vector<std::string> all_keys_;
   Origins origins_;
   std::set<fs::path> open_;
 };
 
-ExperimentConfig Finish(Loader& loader, const std::vector<std::string>& overrides) {
+ExperimentConfig Finish(Loader<ExperimentConfig>& loader,
+                        const std::vector<std::string>& overrides) {
   for (const std::string& option : overrides) {
     loader.ApplyOption(option);
   }
-  return loader.Finish();
+  CheckConfig(loader.config(), loader.origins());
+  return loader.config();
 }
 
 }  // namespace
 
 ExperimentConfig LoadConfig(const fs::path& path, const std::vector<std::string>& overrides) {
-  Loader loader;
+  Loader<ExperimentConfig> loader({});
   if (!path.empty()) {
     loader.ApplyFile(path);
   }
@@ -291,9 +298,22 @@ ExperimentConfig LoadConfig(const fs::path& path, const std::vector<std::string>
 
 ExperimentConfig ParseConfig(const std::string& text, const std::string& name, const fs::path& base,
                              const std::vector<std::string>& overrides) {
-  Loader loader;
+  Loader<ExperimentConfig> loader({});
   loader.ApplyText(text, name, base);
   return Finish(loader, overrides);
+}
+
+AgentConfig LoadAgentConfig(const std::string& preset, const std::string& path,
+                            const std::vector<std::string>& overrides) {
+  Loader<AgentConfig> loader(AgentPreset(preset));
+  if (!path.empty()) {
+    loader.ApplyFile(path);
+  }
+  for (const std::string& option : overrides) {
+    loader.ApplyOption(option);
+  }
+  CheckAgentConfig(loader.config());
+  return loader.config();
 }
 
 }  // namespace hidreamer::config

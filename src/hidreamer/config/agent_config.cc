@@ -1,0 +1,104 @@
+#include "hidreamer/config/agent_config.h"
+
+#include "hidreamer/base/error.h"
+
+namespace hidreamer::config {
+namespace {
+
+AgentConfig GpuPreset() {
+  AgentConfig config;
+  config.device = "cuda";
+  config.precision = "bf16";
+  config.overlap = false;
+  config.collect.environments = 4;
+  config.collect.steps_per_update = 4;
+  config.tokenizer.channels = 64;
+  config.tokenizer.batch = 512;
+  config.world_model.channels = 128;
+  config.world_model.width = 512;
+  config.world_model.layers = 4;
+  config.world_model.heads = 8;
+  config.world_model.batch = 64;
+  config.world_model.window = 32;
+  config.policy.batch = 512;
+  config.policy.hidden_width = 512;
+  return config;
+}
+
+// Solves catch in about a minute on a plain CPU.
+AgentConfig TestPreset() {
+  AgentConfig config;
+  config.game = "catch";
+  config.steps = 12000;
+  config.precision = "f32";
+  config.evaluations = 1;
+  config.evaluation_episodes = 0;
+  config.collect.prefill = 1000;
+  config.tokenizer.channels = 8;
+  config.tokenizer.batch = 64;
+  config.tokenizer.head_start = 100;
+  config.world_model.channels = 16;
+  config.world_model.width = 64;
+  config.world_model.heads = 2;
+  config.world_model.layers = 1;
+  config.world_model.batch = 16;
+  config.world_model.window = 16;
+  config.policy.batch = 64;
+  config.policy.context = 4;
+  config.policy.horizon = 12;
+  config.policy.hidden_width = 64;
+  config.policy.start_after = 100;
+  config.policy.lr = 1e-3;
+  return config;
+}
+
+}  // namespace
+
+AgentConfig AgentPreset(const std::string& name) {
+  if (name == "cpu") {
+    return {};
+  }
+  if (name == "gpu") {
+    return GpuPreset();
+  }
+  if (name == "test") {
+    return TestPreset();
+  }
+  throw UserError("cpu, gpu or test", "no preset '{}'", name);
+}
+
+void CheckAgentConfig(const AgentConfig& config) {
+  const auto require = [](bool holds, const std::string& what, auto... values) {
+    if (!holds) {
+      throw UserError("hidreamer agent --defaults prints every key", "{}",
+                      fmt::format(fmt::runtime(what), values...));
+    }
+  };
+  require(config.collect.steps_per_update % config.collect.environments == 0,
+          "collect.steps_per_update = {} is not a multiple of collect.environments = {}",
+          config.collect.steps_per_update, config.collect.environments);
+  require(config.world_model.window >= config.policy.context + config.policy.horizon,
+          "world_model.window = {} is shorter than policy.context + policy.horizon = {} + {}",
+          config.world_model.window, config.policy.context, config.policy.horizon);
+  require(config.world_model.width % config.world_model.heads == 0,
+          "world_model.heads = {} do not divide world_model.width = {}", config.world_model.heads,
+          config.world_model.width);
+  require(
+      config.world_model.cpc_scale == 0 || config.world_model.cpc_steps < config.world_model.window,
+      "world_model.cpc_steps = {} reach beyond world_model.window = {}",
+      config.world_model.cpc_steps, config.world_model.window);
+  const int64_t grid = config.tokenizer.grid;
+  require((grid & (grid - 1)) == 0, "tokenizer.grid = {} is no power of two", grid);
+  for (const double codes : config.tokenizer.fsq_levels) {
+    require(codes == static_cast<double>(static_cast<int64_t>(codes)),
+            "tokenizer.fsq_levels holds {}, which is no whole number", codes);
+  }
+  const int64_t streams = config.collect.environments;
+  require(config.collect.prefill / streams > config.world_model.window,
+          "collect.prefill = {} over {} environments leaves no window of {} steps",
+          config.collect.prefill, streams, config.world_model.window);
+  require(config.steps > config.collect.prefill, "steps = {} are all spent on collect.prefill = {}",
+          config.steps, config.collect.prefill);
+}
+
+}  // namespace hidreamer::config
