@@ -5,6 +5,7 @@
 #include <string>
 
 #include "commands.h"
+#include "hidreamer/agent/online_player.h"
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/files.h"
 #include "hidreamer/env/make_environment.h"
@@ -28,6 +29,9 @@ struct EvalArguments {
 };
 
 std::unique_ptr<env::Player> MakeEvalPlayer(const EvalArguments& arguments) {
+  if (!arguments.run.empty() && agent::HoldsAgent(arguments.run)) {
+    return agent::LoadOnlinePlayer(arguments.run, arguments.game, arguments.greedy);
+  }
   if (!arguments.run.empty()) {
     return imagination::LoadAgentPlayer(arguments.run, arguments.game,
                                         {.greedy = arguments.greedy});

@@ -60,6 +60,8 @@ int main(int argc, char** argv) {
   app.parse_complete_callback([&] { hidreamer::InitializeLog(verbose); });
   hidreamer::InstallInterruptHandler();
   hidreamer::app::AddRunCommand(app);
+  hidreamer::app::AddAgentCommand(app);
+  hidreamer::app::AddGatesCommand(app);
   hidreamer::app::AddCollectCommand(app);
   hidreamer::app::AddTrainCommand(app);
   hidreamer::app::AddTokenizeCommand(app);

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "hidreamer/agent/online_player.h"
 #include "hidreamer/data/collect.h"
 #include "hidreamer/env/scripted_player.h"
 #include "hidreamer/imagination/agent_player.h"
@@ -9,7 +10,8 @@ namespace hidreamer::pipeline {
 
 std::unique_ptr<env::Player> MakeAnyPlayer(const std::string& policy, const std::string& game) {
   if (!env::IsPlayerName(policy) && std::filesystem::is_directory(policy)) {
-    return imagination::LoadAgentPlayer(policy, game);
+    return agent::HoldsAgent(policy) ? agent::LoadOnlinePlayer(policy, game, /*greedy=*/false)
+                                     : imagination::LoadAgentPlayer(policy, game);
   }
   return env::MakePlayer(policy);  // a user Error for an unknown name
 }

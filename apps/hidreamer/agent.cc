@@ -1,0 +1,84 @@
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "commands.h"
+#include "hidreamer/config/dump.h"
+#include "hidreamer/pipeline/agent_run.h"
+
+namespace hidreamer::app {
+namespace {
+
+struct AgentArguments {
+  std::string preset = "cpu";
+  std::string config;
+  std::filesystem::path out;
+  std::string game;
+  int64_t steps = 0;
+  int64_t seed = -1;
+  std::vector<std::string> overrides;
+  bool defaults = false;
+};
+
+void Agent(const AgentArguments& arguments) {
+  std::vector<std::string> overrides;
+  if (!arguments.game.empty()) {
+    overrides.push_back("game=" + arguments.game);
+  }
+  if (arguments.steps > 0) {
+    overrides.push_back(fmt::format("steps={}", arguments.steps));
+  }
+  if (arguments.seed >= 0) {
+    overrides.push_back(fmt::format("seed={}", arguments.seed));
+  }
+  overrides.insert(overrides.end(), arguments.overrides.begin(), arguments.overrides.end());
+  const config::AgentConfig config =
+      config::LoadAgentConfig(arguments.preset, arguments.config, overrides);
+  if (arguments.defaults) {
+    fmt::print("{}", config::DumpConfig(config));
+    return;
+  }
+  const std::filesystem::path out = arguments.out.empty()
+                                        ? std::filesystem::path("runs") / ("agent_" + config.game)
+                                        : arguments.out;
+  pipeline::RunAgent(config, {.directory = out, .command = CommandLine()});
+  fmt::print("score it: hidreamer eval --run {} --game {} --episodes 100\n", out.string(),
+             config.game);
+}
+
+}  // namespace
+
+void AddAgentCommand(CLI::App& app) {
+  auto arguments = std::make_shared<AgentArguments>();
+  CLI::App* command =
+      app.add_subcommand("agent", "plays and learns online: replay, world model, dreams, policy");
+  command->add_option("--game", arguments->game,
+                      "ALE's name (pong, breakout, ms_pacman, …) or catch (default: the preset's)");
+  command
+      ->add_option("--steps", arguments->steps,
+                   "agent steps in the real game, 4 emulator frames each (default: the preset's)")
+      ->check(CLI::Range(int64_t{64}, int64_t{1'000'000'000}));
+  command
+      ->add_option("--preset", arguments->preset,
+                   "cpu (an afternoon on a plain CPU), gpu, or test (catch, about a minute)")
+      ->capture_default_str();
+  command->add_option("--config", arguments->config, "YAML file over the preset");
+  command->add_option("--out", arguments->out, "run directory (default: runs/agent_GAME)");
+  command->add_option("--seed", arguments->seed, "root of every random choice");
+  command
+      ->add_option("--set", arguments->overrides,
+                   "key=value, overrides all of these; may be given several times")
+      ->take_all()
+      ->expected(1);
+  command->add_flag("--defaults", arguments->defaults,
+                    "print every key with meaning, unit, range and value, and stop");
+  command->footer(
+      "Ctrl-C ends cleanly after a checkpoint; the same command goes on, to the bit.\n"
+      "Example: hidreamer agent --game pong --steps 100000 --out runs/pong");
+  command->callback([arguments] { Agent(*arguments); });
+}
+
+}  // namespace hidreamer::app

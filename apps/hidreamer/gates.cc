@@ -1,0 +1,83 @@
+#include "hidreamer/agent/gates.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "commands.h"
+#include "hidreamer/base/files.h"
+
+namespace hidreamer::app {
+namespace {
+
+struct GatesArguments {
+  std::filesystem::path run, fit, held_out, own_play, json;
+  agent::GateOptions options;
+};
+
+void Print(const std::string& title, const nlohmann::json& values) {
+  fmt::print("{}\n", title);
+  for (const auto& [key, value] : values.items()) {
+    if (value.is_array()) {
+      for (const auto& row : value) {
+        fmt::print("  {}: {}\n", key, row.dump());
+      }
+    } else {
+      fmt::print("  {}: {}\n", key, value.dump());
+    }
+  }
+}
+
+void Gates(const GatesArguments& arguments) {
+  agent::AgentModels models = agent::LoadAgentModels(arguments.run);
+  const data::EpisodeStore held_out(arguments.held_out);
+  nlohmann::json result;
+  if (!arguments.fit.empty()) {
+    result["codes"] =
+        agent::MeasureCodes(models, data::EpisodeStore(arguments.fit), held_out, arguments.options);
+    Print("1. what the quantised codes hold", result["codes"]);
+  }
+  result["one_step"] = agent::MeasureOneStep(models, held_out, arguments.options);
+  Print("2. one step ahead", result["one_step"]);
+  result["open_loop"] = agent::MeasureOpenLoop(models, held_out, arguments.options);
+  Print("3. open loop under the recorded actions", result["open_loop"]);
+  if (!arguments.own_play.empty()) {
+    const data::EpisodeStore own_play(arguments.own_play);
+    for (const int64_t horizon : {15, 50}) {
+      if (horizon + models->options().world_model.context <=
+          models->options().world_model.max_steps) {
+        result["dream_return"].push_back(
+            agent::MeasureDreamReturn(models, own_play, horizon, arguments.options));
+      }
+    }
+    Print("4. dream return beside the real one", {{"horizons", result["dream_return"]}});
+  }
+  if (!arguments.json.empty()) {
+    WriteFileAtomically(arguments.json, result.dump(1) + "\n");
+  }
+}
+
+}  // namespace
+
+void AddGatesCommand(CLI::App& app) {
+  auto arguments = std::make_shared<GatesArguments>();
+  CLI::App* command = app.add_subcommand(
+      "gates", "what an online agent's codes and world model know, on recordings new to it");
+  command->add_option("--run", arguments->run, "run directory of hidreamer agent")->required();
+  command->add_option("--held-out", arguments->held_out, "recording that is judged on")->required();
+  command->add_option("--fit", arguments->fit, "recording that probes are fitted on");
+  command->add_option("--own-play", arguments->own_play,
+                      "recording in which this agent played (collect --policy RUN)");
+  command->add_option("--frames", arguments->options.frames, "frames judged")
+      ->capture_default_str();
+  command->add_option("--windows", arguments->options.windows, "dreams judged")
+      ->capture_default_str();
+  command->add_option("--json", arguments->json, "file for all figures");
+  command->footer(
+      "Example: hidreamer gates --run runs/pong --fit data/fit --held-out data/held_out");
+  command->callback([arguments] { Gates(*arguments); });
+}
+
+}  // namespace hidreamer::app

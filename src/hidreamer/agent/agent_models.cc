@@ -1,0 +1,143 @@
+#include "hidreamer/agent/agent_models.h"
+
+#include <nlohmann/json.hpp>
+
+#include "hidreamer/agent/observation.h"
+#include "hidreamer/base/error.h"
+#include "hidreamer/nn/safetensors.h"
+
+namespace hidreamer::agent {
+namespace {
+
+std::filesystem::path ModelFile(const std::filesystem::path& run) {
+  return run / "agent" / "model.safetensors";
+}
+
+int64_t FeatureWidth(const AgentOptions& options, const world_model::StepModel& model) {
+  if (options.sees == "hidden") {
+    return options.world_model.width;
+  }
+  return model->feature_width() - (options.sees == "codes" ? options.world_model.width : 0);
+}
+
+}  // namespace
+
+std::string AgentOptions::ToJson() const {
+  return nlohmann::json{{"game", game},
+                        {"actions", actions},
+                        {"sees", sees},
+                        {"hidden_width", hidden_width},
+                        {"unimix", unimix},
+                        {"precision", precision},
+                        {"tokenizer", tokenizer.ToJson()},
+                        {"world_model", world_model.ToJson()}}
+      .dump();
+}
+
+AgentOptions AgentOptions::FromJson(const std::string& text) {
+  AgentOptions options;
+  try {
+    const auto json = nlohmann::json::parse(text);
+    json.at("game").get_to(options.game);
+    json.at("actions").get_to(options.actions);
+    json.at("sees").get_to(options.sees);
+    json.at("hidden_width").get_to(options.hidden_width);
+    json.at("unimix").get_to(options.unimix);
+    json.at("precision").get_to(options.precision);
+    options.tokenizer =
+        tokenizer::SpatialTokenizerOptions::FromJson(json.at("tokenizer").get<std::string>());
+    options.world_model =
+        world_model::StepModelOptions::FromJson(json.at("world_model").get<std::string>());
+  } catch (const nlohmann::json::exception& error) {
+    throw UserError("save the agent again", "damaged agent options: {}", error.what());
+  }
+  return options;
+}
+
+AgentOptions OptionsOf(const config::AgentConfig& config, int64_t actions) {
+  AgentOptions options;
+  options.game = config.game;
+  options.actions = actions;
+  options.sees = config.policy.sees;
+  options.hidden_width = config.policy.hidden_width;
+  options.unimix = config.policy.unimix;
+  const auto& t = config.tokenizer;
+  options.tokenizer = {.frame_size = kObservationSize,
+                       .grid = t.grid,
+                       .channels = t.channels,
+                       .quantizer = t.quantizer,
+                       .fsq_levels = {t.fsq_levels.begin(), t.fsq_levels.end()},
+                       .rvq_levels = t.rvq_levels,
+                       .rvq_codes = t.rvq_codes,
+                       .rvq_dim = t.rvq_dim};
+  const auto& w = config.world_model;
+  options.world_model = {.layout = {.levels = options.tokenizer.levels(),
+                                    .codes = t.rvq_codes,
+                                    .actions = actions,
+                                    .places = options.tokenizer.places(),
+                                    .level_codes = options.tokenizer.level_codes()},
+                         .value_channels = options.tokenizer.value_channels(),
+                         .channels = w.channels,
+                         .local_blocks = w.local_blocks,
+                         .local_path = w.local_path,
+                         .local_frames = w.local_frames,
+                         .depth_head = w.depth_head,
+                         .width = w.width,
+                         .layers = w.layers,
+                         .heads = w.heads,
+                         .context = config.policy.context,
+                         .max_steps = w.window,
+                         .reward_bins = policy::ScalarCoding::kBins};
+  return options;
+}
+
+AgentModelsImpl::AgentModelsImpl(const AgentOptions& options)
+    : options_(options), scalars_(policy::ScalarCoding::Kind::kTwoHot) {
+  tokenizer = register_module("tokenizer", tokenizer::SpatialTokenizer(options.tokenizer));
+  world_model = register_module("world_model", world_model::StepModel(options.world_model));
+  const int64_t features = FeatureWidth(options, world_model);
+  const auto head = [&](int64_t out) {
+    policy::MlpHead made(features, options.hidden_width, out);
+    made->ZeroOutput();
+    return made;
+  };
+  actor = register_module("actor", head(options.actions));
+  critic = register_module("critic", head(scalars_.outputs()));
+  slow_critic = register_module("slow_critic", head(scalars_.outputs()));
+  policy::MoveTowards(*slow_critic, *critic, 1);
+}
+
+torch::Tensor AgentModelsImpl::Features(const AgentState& state) {
+  if (options_.sees == "hidden") {
+    return state.hidden;
+  }
+  const auto all = world_model->Features(state.values, state.hidden, state.local);
+  return options_.sees == "codes" ? all.narrow(1, 0, all.size(1) - options_.world_model.width)
+                                  : all;
+}
+
+policy::ActionDistribution AgentModelsImpl::Policy(const torch::Tensor& features) {
+  return {actor->forward(features).to(torch::kFloat32), options_.unimix};
+}
+
+bool HoldsAgent(const std::filesystem::path& run) {
+  return std::filesystem::exists(ModelFile(run));
+}
+
+AgentModels LoadAgentModels(const std::filesystem::path& run) {
+  if (!HoldsAgent(run)) {
+    throw UserError("hidreamer agent makes one", "{} holds no finished agent", run.string());
+  }
+  const nn::SafetensorsFile file = nn::LoadSafetensors(ModelFile(run));
+  const auto entry = file.metadata.find("options");
+  if (entry == file.metadata.end()) {
+    throw UserError("give the directory of hidreamer agent", "{} is no agent's",
+                    ModelFile(run).string());
+  }
+  AgentModels models(AgentOptions::FromJson(entry->second));
+  nn::LoadNamedState(*models, file.tensors);
+  models->eval();
+  return models;
+}
+
+}  // namespace hidreamer::agent

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "hidreamer/agent/agent_models.h"
+#include "hidreamer/data/episode_store.h"
+
+// What an online agent's networks know, measured on recordings that they did not learn from:
+// probes of the codes, the ball in the decoded picture, one step ahead, open loop, and the dream's
+// return beside the real one.
+namespace hidreamer::agent {
+
+struct GateOptions {
+  int64_t frames = 4000;  // judged one by one; as many are fitted on
+  int64_t windows = 512;  // of the open loop
+  std::vector<int64_t> horizons = {1, 5, 10, 15};
+  uint64_t seed = 1;
+};
+
+// Where the ball and the own paddle are seen in Pong's 64x64 picture, in pixels.
+struct Sighting {
+  torch::Tensor x, y;      // (N) f32, ball
+  torch::Tensor strength;  // (N) largest contrast in the field
+  torch::Tensor paddle_y;  // (N)
+};
+// pictures (N, 1, 64, 64), background (1, 1, 64, 64). The ball is the strongest difference from the
+// background between the paddles, refined to the centroid of the 5x5 pixels around it.
+Sighting LookAtPong(const torch::Tensor& pictures, const torch::Tensor& background);
+
+// {"probe": {VARIABLE: {"r2", "mae"}}, "ball": {…}, "codes": {…}}: ridge probes of the quantised
+// grid, fitted on `fit`, judged on `held_out`; share of frames whose decoded ball is within 2 and 1
+// px of RAM's; code use.
+nlohmann::json MeasureCodes(AgentModels models, const data::EpisodeStore& fit,
+                            const data::EpisodeStore& held_out, const GateOptions& options);
+
+// One step ahead with the true codes given: accuracy, on changed codes too, beside copying; NLL;
+// F1 of each reward and of ends.
+nlohmann::json MeasureOneStep(AgentModels models, const data::EpisodeStore& held_out,
+                              const GateOptions& options);
+
+// Dreams under the recorded actions: ball within 2 px and the paddle's error after k steps, beside
+// shuffled actions, copying, straight-line extrapolation and the decoder's own limit.
+nlohmann::json MeasureOpenLoop(AgentModels models, const data::EpisodeStore& held_out,
+                               const GateOptions& options);
+
+// Sums of rewards over the next H steps, dreamed and real, from the same states of a recording in
+// which the agent itself played.
+nlohmann::json MeasureDreamReturn(AgentModels models, const data::EpisodeStore& own_play,
+                                  int64_t horizon, const GateOptions& options);
+
+}  // namespace hidreamer::agent

@@ -1,0 +1,241 @@
+#include "hidreamer/agent/model_learner.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include "hidreamer/agent/dreams.h"
+#include "hidreamer/agent/observation.h"
+
+namespace hidreamer::agent {
+namespace {
+
+constexpr double kReconstructionScale = 10;  // keeps the loss near 1, beside clipping
+constexpr int64_t kReviveEvery = 20;         // updates (rvq)
+constexpr int64_t kStartFrames = 512;        // for background and codebooks
+constexpr int64_t kCpcWidth = 128;
+
+// Cosine from `first` at progress 0 to `last` at 1.
+double CosineRate(double first, double last, double progress) {
+  const double cosine = 0.5 * (1 + std::cos(std::numbers::pi * std::clamp(progress, 0.0, 1.0)));
+  return last + (first - last) * cosine;
+}
+
+}  // namespace
+
+ModelLearner::ModelLearner(AgentModels models, const config::AgentConfig& config,
+                           const SeedTree& seeds, nn::Precision precision, torch::Device device)
+    : models_(std::move(models)),
+      config_(config),
+      seeds_(seeds),
+      precision_(precision),
+      device_(device) {
+  tokenizer_optimizer_ =
+      std::make_unique<nn::Adam>(nn::NamedParameters(*models_->tokenizer), nn::AdamOptions{});
+  auto parameters = nn::NamedParameters(*models_->world_model, "world_model.");
+  if (config.world_model.cpc_scale > 0) {
+    cpc_ = policy::AcCpc(policy::AcCpcOptions{.feature_width = config.world_model.width,
+                                              .width = kCpcWidth,
+                                              .steps = config.world_model.cpc_steps,
+                                              .actions = models_->options().actions});
+    cpc_->to(device);
+    for (auto& parameter : nn::NamedParameters(*cpc_, "cpc.")) {
+      parameters.push_back(parameter);
+    }
+  }
+  model_optimizer_ = std::make_unique<nn::Adam>(
+      parameters, nn::AdamOptions{.beta2 = 0.99, .weight_decay = 1e-4, .decoupled = true});
+}
+
+void ModelLearner::Start(const data::ReplayBuffer& replay) {
+  Rng rng = seeds_.Generator("model/start");
+  const auto starts = replay.Sample(kStartFrames, 1, {}, rng);
+  models_->tokenizer->Start(ToTensor(replay.Read(starts, 1).frames, device_), rng);
+}
+
+nlohmann::json ModelLearner::StepTokenizer(const torch::Tensor& frames,
+                                           const torch::Tensor& previous, int64_t update,
+                                           double lr) {
+  auto& tokenizer = models_->tokenizer;
+  tokenizer->train();
+  torch::Tensor loss, reconstruction_loss;
+  {
+    const nn::AutocastGuard autocast(device_, precision_);
+    const auto codes = tokenizer->Encode(frames);
+    const auto reconstruction = tokenizer->Decode(codes.values);
+    reconstruction_loss =
+        kReconstructionScale * tokenizer::ChangeWeightedLoss(reconstruction, frames, previous,
+                                                             tokenizer->background(),
+                                                             config_.tokenizer.change_weight);
+    loss = reconstruction_loss + codes.commitment;
+  }
+  tokenizer_optimizer_->ZeroGrad();
+  loss.backward();
+  nn::ClipGradNorm(tokenizer_optimizer_->parameters(), config_.world_model.clip_norm);
+  tokenizer_optimizer_->Step(lr);
+  tokenizer->eval();
+  if (update % kReviveEvery == 0) {
+    Rng rng = seeds_.Generator("model/revive", static_cast<uint64_t>(update));
+    tokenizer->Revive(frames, rng);
+  }
+  return {{"reconstruction_loss", reconstruction_loss.item<double>()}};
+}
+
+nlohmann::json ModelLearner::UpdateTokenizer(const data::ReplayBuffer& replay, int64_t update) {
+  Rng rng = seeds_.Generator("model/head_start", static_cast<uint64_t>(update));
+  const auto starts = replay.Sample(config_.tokenizer.batch, 2, {}, rng);
+  const auto pairs = ToTensor(replay.Read(starts, 2).frames, device_)
+                         .view({-1, 2, 1, kObservationSize, kObservationSize});
+  return StepTokenizer(pairs.select(1, 1).contiguous(), pairs.select(1, 0).contiguous(), update,
+                       config_.tokenizer.lr);
+}
+
+nlohmann::json ModelLearner::Update(const data::ReplayBuffer& replay, int64_t update,
+                                    double progress) {
+  Rng rng = seeds_.Generator("model/update", static_cast<uint64_t>(update));
+  const auto& config = config_.world_model;
+  const auto starts = replay.Sample(config.batch, config.window,
+                                    {.recent_share = config_.replay.recent_share,
+                                     .recent_steps = config_.replay.recent_steps,
+                                     .near_reward_share = config_.replay.near_reward_share,
+                                     .horizon = config_.policy.horizon},
+                                    rng);
+  const auto batch = replay.Read(starts, config.window);
+  const auto frames = ToTensor(batch.frames, device_);  // (B T, 1, 64, 64)
+  nlohmann::json log = nlohmann::json::object();
+  const int64_t freeze_after = config_.tokenizer.freeze_after;
+  if (freeze_after == 0 || update < freeze_after) {
+    // Some of the frames, each with the one before it in its window.
+    std::vector<int64_t> rows;
+    for (int64_t i = 0; i < config_.tokenizer.batch; ++i) {
+      rows.push_back(rng.UniformInt(config.batch) * config.window + 1 +
+                     rng.UniformInt(config.window - 1));
+    }
+    const auto index = torch::tensor(rows, torch::kLong).to(device_);
+    log.update(
+        StepTokenizer(frames.index_select(0, index), frames.index_select(0, index - 1), update,
+                      CosineRate(config_.tokenizer.lr, config_.tokenizer.final_lr, progress)));
+  }
+  world_model::StepInputs inputs;
+  torch::Tensor codes;
+  {
+    torch::NoGradGuard no_grad;
+    const nn::AutocastGuard autocast(device_, precision_);
+    const auto encoded = models_->tokenizer->Encode(frames);
+    codes = encoded.codes;  // (B T, P, L)
+    const auto grid = encoded.values.sizes();
+    inputs = {
+        .values = encoded.values.view({config.batch, config.window, grid[1], grid[2], grid[3]}),
+        .previous_actions = torch::tensor(batch.previous_actions, torch::kLong)
+                                .view({config.batch, config.window})
+                                .to(device_),
+        .first = torch::tensor(batch.firsts, torch::kUInt8)
+                     .to(torch::kBool)
+                     .view({config.batch, config.window})
+                     .to(device_)};
+  }
+  log.update(StepWorldModel(inputs, codes, batch, progress));
+  return log;
+}
+
+nlohmann::json ModelLearner::StepWorldModel(const world_model::StepInputs& inputs,
+                                            const torch::Tensor& codes,
+                                            const data::ReplayBatch& batch, double progress) {
+  const auto& config = config_.world_model;
+  auto& model = models_->world_model;
+  const int64_t b = batch.batch, t = batch.length, levels = codes.size(2);
+  const auto actions = torch::tensor(batch.actions, torch::kLong).view({b, t}).to(device_);
+  const auto rewards = torch::tensor(batch.rewards).view({b, t}).to(device_);
+  const auto terminals =
+      torch::tensor(batch.terminals, torch::kUInt8).to(torch::kFloat32).view({b, t}).to(device_);
+  torch::Tensor code_loss, reward_loss, continue_loss, cpc_loss, changed_accuracy;
+  torch::Tensor loss;
+  {
+    const nn::AutocastGuard autocast(device_, precision_);
+    const auto states = model->Observe(inputs);
+    const auto outcome =
+        model->Foretell(states.hidden.flatten(0, 1), states.local.flatten(0, 1), actions.flatten());
+    // Codes of the next step, where it belongs to the same episode; the first step of a window has
+    // no grid before it and is left out.
+    const auto grids = codes.view({b, t, codes.size(1), levels});
+    const auto places =
+        outcome.places
+            .view({b, t, outcome.places.size(1), outcome.places.size(2), outcome.places.size(3)})
+            .narrow(1, 1, t - 2)
+            .flatten(0, 1);
+    const auto targets = grids.narrow(1, 2, t - 2).flatten(0, 1);  // (N, P, L)
+    const auto now = grids.narrow(1, 1, t - 2).flatten(0, 1);
+    const auto valid = inputs.first.narrow(1, 2, t - 2)
+                           .logical_not()
+                           .to(torch::kFloat32)
+                           .flatten()
+                           .view({-1, 1});  // (N, 1)
+    const auto logits = model->Logits(places, targets);
+    const auto changed = targets.ne(now);  // (N, P, L)
+    torch::Tensor weighted_sum = torch::zeros({}, rewards.options());
+    torch::Tensor weight_sum = torch::zeros({}, rewards.options());
+    torch::Tensor hits = torch::zeros({}, rewards.options());
+    torch::Tensor changes = torch::zeros({}, rewards.options());
+    for (int64_t l = 0; l < levels; ++l) {
+      const auto& level = logits[static_cast<size_t>(l)];
+      const auto target = targets.select(2, l);
+      const auto loss_of_code =
+          torch::nn::functional::cross_entropy(
+              level.flatten(0, 1), target.flatten(),
+              torch::nn::functional::CrossEntropyFuncOptions().reduction(torch::kNone))
+              .view_as(target);  // (N, P)
+      const auto moved = changed.select(2, l).to(torch::kFloat32) * valid;
+      const auto weights = valid + (config.changed_weight - 1) * moved;
+      weighted_sum = weighted_sum + (weights * loss_of_code).sum();
+      weight_sum = weight_sum + weights.sum();
+      torch::NoGradGuard no_grad;
+      hits = hits + (level.argmax(-1).eq(target).to(torch::kFloat32) * moved).sum();
+      changes = changes + moved.sum();
+    }
+    code_loss = static_cast<double>(levels) * weighted_sum / weight_sum.clamp_min(1);
+    changed_accuracy = hits / changes.clamp_min(1);
+    const auto reward_logits = outcome.reward.view({b, t, -1}).narrow(1, 1, t - 1);
+    reward_loss = models_->scalars().Loss(reward_logits, rewards.narrow(1, 1, t - 1)).mean();
+    continue_loss = torch::binary_cross_entropy_with_logits(
+        outcome.continues.view({b, t}).narrow(1, 1, t - 1), 1 - terminals.narrow(1, 1, t - 1));
+    loss = code_loss + reward_loss + continue_loss;
+    if (cpc_) {
+      cpc_loss = cpc_->forward(states.hidden, actions);
+      loss = loss + config.cpc_scale * cpc_loss;
+    }
+  }
+  model_optimizer_->ZeroGrad();
+  loss.backward();
+  const auto norm = nn::ClipGradNorm(model_optimizer_->parameters(), config.clip_norm);
+  model_optimizer_->Step(CosineRate(config.lr, config.final_lr, progress));
+  nlohmann::json log = {{"loss", loss.item<double>()},
+                        {"code_loss", code_loss.item<double>()},
+                        {"reward_loss", reward_loss.item<double>()},
+                        {"continue_loss", continue_loss.item<double>()},
+                        {"changed_accuracy", changed_accuracy.item<double>()},
+                        {"model_grad_norm", norm.item<double>()}};
+  if (cpc_loss.defined()) {
+    log["cpc_loss"] = cpc_loss.item<double>();
+  }
+  return log;
+}
+
+nn::TensorMap ModelLearner::State() const {
+  nn::TensorMap state;
+  nn::InsertWithPrefix(state, tokenizer_optimizer_->State(), "tokenizer.");
+  nn::InsertWithPrefix(state, model_optimizer_->State(), "model.");
+  if (cpc_) {
+    nn::InsertWithPrefix(state, nn::NamedState(*cpc_), "cpc.");
+  }
+  return state;
+}
+
+void ModelLearner::LoadState(const nn::TensorMap& state) {
+  tokenizer_optimizer_->LoadState(nn::WithoutPrefix(state, "tokenizer."));
+  model_optimizer_->LoadState(nn::WithoutPrefix(state, "model."));
+  if (cpc_) {
+    nn::LoadNamedState(*cpc_, state, "cpc.");
+  }
+}
+
+}  // namespace hidreamer::agent

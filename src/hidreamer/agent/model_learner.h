@@ -1,0 +1,50 @@
+#pragma once
+
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "hidreamer/agent/agent_models.h"
+#include "hidreamer/base/seed.h"
+#include "hidreamer/data/replay_buffer.h"
+#include "hidreamer/nn/optimizer.h"
+#include "hidreamer/nn/precision.h"
+#include "hidreamer/policy/ac_cpc.h"
+
+namespace hidreamer::agent {
+
+// Trains tokenizer and world model on windows of the replay. The tokenizer learns to draw the
+// frames; the world model foretells its codes, reward and end. No gradient passes between the two,
+// so that codes do not collapse into what is easy to foretell.
+class ModelLearner {
+ public:
+  ModelLearner(AgentModels models, const config::AgentConfig& config, const SeedTree& seeds,
+               nn::Precision precision, torch::Device device);
+
+  // Background and codebooks from the first frames.
+  void Start(const data::ReplayBuffer& replay);
+  // One update of the tokenizer alone.
+  nlohmann::json UpdateTokenizer(const data::ReplayBuffer& replay, int64_t update);
+  // One update of both; progress in [0, 1] sets the learning rate.
+  nlohmann::json Update(const data::ReplayBuffer& replay, int64_t update, double progress);
+
+  nn::TensorMap State() const;  // optimizers and the contrastive head
+  void LoadState(const nn::TensorMap& state);
+
+ private:
+  // The loss of one batch of frames and those before them, backward and step.
+  nlohmann::json StepTokenizer(const torch::Tensor& frames, const torch::Tensor& previous,
+                               int64_t update, double lr);
+  nlohmann::json StepWorldModel(const world_model::StepInputs& inputs, const torch::Tensor& codes,
+                                const data::ReplayBatch& batch, double progress);
+
+  AgentModels models_;
+  config::AgentConfig config_;
+  SeedTree seeds_;
+  nn::Precision precision_;
+  torch::Device device_;
+  policy::AcCpc cpc_{nullptr};
+  std::unique_ptr<nn::Adam> tokenizer_optimizer_;
+  std::unique_ptr<nn::Adam> model_optimizer_;
+};
+
+}  // namespace hidreamer::agent

@@ -1,0 +1,292 @@
+#include "hidreamer/agent/online_learner.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <future>
+
+#include "hidreamer/base/error.h"
+#include "hidreamer/env/make_environment.h"
+#include "hidreamer/env/scripted_player.h"
+#include "hidreamer/evaluation/play.h"
+#include "hidreamer/nn/flop_meter.h"
+
+namespace hidreamer::agent {
+namespace {
+
+std::unique_ptr<env::Environment> MakeGame(const config::AgentConfig& config) {
+  return env::MakeEnvironment(config.game, config.protocol);
+}
+
+}  // namespace
+
+OnlineLearner::OnlineLearner(const config::AgentConfig& config,
+                             std::filesystem::path replay_directory, nn::Precision precision)
+    : config_(config),
+      seeds_(SeedTree(static_cast<uint64_t>(config.seed)).Subtree("agent/" + config.game)),
+      precision_(precision),
+      device_(config.device),
+      replay_directory_(std::move(replay_directory)),
+      replay_({.streams = config.collect.environments, .frame_bytes = kObservationBytes}),
+      prefill_updates_((config.collect.prefill + config.collect.steps_per_update - 1) /
+                       config.collect.steps_per_update),
+      threads_(at::get_num_threads()) {
+  const auto count = static_cast<int>(config.collect.environments);
+  environments_ = std::make_unique<env::VectorEnvironment>(count, std::min(threads_, count),
+                                                           [&] { return MakeGame(config); });
+  const int64_t actions = static_cast<int64_t>(environments_->spec().action_names.size());
+  auto options = OptionsOf(config, actions);
+  options.precision = nn::PrecisionName(precision);
+  torch::manual_seed(seeds_.Stream("init"));
+  models_ = AgentModels(options);
+  models_->to(device_);
+  models_->eval();
+  if (config.overlap) {
+    dreaming_ = AgentModels(options);
+    dreaming_->to(device_);
+    dreaming_->eval();
+  }
+  model_learner_ = std::make_unique<ModelLearner>(models_, config, seeds_, precision, device_);
+  policy_trainer_ = std::make_unique<PolicyTrainer>(models_, config, seeds_, precision, device_);
+  agent_player_ = std::make_unique<OnlinePlayer>(models_, /*greedy=*/false, device_);
+  fixed_player_ =
+      env::MakePlayer(config.collect.behaviour == "agent" ? "random" : config.collect.behaviour);
+  observers_.resize(static_cast<size_t>(count));
+  streams_.resize(static_cast<size_t>(count));
+  for (auto& stream : streams_) {
+    stream.frame.resize(kObservationBytes);
+  }
+  for (int slot = 0; slot < count; ++slot) {
+    Begin(slot);
+  }
+}
+
+OnlineLearner::~OnlineLearner() = default;
+
+int64_t OnlineLearner::total_updates() const {
+  return config_.steps / config_.collect.steps_per_update;
+}
+
+int64_t OnlineLearner::updates_per_epoch() const {
+  return std::max<int64_t>(1, (total_updates() + config_.evaluations - 1) / config_.evaluations);
+}
+
+void OnlineLearner::Begin(int slot) {
+  Stream& stream = streams_[static_cast<size_t>(slot)];
+  environments_->Reset(slot, seeds_.Stream(fmt::format("episode/{}", slot), stream.episode));
+  stream.episode_start = replay_.size(slot);
+  stream.score = 0;
+  stream.first = true;
+  stream.lives = 0;
+  Observe(slot);
+}
+
+void OnlineLearner::Observe(int slot) {
+  observers_[static_cast<size_t>(slot)].Observe(environments_->environment(slot).frame(),
+                                                streams_[static_cast<size_t>(slot)].frame.data());
+}
+
+std::vector<double> OnlineLearner::Play(int64_t count, int64_t update) {
+  std::vector<double> scores;
+  const auto slots = static_cast<size_t>(environments_->size());
+  const bool agent = config_.collect.behaviour == "agent" && training(update);
+  std::vector<Rng> rngs;
+  for (size_t slot = 0; slot < slots; ++slot) {
+    rngs.push_back(seeds_.Generator(fmt::format("player/{}", slot), static_cast<uint64_t>(update)));
+  }
+  if (agent) {
+    for (int slot = 0; slot < environments_->size(); ++slot) {
+      const int64_t size = replay_.size(slot);
+      const int64_t length = std::min(config_.policy.context - 1, size);
+      const auto window = replay_.Read({{.stream = slot, .step = size - length}}, length);
+      agent_player_->Recall(slot, window, length > 0 ? window.actions.back() : 0);
+    }
+  }
+  env::Player& player = agent ? static_cast<env::Player&>(*agent_player_) : *fixed_player_;
+  for (int64_t played = 0; played < count; played += environments_->size()) {
+    const std::vector<int> actions = player.Act(environments_->Views(), rngs);
+    const auto results = environments_->Step(actions);
+    for (int slot = 0; slot < environments_->size(); ++slot) {
+      const auto i = static_cast<size_t>(slot);
+      Stream& stream = streams_[i];
+      const env::StepResult& result = results[i];
+      // A lost life ends a training episode; the game goes on.
+      const bool life_lost = result.lives < stream.lives;
+      replay_.Append(slot, {.frame = stream.frame,
+                            .action = actions[i],
+                            .reward = result.reward,
+                            .terminal = result.terminal || life_lost,
+                            .first = stream.first});
+      stream.first = life_lost;
+      stream.lives = result.lives;
+      stream.score += static_cast<double>(result.reward);
+      if (result.terminal || result.truncated) {
+        scores.push_back(stream.score);
+        games_.push_back({.step = replay_.size(),
+                          .score = stream.score,
+                          .length = replay_.size(slot) - stream.episode_start});
+        ++stream.episode;
+        Begin(slot);
+      } else {
+        Observe(slot);
+      }
+    }
+  }
+  return scores;
+}
+
+void OnlineLearner::ReplayGames() {
+  std::vector<int64_t> next;
+  for (const Stream& stream : streams_) {
+    next.push_back(stream.episode_start);
+  }
+  for (bool more = true; more;) {
+    more = false;
+    std::vector<int> actions(streams_.size(), env::VectorEnvironment::kIdle);
+    for (size_t i = 0; i < streams_.size(); ++i) {
+      const auto stream = static_cast<int64_t>(i);
+      if (next[i] < replay_.size(stream)) {
+        const auto step = replay_.Read({{.stream = stream, .step = next[i]++}}, 1);
+        actions[i] = static_cast<int>(step.actions[0]);
+        more = true;
+      }
+    }
+    const auto results = environments_->Step(actions);
+    for (size_t i = 0; i < streams_.size(); ++i) {
+      if (actions[i] != env::VectorEnvironment::kIdle) {
+        streams_[i].first = results[i].lives < streams_[i].lives;
+        streams_[i].lives = results[i].lives;
+        streams_[i].score += static_cast<double>(results[i].reward);
+      }
+    }
+  }
+  for (int slot = 0; slot < environments_->size(); ++slot) {
+    Observe(slot);
+  }
+}
+
+nlohmann::json OnlineLearner::Update(int64_t update) {
+  nlohmann::json log = nlohmann::json::object();
+  const std::vector<double> scores = Play(config_.collect.steps_per_update, update);
+  log["env_steps"] = replay_.size();
+  if (!scores.empty()) {
+    double sum = 0;
+    for (const double score : scores) {
+      sum += score;
+    }
+    log["game_score"] = sum / static_cast<double>(scores.size());
+  }
+  if (!training(update + 1)) {
+    return log;
+  }
+  const int64_t trained = update + 1 - prefill_updates_;  // updates of the networks before this one
+  std::unique_ptr<nn::FlopMeter> meter;
+  if (trained == config_.policy.start_after) {  // the first whole update: what a step costs
+    meter = std::make_unique<nn::FlopMeter>();
+  }
+  if (trained == 0) {
+    model_learner_->Start(replay_);
+    for (int64_t u = 0; u < config_.tokenizer.head_start; ++u) {
+      model_learner_->UpdateTokenizer(replay_, u);
+    }
+  }
+  const double progress =
+      static_cast<double>(trained) / static_cast<double>(total_updates() - prefill_updates_);
+  const bool policy = trained >= config_.policy.start_after && config_.collect.behaviour == "agent";
+  if (policy && config_.overlap) {
+    nn::LoadNamedState(*dreaming_, nn::NamedState(*models_));
+    // Two lines of work, each with half of the threads.
+    const int half = std::max(1, threads_ / 2);
+    auto dreams = std::async(std::launch::async, [&] {
+      at::set_num_threads(half);
+      return policy_trainer_->Update(dreaming_, replay_, trained);
+    });
+    at::set_num_threads(half);
+    const auto model_log = model_learner_->Update(replay_, trained, progress);
+    log.update(dreams.get());
+    log.update(model_log);
+    at::set_num_threads(threads_);
+  } else {
+    log.update(model_learner_->Update(replay_, trained, progress));
+    if (policy) {
+      log.update(policy_trainer_->Update(models_, replay_, trained));
+    }
+  }
+  if (meter) {
+    const double per_step =
+        static_cast<double>(meter->flops()) / static_cast<double>(config_.collect.steps_per_update);
+    log["gflop_per_step"] = per_step * 1e-9;
+    spdlog::info("{:.2f} GFLOP per environment step, {:.0f} TFLOP for all {} steps",
+                 per_step * 1e-9, per_step * 1e-12 * static_cast<double>(config_.steps),
+                 config_.steps);
+  }
+  return log;
+}
+
+nlohmann::json OnlineLearner::EndEpoch(int64_t epoch) {
+  if (config_.evaluation_episodes == 0 || config_.collect.behaviour != "agent") {
+    return nlohmann::json::object();
+  }
+  OnlinePlayer player(models_, /*greedy=*/false, device_);
+  const auto result = evaluation::ToJson(
+      evaluation::PlayEpisodes([&] { return MakeGame(config_); }, player,
+                               {.episodes = config_.evaluation_episodes,
+                                .environments = config_.evaluation_episodes,
+                                .threads = threads_,
+                                .seed = seeds_.Stream("evaluation", static_cast<uint64_t>(epoch)),
+                                .progress = false}));
+  spdlog::info("{} after {} steps: {:.2f} ± {:.2f} in {} games", config_.game, replay_.size(),
+               result["mean"].get<double>(), result["standard_error"].get<double>(),
+               config_.evaluation_episodes);
+  return {{"env_steps", replay_.size()},
+          {"score", result["mean"]},
+          {"score_error", result["standard_error"]},
+          {"score_games", result["count"]}};
+}
+
+nn::TensorMap OnlineLearner::State() const {
+  nn::TensorMap state = nn::NamedState(*models_, "model.");
+  nn::InsertWithPrefix(state, model_learner_->State(), "optimizer.model.");
+  nn::InsertWithPrefix(state, policy_trainer_->State(), "optimizer.policy.");
+  state["state.replay"] = torch::tensor(replay_.Save(replay_directory_), torch::kLong);
+  std::vector<int64_t> streams;
+  for (const Stream& stream : streams_) {
+    streams.insert(streams.end(), {static_cast<int64_t>(stream.episode), stream.episode_start});
+  }
+  state["state.streams"] = torch::tensor(streams, torch::kLong);
+  std::vector<double> games;
+  for (const TrainingGame& game : games_) {
+    games.insert(games.end(),
+                 {static_cast<double>(game.step), game.score, static_cast<double>(game.length)});
+  }
+  state["state.games"] = torch::tensor(games, torch::kFloat64);
+  return state;
+}
+
+void OnlineLearner::LoadState(const nn::TensorMap& state) {
+  nn::LoadNamedState(*models_, state, "model.");
+  model_learner_->LoadState(nn::WithoutPrefix(state, "optimizer.model."));
+  policy_trainer_->LoadState(nn::WithoutPrefix(state, "optimizer.policy."));
+  const auto sizes = state.at("state.replay");
+  replay_.Load(replay_directory_,
+               {sizes.data_ptr<int64_t>(), sizes.data_ptr<int64_t>() + sizes.numel()});
+  games_.clear();
+  const auto games = state.at("state.games").view({-1, 3});
+  for (int64_t i = 0; i < games.size(0); ++i) {
+    games_.push_back({.step = games[i][0].item<int64_t>(),
+                      .score = games[i][1].item<double>(),
+                      .length = games[i][2].item<int64_t>()});
+  }
+  // The games under way are played again up to where they were.
+  const auto streams = state.at("state.streams").view({-1, 2});
+  for (int slot = 0; slot < environments_->size(); ++slot) {
+    Stream& stream = streams_[static_cast<size_t>(slot)];
+    stream.episode = static_cast<uint64_t>(streams[slot][0].item<int64_t>());
+    Begin(slot);
+    stream.episode_start = streams[slot][1].item<int64_t>();
+  }
+  agent_player_ = std::make_unique<OnlinePlayer>(models_, /*greedy=*/false, device_);
+  ReplayGames();
+}
+
+}  // namespace hidreamer::agent

@@ -1,0 +1,88 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "hidreamer/agent/agent_models.h"
+#include "hidreamer/agent/model_learner.h"
+#include "hidreamer/agent/online_player.h"
+#include "hidreamer/agent/policy_trainer.h"
+#include "hidreamer/data/replay_buffer.h"
+#include "hidreamer/env/vector_environment.h"
+#include "hidreamer/nn/learner.h"
+
+namespace hidreamer::agent {
+
+// A finished game of the training itself.
+struct TrainingGame {
+  int64_t step = 0;  // agent steps played in all when it ended
+  double score = 0;  // unclipped
+  int64_t length = 0;
+};
+
+// Plays, remembers, learns and dreams, all from one replay. Update u plays `steps_per_update` real
+// steps, then trains tokenizer and world model, and actor and critic; with `overlap` the two run
+// side by side, the dreams then use the world model of the update before. Resuming replays the
+// recorded actions of the games under way, so the emulator is where it was.
+class OnlineLearner : public nn::Learner {
+ public:
+  // `replay_directory`: where the replay is kept for resuming.
+  OnlineLearner(const config::AgentConfig& config, std::filesystem::path replay_directory,
+                nn::Precision precision);
+  ~OnlineLearner() override;
+
+  std::string name() const override { return "agent"; }
+  int64_t total_updates() const override;
+  int64_t updates_per_epoch() const override;
+  nlohmann::json Update(int64_t update) override;
+  // Scores the policy of the moment in the real game: {"score", "score_error", …}.
+  nlohmann::json EndEpoch(int64_t epoch) override;
+  nn::TensorMap State() const override;
+  void LoadState(const nn::TensorMap& state) override;
+
+  AgentModels models() const { return models_; }
+  const std::vector<TrainingGame>& games() const { return games_; }
+  const data::ReplayBuffer& replay() const { return replay_; }
+
+ private:
+  // One of the games side by side.
+  struct Stream {
+    uint64_t episode = 0;       // Reset's seed is a function of it
+    int64_t episode_start = 0;  // step of the stream at which the game began
+    double score = 0;
+    bool first = true;  // the next step begins an episode or life
+    int lives = 0;
+    std::vector<uint8_t> frame = {};
+  };
+
+  void Begin(int slot);
+  void Observe(int slot);
+  // Plays the recorded actions of the games under way again, after LoadState.
+  void ReplayGames();
+  // `count` steps over all streams; returns the scores of games that ended.
+  std::vector<double> Play(int64_t count, int64_t update);
+  bool training(int64_t update) const { return update >= prefill_updates_; }
+
+  config::AgentConfig config_;
+  SeedTree seeds_;
+  nn::Precision precision_;
+  torch::Device device_;
+  std::filesystem::path replay_directory_;
+  mutable data::ReplayBuffer replay_;
+  std::unique_ptr<env::VectorEnvironment> environments_;
+  std::vector<Stream> streams_;
+  std::vector<Observer> observers_;
+  std::vector<TrainingGame> games_;
+  AgentModels models_{nullptr};
+  AgentModels dreaming_{nullptr};  // copy of tokenizer and world model; `overlap` alone
+  std::unique_ptr<OnlinePlayer> agent_player_;
+  std::unique_ptr<env::Player> fixed_player_;  // prefill, and behaviours other than "agent"
+  std::unique_ptr<ModelLearner> model_learner_;
+  std::unique_ptr<PolicyTrainer> policy_trainer_;
+  int64_t prefill_updates_;
+  int threads_;
+};
+
+}  // namespace hidreamer::agent

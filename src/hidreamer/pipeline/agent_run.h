@@ -1,0 +1,22 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "hidreamer/config/agent_config.h"
+
+namespace hidreamer::pipeline {
+
+struct AgentRunOptions {
+  std::filesystem::path directory;
+  std::string command;  // as given, for run.json
+};
+
+// hidreamer agent: plays and learns online, resumable to the bit. Writes
+//   RUN/config.yaml, run.json
+//   RUN/agent/{checkpoints, metrics.jsonl, events.out…, model.safetensors}
+//   RUN/replay/           the real steps, for resuming
+//   RUN/agent/curve.json  training games and evaluations by real steps
+void RunAgent(const config::AgentConfig& config, const AgentRunOptions& options);
+
+}  // namespace hidreamer::pipeline
