@@ -2,18 +2,21 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <filesystem>
 #include <memory>
 #include <string>
 
 #include "commands.h"
 #include "hidreamer/base/files.h"
+#include "hidreamer/report/image.h"
 
 namespace hidreamer::app {
 namespace {
 
 struct GatesArguments {
-  std::filesystem::path run, fit, held_out, own_play, json;
+  std::filesystem::path run, fit, held_out, own_play, json, picture;
   agent::GateOptions options;
 };
 
@@ -30,9 +33,36 @@ void Print(const std::string& title, const nlohmann::json& values) {
   }
 }
 
+report::GrayImage ToImage(const torch::Tensor& picture) {  // (64, 64) f32
+  const auto bytes = picture.mul(255).round().to(torch::kUInt8).contiguous();
+  report::GrayImage image(picture.size(1), picture.size(0));
+  std::copy_n(bytes.data_ptr<uint8_t>(), bytes.numel(), image.pixels.begin());
+  return report::Enlarge(image, 2);
+}
+
+// Three rows a window: the game, the same through the codes, the dream under the same actions.
+void DrawDreams(agent::AgentModels models, const data::EpisodeStore& recording,
+                const std::filesystem::path& path, uint64_t seed) {
+  constexpr int64_t kWindows = 3, kSteps = 15;
+  constexpr std::array<int64_t, 8> kShown = {0, 1, 2, 3, 5, 8, 11, 15};
+  std::vector<report::GrayImage> images;
+  for (const int64_t start : agent::FilmStarts(models, recording, kSteps, kWindows)) {
+    const auto film = agent::FilmDream(models, recording, start, kSteps, 1.0, seed);
+    for (const auto& row : {film.real, film.decoded, film.dreamed}) {
+      for (const int64_t step : kShown) {
+        images.push_back(ToImage(row[step]));
+      }
+    }
+  }
+  WriteFileAtomically(path, report::EncodePng(report::Tile(images, kShown.size(), 4)));
+}
+
 void Gates(const GatesArguments& arguments) {
   agent::AgentModels models = agent::LoadAgentModels(arguments.run);
   const data::EpisodeStore held_out(arguments.held_out);
+  if (!arguments.picture.empty()) {
+    DrawDreams(models, held_out, arguments.picture, arguments.options.seed);
+  }
   nlohmann::json result;
   if (!arguments.fit.empty()) {
     result["codes"] =
@@ -74,6 +104,8 @@ void AddGatesCommand(CLI::App& app) {
       ->capture_default_str();
   command->add_option("--windows", arguments->options.windows, "dreams judged")
       ->capture_default_str();
+  command->add_option("--picture", arguments->picture,
+                      "PNG: the game, its codes decoded, the dream under the same actions");
   command->add_option("--json", arguments->json, "file for all figures");
   command->footer(
       "Example: hidreamer gates --run runs/pong --fit data/fit --held-out data/held_out");

@@ -65,6 +65,7 @@ AgentOptions OptionsOf(const config::AgentConfig& config, int64_t actions) {
   options.tokenizer = {.frame_size = kObservationSize,
                        .grid = t.grid,
                        .channels = t.channels,
+                       .body = t.body,
                        .quantizer = t.quantizer,
                        .fsq_levels = {t.fsq_levels.begin(), t.fsq_levels.end()},
                        .rvq_levels = t.rvq_levels,

@@ -282,49 +282,82 @@ nlohmann::json MeasureCodes(AgentModels models, const data::EpisodeStore& fit,
   for (const int64_t codes : level_codes) {
     counts.push_back(torch::zeros({codes}, torch::kLong));
   }
-  const auto features = [&](const data::EpisodeStore& store, bool judge) {
-    std::vector<torch::Tensor> parts;
-    for (const auto& rows : Chunks(Spread(store.size() - 1, options.frames), kChunk)) {
-      const auto pictures = Pictures(store, rows);
-      const auto encoded = models->tokenizer->Encode(pictures);
-      parts.push_back(encoded.values.flatten(1));
-      if (!judge) {
-        continue;
-      }
-      const auto decoded = models->tokenizer->Decode(encoded.values);
-      const auto all = torch::ones({pictures.size(0)}, torch::kBool);
-      error.Add((decoded - pictures).square().mean({1, 2, 3}), all);
-      const auto next = models->tokenizer->Encode(Pictures(store, Shifted(rows, 1))).codes;
-      changing.Add(next.ne(encoded.codes).to(torch::kFloat32).mean({1, 2}), all);
-      for (size_t l = 0; l < counts.size(); ++l) {
-        counts[l] += torch::bincount(encoded.codes.select(2, static_cast<int64_t>(l)).flatten(), {},
-                                     level_codes[l]);
-      }
-      if (truth) {
-        const auto x = truth->X(rows), y = truth->Y(rows);
-        const auto in_play = truth->InPlay(rows);
-        const auto distance = Distance(LookAtPong(decoded, background), x, y);
-        within2.Add(distance.le(2), in_play);
-        within1.Add(distance.le(1), in_play);
-        seen2.Add(Distance(LookAtPong(pictures, background), x, y).le(2), in_play);
-      }
-    }
-    return torch::cat(parts);
+  const auto rows_of = [&](const data::EpisodeStore& store, int64_t frames) {
+    return Spread(store.size() - 1, frames);
   };
-  const auto fit_features = features(fit, false), held_features = features(held_out, true);
+  for (const auto& rows : Chunks(rows_of(held_out, options.frames), kChunk)) {
+    const auto pictures = Pictures(held_out, rows);
+    const auto encoded = models->tokenizer->Encode(pictures);
+    const auto decoded = models->tokenizer->Decode(encoded.values);
+    const auto all = torch::ones({pictures.size(0)}, torch::kBool);
+    error.Add((decoded - pictures).square().mean({1, 2, 3}), all);
+    const auto next = models->tokenizer->Encode(Pictures(held_out, Shifted(rows, 1))).codes;
+    changing.Add(next.ne(encoded.codes).to(torch::kFloat32).mean({1, 2}), all);
+    for (size_t l = 0; l < counts.size(); ++l) {
+      counts[l] += torch::bincount(encoded.codes.select(2, static_cast<int64_t>(l)).flatten(), {},
+                                   level_codes[l]);
+    }
+    if (truth) {
+      const auto x = truth->X(rows), y = truth->Y(rows);
+      const auto in_play = truth->InPlay(rows);
+      const auto distance = Distance(LookAtPong(decoded, background), x, y);
+      within2.Add(distance.le(2), in_play);
+      within1.Add(distance.le(1), in_play);
+      seen2.Add(Distance(LookAtPong(pictures, background), x, y).le(2), in_play);
+    }
+  }
+  // Rows of a recording, their codes one-hot and as values, and what is true of them.
+  struct Probed {
+    std::vector<int64_t> rows;
+    torch::Tensor one_hot, values;  // (N, P sum V), (N, C P)
+    torch::Tensor in_play;          // (N) bool, the ball is in Pong's field
+  };
+  const auto read = [&](const data::EpisodeStore& store, int64_t frames) {
+    Probed probed{.rows = rows_of(store, frames), .one_hot = {}, .values = {}, .in_play = {}};
+    std::vector<torch::Tensor> one_hot, values;
+    for (const auto& rows : Chunks(probed.rows, kChunk)) {
+      const auto encoded = models->tokenizer->Encode(Pictures(store, rows));
+      values.push_back(encoded.values.flatten(1));
+      std::vector<torch::Tensor> levels;
+      for (size_t l = 0; l < level_codes.size(); ++l) {
+        levels.push_back(
+            torch::one_hot(encoded.codes.select(2, static_cast<int64_t>(l)), level_codes[l])
+                .to(torch::kFloat32)
+                .flatten(1));
+      }
+      one_hot.push_back(torch::cat(levels, 1));
+    }
+    probed.one_hot = torch::cat(one_hot), probed.values = torch::cat(values);
+    const auto all = torch::ones({probed.values.size(0)}, torch::kBool);
+    probed.in_play =
+        IsPong(store) ? PongTruth(store, background, options.frames).InPlay(probed.rows) : all;
+    return probed;
+  };
   const auto variables = evaluation::ChooseVariables(held_out);
   if (!variables.varying.empty()) {
-    const auto values = [&](const data::EpisodeStore& store) {
-      return evaluation::VariableValues(store, variables.varying,
-                                        torch::tensor(Spread(store.size() - 1, options.frames)));
-    };
-    const auto model = evaluation::FitRidge(fit_features, values(fit));
-    const auto quality = evaluation::MeasureFit(model.Predict(held_features), values(held_out));
-    for (size_t v = 0; v < variables.varying.size(); ++v) {
-      const auto i = static_cast<int64_t>(v);
-      result["probe"][variables.varying[v].name] = {
-          {"r2", quality.r2[i].item<double>()},
-          {"mae", quality.mean_absolute_error[i].item<double>()}};
+    const Probed fitted = read(fit, options.probe_frames), judged = read(held_out, options.frames);
+    for (const auto& variable : variables.varying) {
+      // Where a ball that is not on the screen would be is no question.
+      const bool ball = variable.name.starts_with("ball");
+      const auto quality = [&](torch::Tensor Probed::*features) {
+        const auto part = [&](const Probed& probed, const torch::Tensor& x) {
+          const auto rows =
+              ball ? probed.in_play.nonzero().squeeze(1) : torch::arange(x.size(0), torch::kLong);
+          return x.index_select(0, rows);
+        };
+        const auto target = [&](const data::EpisodeStore& store, const Probed& probed) {
+          return part(probed,
+                      evaluation::VariableValues(store, {variable}, torch::tensor(probed.rows)));
+        };
+        const auto model =
+            evaluation::FitRidge(part(fitted, fitted.*features), target(fit, fitted));
+        return evaluation::MeasureFit(model.Predict(part(judged, judged.*features)),
+                                      target(held_out, judged));
+      };
+      const auto of_codes = quality(&Probed::one_hot), of_values = quality(&Probed::values);
+      result["probe"][variable.name] = {{"r2", of_codes.r2[0].item<double>()},
+                                        {"mae", of_codes.mean_absolute_error[0].item<double>()},
+                                        {"r2_of_values", of_values.r2[0].item<double>()}};
     }
     for (const auto& variable : variables.left_out) {
       result["left_out"].push_back(variable.name);
@@ -548,6 +581,41 @@ nlohmann::json MeasureDreamReturn(AgentModels models, const data::EpisodeStore& 
           {"real_mean", r.mean().item<double>()},
           {"real_error", error_of_mean(r)},
           {"correlation", spread > 0 ? (dc * rc).sum().item<double>() / spread : 0}};
+}
+
+std::vector<int64_t> FilmStarts(AgentModels models, const data::EpisodeStore& recording,
+                                int64_t steps, int64_t count) {
+  return WindowStarts(recording, models->options().world_model.context + steps, count);
+}
+
+DreamFilm FilmDream(AgentModels models, const data::EpisodeStore& recording, int64_t start,
+                    int64_t steps, double temperature, uint64_t seed) {
+  torch::NoGradGuard no_grad;
+  const int64_t context = models->options().world_model.context;
+  const auto windows = ReadWindows(models, recording, {start}, context + steps);
+  const world_model::StepInputs seen = {
+      .values = windows.inputs.values.narrow(1, 0, context),
+      .previous_actions = windows.inputs.previous_actions.narrow(1, 0, context),
+      .first = windows.inputs.first.narrow(1, 0, context)};
+  Rng rng = SeedTree(seed).Generator("film");
+  const auto codes = DreamOn(models, seen,
+                             {.horizon = steps,
+                              .temperature = temperature,
+                              .keep_codes = true,
+                              .actions = windows.actions.narrow(1, context - 1, steps)},
+                             rng)
+                         .codes[0];  // (S, P, L)
+  const auto decode = [&](const torch::Tensor& c) {
+    return models->tokenizer->Decode(models->tokenizer->Values(c)).squeeze(1).clamp(0, 1);
+  };
+  std::vector<int64_t> rows;
+  for (int64_t k = 0; k <= steps; ++k) {
+    rows.push_back(start + context - 1 + k);
+  }
+  const auto decoded = decode(windows.codes[0].narrow(0, context - 1, steps + 1));
+  return {.real = Pictures(recording, rows).squeeze(1),
+          .decoded = decoded,
+          .dreamed = torch::cat({decoded.narrow(0, 0, 1), decode(codes)})};
 }
 
 }  // namespace hidreamer::agent

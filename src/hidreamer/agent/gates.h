@@ -12,8 +12,9 @@
 namespace hidreamer::agent {
 
 struct GateOptions {
-  int64_t frames = 4000;  // judged one by one; as many are fitted on
-  int64_t windows = 512;  // of the open loop
+  int64_t frames = 4000;         // judged one by one
+  int64_t probe_frames = 16000;  // that probes are fitted on
+  int64_t windows = 512;         // of the open loop
   std::vector<int64_t> horizons = {1, 5, 10, 15};
   uint64_t seed = 1;
 };
@@ -28,9 +29,9 @@ struct Sighting {
 // background between the paddles, refined to the centroid of the 5x5 pixels around it.
 Sighting LookAtPong(const torch::Tensor& pictures, const torch::Tensor& background);
 
-// {"probe": {VARIABLE: {"r2", "mae"}}, "ball": {…}, "codes": {…}}: ridge probes of the quantised
-// grid, fitted on `fit`, judged on `held_out`; share of frames whose decoded ball is within 2 and 1
-// px of RAM's; code use.
+// {"probe": {VARIABLE: {"r2", "mae", "r2_of_values"}}, "ball": {…}, "levels": […]}: ridge probes of
+// the codes, one-hot and as values, fitted on `fit`, judged on `held_out`, the ball's on frames in
+// which it is in play; share of those whose decoded ball is within 2 and 1 px of RAM's; code use.
 nlohmann::json MeasureCodes(AgentModels models, const data::EpisodeStore& fit,
                             const data::EpisodeStore& held_out, const GateOptions& options);
 
@@ -48,5 +49,19 @@ nlohmann::json MeasureOpenLoop(AgentModels models, const data::EpisodeStore& hel
 // which the agent itself played.
 nlohmann::json MeasureDreamReturn(AgentModels models, const data::EpisodeStore& own_play,
                                   int64_t horizon, const GateOptions& options);
+
+// One stretch of a recording as the agent sees it. Step 0 is the last real one of the context.
+struct DreamFilm {
+  torch::Tensor real;     // (S + 1, 64, 64) f32 in [0, 1]
+  torch::Tensor decoded;  // the same through the codes and back
+  torch::Tensor dreamed;  // step 0 decoded, then dreamed under the recorded actions
+};
+// `steps` S dreamed steps after the context that begins at row `start`.
+DreamFilm FilmDream(AgentModels models, const data::EpisodeStore& recording, int64_t start,
+                    int64_t steps, double temperature, uint64_t seed);
+// Starts of `count` windows spread over a recording, each inside one episode and followed by
+// `steps` steps of it.
+std::vector<int64_t> FilmStarts(AgentModels models, const data::EpisodeStore& recording,
+                                int64_t steps, int64_t count);
 
 }  // namespace hidreamer::agent

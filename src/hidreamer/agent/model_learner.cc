@@ -58,16 +58,22 @@ nlohmann::json ModelLearner::StepTokenizer(const torch::Tensor& frames,
                                            double lr) {
   auto& tokenizer = models_->tokenizer;
   tokenizer->train();
-  torch::Tensor loss, reconstruction_loss;
+  torch::Tensor loss, reconstruction_loss, stillness_loss;
   {
     const nn::AutocastGuard autocast(device_, precision_);
-    const auto codes = tokenizer->Encode(frames);
-    const auto reconstruction = tokenizer->Decode(codes.values);
+    const int64_t n = frames.size(0);
+    const auto codes = tokenizer->Encode(torch::cat({frames, previous}));
+    const auto reconstruction = tokenizer->Decode(codes.values.narrow(0, 0, n));
+    stillness_loss = config_.tokenizer.stillness *
+                     (codes.latents.narrow(0, 0, n) - codes.latents.narrow(0, n, n)).abs().mean();
+    tokenizer->CountDifferences(frames);
+    const auto extra = config_.tokenizer.rarity
+                           ? config_.tokenizer.change_weight * tokenizer->Rarity()
+                           : torch::tensor(config_.tokenizer.change_weight, torch::kFloat32);
     reconstruction_loss =
         kReconstructionScale * tokenizer::ChangeWeightedLoss(reconstruction, frames, previous,
-                                                             tokenizer->background(),
-                                                             config_.tokenizer.change_weight);
-    loss = reconstruction_loss + codes.commitment;
+                                                             tokenizer->background(), extra);
+    loss = reconstruction_loss + stillness_loss + codes.commitment;
   }
   tokenizer_optimizer_->ZeroGrad();
   loss.backward();
@@ -78,7 +84,8 @@ nlohmann::json ModelLearner::StepTokenizer(const torch::Tensor& frames,
     Rng rng = seeds_.Generator("model/revive", static_cast<uint64_t>(update));
     tokenizer->Revive(frames, rng);
   }
-  return {{"reconstruction_loss", reconstruction_loss.item<double>()}};
+  return {{"reconstruction_loss", reconstruction_loss.item<double>()},
+          {"stillness_loss", stillness_loss.item<double>()}};
 }
 
 nlohmann::json ModelLearner::UpdateTokenizer(const data::ReplayBuffer& replay, int64_t update) {

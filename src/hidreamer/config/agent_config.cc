@@ -34,6 +34,7 @@ AgentConfig TestPreset() {
   config.evaluations = 1;
   config.evaluation_episodes = 0;
   config.collect.prefill = 1000;
+  config.collect.steps_per_update = 16;
   config.tokenizer.channels = 8;
   config.tokenizer.batch = 64;
   config.tokenizer.head_start = 100;

@@ -12,7 +12,7 @@ namespace hidreamer::config {
 struct AgentCollectConfig {
   int64_t environments = 8;
   int64_t prefill = 4000;
-  int64_t steps_per_update = 16;
+  int64_t steps_per_update = 24;
   std::string behaviour = "agent";
 
   template <typename Visitor>
@@ -74,10 +74,13 @@ struct AgentTokenizerConfig {
   int64_t rvq_levels = 3;
   int64_t rvq_codes = 128;
   int64_t rvq_dim = 16;
+  std::string body = "near";
   int64_t channels = 32;
   double change_weight = 20;
+  bool rarity = true;
+  double stillness = 0.01;
   int64_t batch = 128;
-  int64_t head_start = 300;
+  int64_t head_start = 700;
   int64_t freeze_after = 0;
   double lr = 1e-3;
   double final_lr = 2e-4;
@@ -94,13 +97,31 @@ struct AgentTokenizerConfig {
     v({.name = "rvq_codes", .help = "codes of each codebook (rvq)", .min = 2, .max = 4096},
       rvq_codes);
     v({.name = "rvq_dim", .help = "size of a code (rvq)", .min = 2, .max = 512}, rvq_dim);
-    v({.name = "channels", .help = "of the convolutions", .min = 4, .max = 512}, channels);
+    v({.name = "body",
+       .help = "what a place's code can see: its own patch alone, or through convolutions more",
+       .choices = {"patch", "near", "conv"}},
+      body);
+    v({.name = "channels",
+       .help = "of the convolutions; a quarter of a patch's hidden units",
+       .min = 4,
+       .max = 512},
+      channels);
     v({.name = "change_weight",
        .help = "extra weight of pixels that moved or stand out from the background; 0: plain "
                "squared error, which loses the ball",
        .min = 0,
        .max = 1e4},
       change_weight);
+    v({.name = "rarity",
+       .help = "weigh those pixels by how seldom they differ from the background: a ball more than "
+               "a paddle"},
+      rarity);
+    v({.name = "stillness",
+       .help = "weight of |latent change| between consecutive frames, in codes: what does not move "
+               "keeps its code; 0: off",
+       .min = 0,
+       .max = 100},
+      stillness);
     v({.name = "batch", .help = "frames per update", .unit = "frames", .min = 1, .max = 65536},
       batch);
     v({.name = "head_start",
@@ -201,8 +222,8 @@ struct AgentWorldModelConfig {
 struct AgentPolicyConfig {
   std::string experience = "dream";
   std::string sees = "codes+hidden";
-  int64_t start_after = 200;
-  int64_t batch = 128;
+  int64_t start_after = 250;
+  int64_t batch = 96;
   int64_t context = 8;
   int64_t horizon = 15;
   int64_t hidden_width = 256;
@@ -211,7 +232,7 @@ struct AgentPolicyConfig {
   double ppo_clip = 0.2;
   double gamma = 0.99;
   double lambda = 0.95;
-  double entropy = 3e-4;
+  double entropy = 1e-3;
   double unimix = 0.01;
   bool normalize_returns = true;
   double temperature = 1.0;
@@ -293,7 +314,7 @@ struct AgentConfig {
   std::string device = "cpu";
   std::string precision = "auto";
   double checkpoint_seconds = 300;
-  int64_t evaluations = 10;
+  int64_t evaluations = 6;
   int64_t evaluation_episodes = 8;
   AgentCollectConfig collect;
   AgentReplayConfig replay;

@@ -67,7 +67,8 @@ void RunAgent(const config::AgentConfig& config, const AgentRunOptions& options)
                         .checkpoint_seconds = config.checkpoint_seconds,
                         .identity = identity,
                         .metadata = {{"options", learner.models()->options().ToJson()}},
-                        .title = "agent " + config.game});
+                        .title = "agent " + config.game,
+                        .publish_often = true});
     WriteCurve(directory, config, learner);
     journal.FinishStage("agent", result.seconds);
   } catch (const Interrupted&) {

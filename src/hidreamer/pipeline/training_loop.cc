@@ -113,9 +113,17 @@ TrainingResult Train(nn::Learner& learner, const TrainingOptions& options) {
   const int64_t record_every = std::max<int64_t>(1, total / kStepRecords);
 
   Metrics metrics(options.directory, first);
+  const auto publish = [&](const nn::TensorMap& state) {
+    nn::SaveSafetensors(options.directory / "model.safetensors", nn::WithoutPrefix(state, "model."),
+                        options.metadata);
+  };
   const auto save = [&](int64_t updates) {
+    const nn::TensorMap state = learner.State();
     SaveCheckpoint(options.directory / "checkpoints",
-                   {.updates = updates, .state = learner.State(), .identity = options.identity});
+                   {.updates = updates, .state = state, .identity = options.identity});
+    if (options.publish_often) {
+      publish(state);
+    }
   };
   Progress progress(options.title.empty() ? learner.name() : options.title, total, "updates",
                     first);
@@ -144,8 +152,7 @@ TrainingResult Train(nn::Learner& learner, const TrainingOptions& options) {
     }
   }
   progress.Finish();
-  nn::SaveSafetensors(options.directory / "model.safetensors",
-                      nn::WithoutPrefix(learner.State(), "model."), options.metadata);
+  publish(learner.State());
   return {.updates = total - first, .seconds = SecondsSince(start)};
 }
 

@@ -15,6 +15,8 @@ struct TrainingOptions {
   nlohmann::json identity;          // kept in each checkpoint; another "config" there is an error
   std::map<std::string, std::string> metadata;  // of model.safetensors: the model's options
   std::string title = {};                       // of the progress line; empty: the learner's name
+  bool publish_often = false;  // model.safetensors with every checkpoint, to be judged
+                               // while training goes on; else at the end alone
 };
 
 struct TrainingResult {

@@ -14,11 +14,12 @@ namespace F = torch::nn::functional;
 constexpr int64_t kPatch = 4;              // pixels folded into channels at the picture's edge
 constexpr double kReviveBelow = 0.05;      // of the uniform count
 constexpr double kVisibleContrast = 0.05;  // of the gray range
+constexpr double kRateShare = 0.02;        // of a batch, in the moving rate of differences
 constexpr double kRvqCommitment = 0.25;
 
 torch::nn::Conv2d Conv(int64_t in, int64_t out, int64_t kernel, int64_t stride = 1) {
   return torch::nn::Conv2d(
-      torch::nn::Conv2dOptions(in, out, kernel).stride(stride).padding(kernel / 2));
+      torch::nn::Conv2dOptions(in, out, kernel).stride(stride).padding((kernel - 1) / 2));
 }
 
 torch::nn::Functional Fold(int64_t factor) {
@@ -31,6 +32,10 @@ torch::nn::Functional Unfold(int64_t factor) {
   return torch::nn::Functional([factor](const torch::Tensor& x) {
     return torch::pixel_shuffle(x, factor).contiguous(torch::MemoryFormat::ChannelsLast);
   });
+}
+
+torch::Tensor Differs(const torch::Tensor& a, const torch::Tensor& b) {
+  return (a - b).abs().gt(kVisibleContrast);
 }
 
 torch::nn::Functional Relu() { return torch::nn::Functional(torch::relu); }
@@ -51,15 +56,11 @@ int64_t SpatialTokenizerOptions::value_channels() const {
 }
 
 std::string SpatialTokenizerOptions::ToJson() const {
-  return nlohmann::json{{"frame_size", frame_size},
-                        {"grid", grid},
-                        {"channels", channels},
-                        {"quantizer", quantizer},
-                        {"fsq_levels", fsq_levels},
-                        {"rvq_levels", rvq_levels},
-                        {"rvq_codes", rvq_codes},
-                        {"rvq_dim", rvq_dim},
-                        {"quantizer_dropout", quantizer_dropout}}
+  return nlohmann::json{{"frame_size", frame_size}, {"grid", grid},
+                        {"channels", channels},     {"body", body},
+                        {"quantizer", quantizer},   {"fsq_levels", fsq_levels},
+                        {"rvq_levels", rvq_levels}, {"rvq_codes", rvq_codes},
+                        {"rvq_dim", rvq_dim},       {"quantizer_dropout", quantizer_dropout}}
       .dump();
 }
 
@@ -70,6 +71,7 @@ SpatialTokenizerOptions SpatialTokenizerOptions::FromJson(const std::string& tex
     json.at("frame_size").get_to(options.frame_size);
     json.at("grid").get_to(options.grid);
     json.at("channels").get_to(options.channels);
+    json.at("body").get_to(options.body);
     json.at("quantizer").get_to(options.quantizer);
     json.at("fsq_levels").get_to(options.fsq_levels);
     json.at("rvq_levels").get_to(options.rvq_levels);
@@ -91,37 +93,17 @@ SpatialTokenizerImpl::SpatialTokenizerImpl(const SpatialTokenizerOptions& option
       options.grid * ratio == options.frame_size && ratio >= kPatch && (ratio & (ratio - 1)) == 0,
       "frame size {} over grid {} must be a power of two of at least {}", options.frame_size,
       options.grid, kPatch);
-  background_ = register_parameter("background",
-                                   torch::zeros({1, 1, options.frame_size, options.frame_size}));
-  const int64_t c = options.channels;
-  const int64_t latent = options.value_channels();
-
-  torch::nn::Sequential encoder(Fold(kPatch), Conv(kPatch * kPatch, c, 3), Relu());
-  int64_t width = c;
-  for (int64_t r = ratio; r > kPatch; r /= 2) {
-    encoder->push_back(Conv(width, 2 * c, 3, 2));
-    encoder->push_back(Relu());
-    width = 2 * c;
+  background_ =
+      register_buffer("background", torch::zeros({1, 1, options.frame_size, options.frame_size}));
+  difference_rate_ = register_buffer("difference_rate",
+                                     torch::zeros({1, 1, options.frame_size, options.frame_size}));
+  HID_CHECK(options.body == "patch" || options.body == "near" || options.body == "conv",
+            "body '{}'", options.body);
+  if (options.body == "patch") {
+    BuildPatchBody();
+  } else {
+    BuildConvBody();
   }
-  encoder->push_back(Conv(width, c, 3));
-  encoder->push_back(Relu());
-  encoder->push_back(Conv(c, latent, 1));
-  encoder_ = register_module("encoder", encoder);
-
-  torch::nn::Sequential decoder(Conv(latent, 2 * c, 3), Relu());
-  width = 2 * c;
-  for (int64_t r = ratio; r > kPatch; r /= 2) {
-    decoder->push_back(Conv(width, 4 * c, 1));
-    decoder->push_back(Unfold(2));
-    decoder->push_back(Relu());
-    width = c;
-  }
-  decoder->push_back(Conv(width, c, 3));
-  decoder->push_back(Relu());
-  decoder->push_back(Conv(c, kPatch * kPatch, 1));
-  decoder->push_back(Unfold(kPatch));
-  decoder_ = register_module("decoder", decoder);
-
   if (options.quantizer == "rvq") {
     quantizer_ = register_module(
         "quantizer", ResidualQuantizer(ResidualQuantizerOptions{
@@ -140,16 +122,79 @@ SpatialTokenizerImpl::SpatialTokenizerImpl(const SpatialTokenizerOptions& option
   to(torch::kFloat32);
 }
 
+void SpatialTokenizerImpl::BuildPatchBody() {
+  const int64_t ratio = options_.frame_size / options_.grid, pixels = ratio * ratio;
+  const int64_t width = 4 * options_.channels, latent = options_.value_channels();
+  const auto place = [&](const std::string& name) {
+    const auto embedding =
+        register_parameter(name, torch::zeros({1, width, options_.grid, options_.grid}));
+    return torch::nn::Functional(
+        [embedding](const torch::Tensor& x) { return torch::relu(x + embedding); });
+  };
+  encoder_ = register_module(
+      "encoder", torch::nn::Sequential(Fold(ratio), Conv(pixels, width, 1), place("encoder_places"),
+                                       Conv(width, width, 1), Relu(), Conv(width, latent, 1)));
+  decoder_ = register_module(
+      "decoder",
+      torch::nn::Sequential(Conv(latent, width, 1), place("decoder_places"), Conv(width, width, 1),
+                            Relu(), Conv(width, pixels, 1), Unfold(ratio)));
+}
+
+void SpatialTokenizerImpl::BuildConvBody() {
+  const bool near = options_.body == "near";
+  const int64_t c = options_.channels;
+  const int64_t latent = options_.value_channels(), ratio = options_.frame_size / options_.grid;
+
+  torch::nn::Sequential encoder(Fold(kPatch), Conv(kPatch * kPatch, c, 3), Relu());
+  int64_t width = c;
+  for (int64_t r = ratio; r > kPatch; r /= 2) {
+    encoder->push_back(Conv(width, 2 * c, near ? 2 : 3, 2));
+    encoder->push_back(Relu());
+    width = 2 * c;
+  }
+  encoder->push_back(Conv(width, c, near ? 1 : 3));
+  encoder->push_back(Relu());
+  encoder->push_back(Conv(c, latent, 1));
+  encoder_ = register_module("encoder", encoder);
+
+  torch::nn::Sequential decoder(Conv(latent, 2 * c, 3), Relu());
+  width = 2 * c;
+  for (int64_t r = ratio; r > kPatch; r /= 2) {
+    decoder->push_back(Conv(width, 4 * c, 1));
+    decoder->push_back(Unfold(2));
+    decoder->push_back(Relu());
+    width = c;
+  }
+  decoder->push_back(Conv(width, c, 3));
+  decoder->push_back(Relu());
+  decoder->push_back(Conv(c, kPatch * kPatch, 1));
+  decoder->push_back(Unfold(kPatch));
+  decoder_ = register_module("decoder", decoder);
+}
+
 void SpatialTokenizerImpl::Start(const torch::Tensor& frames, Rng& rng) {
   torch::NoGradGuard no_grad;
   background_.copy_(std::get<0>(frames.median(0, /*keepdim=*/true)));
+  difference_rate_.copy_(Differs(frames, background_).to(torch::kFloat32).mean(0, true));
   if (quantizer_) {
     quantizer_->Seed(Rows(Latents(frames)), rng);
   }
 }
 
+void SpatialTokenizerImpl::CountDifferences(const torch::Tensor& frames) {
+  torch::NoGradGuard no_grad;
+  const auto rate = Differs(frames, background_).to(torch::kFloat32).mean(0, true);
+  difference_rate_.lerp_(rate, kRateShare);
+}
+
+torch::Tensor SpatialTokenizerImpl::Rarity() const {
+  // The usual rate is the mean over differing pixels, not over all.
+  const auto usual = difference_rate_.square().sum() / difference_rate_.sum().clamp_min(1e-6);
+  return (usual / difference_rate_.clamp_min(1e-6)).sqrt().clamp(0.5, 8);
+}
+
 torch::Tensor SpatialTokenizerImpl::Latents(const torch::Tensor& frames) {
-  return encoder_->forward(frames - background_.detach()).to(torch::kFloat32);
+  return encoder_->forward(frames - background_).to(torch::kFloat32);
 }
 
 torch::Tensor SpatialTokenizerImpl::Rows(const torch::Tensor& latents) const {
@@ -174,6 +219,7 @@ SpatialCodes SpatialTokenizerImpl::QuantizeFsq(const torch::Tensor& latents) con
   const auto codes = (rounded.detach() + fsq_half_).to(torch::kLong);  // (N, L, G, G)
   return {.values = rounded / fsq_half_,
           .codes = codes.flatten(2).transpose(1, 2).contiguous(),
+          .latents = bounded,
           .commitment = torch::zeros({}, latents.options())};
 }
 
@@ -200,6 +246,7 @@ SpatialCodes SpatialTokenizerImpl::QuantizeRvq(const torch::Tensor& latents) {
                         .permute({0, 3, 1, 2})
                         .contiguous(torch::MemoryFormat::ChannelsLast),
           .codes = output.codes.view({n, options_.places(), options_.rvq_levels}),
+          .latents = rows.view({n, g, g, options_.rvq_dim}).permute({0, 3, 1, 2}),
           .commitment = output.commitment_loss};
 }
 
@@ -236,11 +283,8 @@ torch::Tensor SpatialTokenizerImpl::Decode(const torch::Tensor& values) {
 
 torch::Tensor ChangeWeightedLoss(const torch::Tensor& reconstruction, const torch::Tensor& frames,
                                  const torch::Tensor& previous, const torch::Tensor& background,
-                                 double extra) {
-  const auto counts = (frames - previous)
-                          .abs()
-                          .gt(kVisibleContrast)
-                          .logical_or((frames - background.detach()).abs().gt(kVisibleContrast));
+                                 const torch::Tensor& extra) {
+  const auto counts = Differs(frames, previous).logical_or(Differs(frames, background));
   const auto weights = 1 + extra * counts.to(torch::kFloat32);
   return (weights * (reconstruction - frames).square()).mean();
 }

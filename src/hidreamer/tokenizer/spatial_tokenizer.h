@@ -15,6 +15,7 @@ struct SpatialTokenizerOptions {
   int64_t frame_size = 64;                      // S; frames are S x S gray
   int64_t grid = 8;                             // G, the code grid is G x G; S / G a power of two
   int64_t channels = 32;                        // of the convolutions
+  std::string body = "near";                    // "patch" | "near" | "conv": what a place sees
   std::string quantizer = "fsq";                // "fsq" | "rvq"
   std::vector<int64_t> fsq_levels = {8, 5, 5};  // codes of each level
   int64_t rvq_levels = 3;                       // L
@@ -33,22 +34,25 @@ struct SpatialTokenizerOptions {
 struct SpatialCodes {
   torch::Tensor values;      // (N, C, G, G) quantised; gradient passes straight through
   torch::Tensor codes;       // (N, P, L) int64
+  torch::Tensor latents;     // (N, C, G, G) before rounding; with FSQ one code apart is 1
   torch::Tensor commitment;  // () commitment loss; 0 with FSQ
 };
 
 // A convolutional autoencoder with a grid of discrete codes, coarse to fine at each place.
 //   frames (N, 1, S, S) - background --> encoder --> quantizer --> codes (N, P, L) --> values
 //   (N, C, G, G) --> decoder --> frames (N, 1, S, S)
-// Quantizers: finite scalar quantization (Mentzer et al., 2023), each dimension a level; or the
-// residual vector quantizer of the text on l2-normalised vectors. The background is a learned
-// picture, set to the median of the first frames, so that the codes carry what moves.
+// Bodies: "patch", an MLP of each place's own S/G x S/G pixels with a learned embedding of the
+// place (a still patch keeps its code, so the dynamics have less to foretell); "conv", overlapping
+// convolutions. Quantizers: finite scalar quantization (Mentzer et al., 2023), each dimension a
+// level; or the residual vector quantizer of the text on l2-normalised vectors. The background is
+// the median of the first frames, so that the codes carry what moves.
 class SpatialTokenizerImpl : public torch::nn::Module {
  public:
   explicit SpatialTokenizerImpl(const SpatialTokenizerOptions& options);
 
   const SpatialTokenizerOptions& options() const { return options_; }
-  // Sets the background to the pixelwise median of frames (N, 1, S, S) and, with rvq, seeds the
-  // codebooks from them.
+  // Sets the background to the pixelwise median of frames (N, 1, S, S), counts how often each pixel
+  // differs from it and, with rvq, seeds the codebooks from them.
   void Start(const torch::Tensor& frames, Rng& rng);
 
   // frames (N, 1, S, S) f32 in [0, 1]. In train mode an rvq moves its codebooks.
@@ -60,9 +64,19 @@ class SpatialTokenizerImpl : public torch::nn::Module {
   torch::Tensor Decode(const torch::Tensor& values);               // (N, C, G, G) -> (N, 1, S, S)
   const torch::Tensor& background() const { return background_; }  // (1, 1, S, S)
 
+  // Moving average of how often each pixel differs from the background.
+  void CountDifferences(const torch::Tensor& frames);
+  // sqrt(usual rate / the pixel's rate) of differing from the background, in [1/2, 8]: a ball in
+  // the open field weighs more than a paddle that is always somewhere on its column. (1, 1, S, S)
+  torch::Tensor Rarity() const;
+
  private:
+  void BuildPatchBody();
+  void BuildConvBody();
+
   SpatialTokenizerOptions options_;
   torch::Tensor background_;
+  torch::Tensor difference_rate_;                      // (1, 1, S, S) in [0, 1]
   torch::Tensor Latents(const torch::Tensor& frames);  // (N, C, G, G) before the quantizer
   SpatialCodes QuantizeFsq(const torch::Tensor& latents) const;
   SpatialCodes QuantizeRvq(const torch::Tensor& latents);
@@ -76,9 +90,11 @@ TORCH_MODULE(SpatialTokenizer);
 
 // Reconstruction loss in which a two-pixel ball counts: squared error with weight 1 + extra on
 // pixels that changed since the frame before or differ from the background by more than 0.05.
-//   reconstruction, frames, previous (N, 1, S, S), background (1, 1, S, S) -> ()
+//   reconstruction, frames, previous (N, 1, S, S), background (1, 1, S, S), extra (1, 1, S, S) or
+//   ()
+//   -> ()
 torch::Tensor ChangeWeightedLoss(const torch::Tensor& reconstruction, const torch::Tensor& frames,
                                  const torch::Tensor& previous, const torch::Tensor& background,
-                                 double extra);
+                                 const torch::Tensor& extra);
 
 }  // namespace hidreamer::tokenizer

@@ -65,7 +65,7 @@ TEST_P(SpatialTokenizerOf, LearnsToDrawTheDot) {
     const auto frames = Dots(64, static_cast<uint64_t>(100 + i));
     const auto codes = tokenizer->Encode(frames);
     const auto loss = 10 * ChangeWeightedLoss(tokenizer->Decode(codes.values), frames, frames,
-                                              tokenizer->background(), 20) +
+                                              tokenizer->background(), torch::tensor(20.0F)) +
                       codes.commitment;
     adam.ZeroGrad();
     loss.backward();
@@ -100,9 +100,9 @@ TEST(ChangeWeightedLoss, CountsWhatMovesMore) {
   wrong[0][0][3][3] = 1;
   const auto background = torch::zeros({1, 1, 64, 64});
   auto previous = frames.clone();
-  const auto still = ChangeWeightedLoss(wrong, frames, previous, background, 20);
+  const auto still = ChangeWeightedLoss(wrong, frames, previous, background, torch::tensor(20.0F));
   previous[0][0][3][3] = 1;  // the pixel moved
-  const auto moved = ChangeWeightedLoss(wrong, frames, previous, background, 20);
+  const auto moved = ChangeWeightedLoss(wrong, frames, previous, background, torch::tensor(20.0F));
   EXPECT_FLOAT_EQ(moved.item<float>(), 21 * still.item<float>());
 }
 

@@ -104,9 +104,9 @@ StepModelImpl::StepModelImpl(const StepModelOptions& options) : options_(options
     // The transformer alone has to say what each place will hold.
     wide_places_ = register_module("after_places", torch::nn::Linear(d, k * layout.places));
   }
-  depth_in_ = register_module("depth_in", torch::nn::Linear(k, layout.levels * kDepthWidth));
   for (int64_t l = 0; l < layout.levels; ++l) {
     const std::string name = "depth_" + std::to_string(l);
+    depth_in_.push_back(register_module(name + "_in", torch::nn::Linear(k, kDepthWidth)));
     depth_out_.push_back(
         register_module(name + "_out", torch::nn::Linear(kDepthWidth, layout.codes_of(l))));
     std::vector<torch::nn::Embedding> coarser;
@@ -213,15 +213,14 @@ StepOutcome StepModelImpl::Foretell(const torch::Tensor& hidden, const torch::Te
           .continues = continue_->forward(outcome).squeeze(-1).to(torch::kFloat32)};
 }
 
-torch::Tensor StepModelImpl::DepthInputs(const torch::Tensor& places) {
-  return depth_in_->forward(places.permute({0, 2, 3, 1}).flatten(1, 2))
-      .view({places.size(0), options_.layout.places, options_.layout.levels, kDepthWidth});
+torch::Tensor StepModelImpl::Rows(const torch::Tensor& places) const {
+  return places.permute({0, 2, 3, 1}).flatten(1, 2).contiguous();  // (N, P, K)
 }
 
-torch::Tensor StepModelImpl::LevelLogits(int64_t level, const torch::Tensor& inputs,
+torch::Tensor StepModelImpl::LevelLogits(int64_t level, const torch::Tensor& rows,
                                          const std::vector<torch::Tensor>& coarser) {
   const auto l = static_cast<size_t>(level);
-  torch::Tensor x = inputs.select(2, level);  // (N, P, 64)
+  torch::Tensor x = depth_in_[l]->forward(rows);  // (N, P, 64)
   for (size_t j = 0; j < depth_coarser_[l].size(); ++j) {
     x = x + depth_coarser_[l][j]->forward(coarser[j]);
   }
@@ -230,11 +229,11 @@ torch::Tensor StepModelImpl::LevelLogits(int64_t level, const torch::Tensor& inp
 
 std::vector<torch::Tensor> StepModelImpl::Logits(const torch::Tensor& places,
                                                  const torch::Tensor& codes) {
-  const auto inputs = DepthInputs(places);
+  const auto rows = Rows(places);
   const auto coarser = codes.unbind(2);
   std::vector<torch::Tensor> logits;
   for (int64_t level = 0; level < options_.layout.levels; ++level) {
-    logits.push_back(LevelLogits(level, inputs, coarser));
+    logits.push_back(LevelLogits(level, rows, coarser));
   }
   return logits;
 }
@@ -242,10 +241,10 @@ std::vector<torch::Tensor> StepModelImpl::Logits(const torch::Tensor& places,
 torch::Tensor StepModelImpl::Sample(const torch::Tensor& places, double temperature,
                                     const torch::Tensor& uniforms) {
   torch::NoGradGuard no_grad;
-  const auto inputs = DepthInputs(places);
+  const auto rows = Rows(places);
   std::vector<torch::Tensor> codes;
   for (int64_t level = 0; level < options_.layout.levels; ++level) {
-    const auto logits = LevelLogits(level, inputs, codes);  // (N, P, V)
+    const auto logits = LevelLogits(level, rows, codes);  // (N, P, V)
     if (temperature <= 0) {
       codes.push_back(logits.argmax(-1));
       continue;

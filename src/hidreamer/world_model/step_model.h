@@ -92,9 +92,9 @@ class StepModelImpl : public torch::nn::Module {
   // What the transformer reads: local (N, K, G, G); actions, steps (N) int64, first (N) -> (N, D).
   torch::Tensor Tokens(const torch::Tensor& local, const torch::Tensor& actions,
                        const torch::Tensor& first, const torch::Tensor& steps);
-  torch::Tensor DepthInputs(const torch::Tensor& places);  // (N, K, G, G) -> (N, P, L, 64)
+  torch::Tensor Rows(const torch::Tensor& places) const;  // (N, K, G, G) -> (N, P, K)
   // (N, P, V) of one level, given the codes (N, P) of the coarser ones.
-  torch::Tensor LevelLogits(int64_t level, const torch::Tensor& inputs,
+  torch::Tensor LevelLogits(int64_t level, const torch::Tensor& rows,
                             const std::vector<torch::Tensor>& coarser);
 
   StepModelOptions options_;
@@ -105,9 +105,9 @@ class StepModelImpl : public torch::nn::Module {
   torch::nn::Embedding action_embedding_{nullptr}, step_embedding_{nullptr},
       chosen_action_{nullptr};
   torch::nn::Linear token_{nullptr}, to_places_{nullptr}, wide_places_{nullptr};
-  torch::nn::Linear depth_in_{nullptr}, outcome_{nullptr}, reward_{nullptr}, continue_{nullptr};
+  torch::nn::Linear outcome_{nullptr}, reward_{nullptr}, continue_{nullptr};
   std::vector<TransformerBlock> blocks_;
-  std::vector<torch::nn::Linear> depth_out_;
+  std::vector<torch::nn::Linear> depth_in_, depth_out_;
   std::vector<std::vector<torch::nn::Embedding>> depth_coarser_;
   torch::nn::LayerNorm norm_{nullptr};
 };

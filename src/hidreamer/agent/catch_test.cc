@@ -1,0 +1,32 @@
+// The regression test for "it learns": the whole online loop on the built-in game.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "hidreamer/agent/online_learner.h"
+#include "hidreamer/env/make_environment.h"
+#include "hidreamer/evaluation/play.h"
+
+namespace hidreamer::agent {
+namespace {
+
+TEST(OnlineAgent, SolvesCatch) {
+  const auto directory =
+      std::filesystem::temp_directory_path() / ("hid_catch_" + std::to_string(::getpid()));
+  const config::AgentConfig config = config::AgentPreset("test");
+  OnlineLearner learner(config, directory, nn::Precision::kF32);
+  for (int64_t update = 0; update < learner.total_updates(); ++update) {
+    learner.Update(update);
+  }
+  OnlinePlayer player(learner.models(), /*greedy=*/false);
+  const auto result = evaluation::ToJson(evaluation::PlayEpisodes(
+      [] { return env::MakeEnvironment("catch", "atari100k"); }, player,
+      {.episodes = 20, .environments = 20, .threads = 1, .seed = 3, .progress = false}));
+  // Perfect play scores 10, random play about -7.
+  EXPECT_GT(result["mean"].get<double>(), 8) << result.dump();
+  std::filesystem::remove_all(directory);
+}
+
+}  // namespace
+}  // namespace hidreamer::agent

@@ -1,0 +1,142 @@
+#include "hidreamer/agent/dreams.h"
+
+#include <gtest/gtest.h>
+
+#include "hidreamer/agent/gates.h"
+#include "hidreamer/agent/observation.h"
+#include "hidreamer/agent/online_player.h"
+#include "hidreamer/env/make_environment.h"
+
+namespace hidreamer::agent {
+namespace {
+
+config::AgentConfig SmallAgentConfig() {
+  config::AgentConfig config = config::AgentPreset("test");
+  config.policy.horizon = 5;
+  return config;
+}
+
+AgentModels SmallModels() {
+  torch::manual_seed(2);
+  AgentModels models(OptionsOf(SmallAgentConfig(), 3));
+  // An actor that starts at zero would play every action alike.
+  torch::NoGradGuard no_grad;
+  for (auto& parameter : models->actor->parameters()) {
+    parameter.add_(torch::randn_like(parameter) * 0.3);
+  }
+  models->eval();
+  return models;
+}
+
+// Four games of catch, eight random steps of each.
+data::ReplayBatch SomeWindows() {
+  data::ReplayBuffer replay({.streams = 4, .frame_bytes = kObservationBytes});
+  std::vector<uint8_t> pixels(kObservationBytes);
+  Observer observer;
+  for (int64_t stream = 0; stream < 4; ++stream) {
+    auto game = env::MakeEnvironment("catch", "atari100k");
+    game->Reset(static_cast<uint64_t>(stream));
+    for (int t = 0; t < 8; ++t) {
+      observer.Observe(game->frame(), pixels.data());
+      const int action = (t + static_cast<int>(stream)) % 3;
+      const auto result = game->Step(action);
+      replay.Append(stream,
+                    {.frame = pixels, .action = action, .reward = result.reward, .first = t == 0});
+    }
+  }
+  std::vector<data::ReplayIndex> starts;
+  for (int64_t stream = 0; stream < 4; ++stream) {
+    starts.push_back({.stream = stream, .step = 0});
+  }
+  return replay.Read(starts, 4);
+}
+
+TEST(Dreams, HaveTheirShapesAndAreDrawnFromTheirSeed) {
+  auto models = SmallModels();
+  const auto context = ReadWindow(models, SomeWindows(), torch::kCPU);
+  const auto dream = [&](uint64_t seed) {
+    Rng rng(seed);
+    return DreamOn(models, context, {.horizon = 5, .keep_codes = true}, rng);
+  };
+  const Dreams one = dream(1), again = dream(1), other = dream(2);
+  EXPECT_EQ(one.features.sizes(), (torch::IntArrayRef{4, 6, one.features.size(2)}));
+  EXPECT_EQ(one.codes.sizes(), (torch::IntArrayRef{4, 5, 64, 3}));
+  for (const auto& x : {one.actions, one.log_probs, one.rewards, one.continues}) {
+    EXPECT_EQ(x.sizes(), (torch::IntArrayRef{4, 5}));
+  }
+  EXPECT_TRUE(one.codes.equal(again.codes));
+  EXPECT_TRUE(one.actions.equal(again.actions));
+  EXPECT_FALSE(one.codes.equal(other.codes));
+  const auto probabilities = models->Policy(one.features.narrow(1, 0, 5)).LogProb(one.actions);
+  EXPECT_TRUE(torch::allclose(one.log_probs, probabilities, 1e-4, 1e-5));
+}
+
+TEST(Dreams, FollowTheActionsGiven) {
+  auto models = SmallModels();
+  const auto context = ReadWindow(models, SomeWindows(), torch::kCPU);
+  const auto dream = [&](int64_t action) {
+    Rng rng(1);
+    return DreamOn(models, context,
+                   {.horizon = 5, .actions = torch::full({4, 5}, action, torch::kLong)}, rng);
+  };
+  const Dreams left = dream(1), right = dream(2);
+  EXPECT_TRUE(left.actions.eq(1).all().item<bool>());
+  EXPECT_TRUE(left.features.select(1, 0).equal(right.features.select(1, 0)));
+  EXPECT_FALSE(left.features.select(1, 1).equal(right.features.select(1, 1)));
+}
+
+// A game is judged by the policy on the state from which it would dream.
+TEST(OnlinePlayer, SeesWhatADreamSees) {
+  auto models = SmallModels();
+  const int64_t context = models->options().world_model.context;
+  auto game = env::MakeEnvironment("catch", "atari100k");
+  game->Reset(5);
+  OnlinePlayer player(models, /*greedy=*/true);
+  data::ReplayBuffer replay({.streams = 1, .frame_bytes = kObservationBytes});
+  std::vector<Rng> rngs(1, Rng(1));
+  std::vector<uint8_t> pixels(kObservationBytes);
+  Observer observer;
+  for (int t = 0; t < 9; ++t) {
+    observer.Observe(game->frame(), pixels.data());
+    env::PlayerView view{};
+    view.slot = 0;
+    view.environment = game.get();
+    view.first = t == 0;
+    const int action = player.Act({view}, rngs)[0];
+    replay.Append(0, {.frame = pixels, .action = action, .first = t == 0});
+    if (t + 1 >= context) {
+      const auto window = ReadWindow(
+          models, replay.Read({{.stream = 0, .step = t + 1 - context}}, context), torch::kCPU);
+      torch::NoGradGuard no_grad;
+      const auto states = models->world_model->Observe(window);
+      const auto features = models->Features({window.values.select(1, context - 1),
+                                              states.hidden.select(1, context - 1),
+                                              states.local.select(1, context - 1)});
+      EXPECT_EQ(models->Policy(features).probabilities().argmax(-1).item<int64_t>(), action) << t;
+    }
+    game->Step(action);
+  }
+}
+
+TEST(LookAtPong, FindsBallAndPaddle) {
+  const auto background = torch::full({1, 1, 64, 64}, 0.4F);
+  auto pictures = background.repeat({2, 1, 1, 1});
+  pictures[0][0].narrow(0, 30, 2).narrow(1, 20, 2).fill_(0.8F);
+  pictures[1][0].narrow(0, 40, 1).narrow(1, 33, 1).fill_(0.6F);
+  pictures.narrow(2, 20, 6).narrow(3, 56, 2).fill_(0.9F);  // the own paddle, beside the field
+  const Sighting seen = LookAtPong(pictures, background);
+  EXPECT_NEAR(seen.x[0].item<float>(), 20.5, 1e-3);
+  EXPECT_NEAR(seen.y[0].item<float>(), 30.5, 1e-3);
+  EXPECT_NEAR(seen.x[1].item<float>(), 33, 1e-3);
+  EXPECT_NEAR(seen.y[1].item<float>(), 40, 1e-3);
+  EXPECT_NEAR(seen.paddle_y[0].item<float>(), 22.5, 1e-3);
+  EXPECT_NEAR(seen.strength[1].item<float>(), 0.2, 1e-3);
+}
+
+TEST(AgentOptions, SurviveJson) {
+  const AgentOptions options = OptionsOf(SmallAgentConfig(), 3);
+  EXPECT_EQ(AgentOptions::FromJson(options.ToJson()).ToJson(), options.ToJson());
+}
+
+}  // namespace
+}  // namespace hidreamer::agent

@@ -1,0 +1,150 @@
+#include "hidreamer/agent/online_learner.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "hidreamer/base/error.h"
+
+namespace hidreamer::agent {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Seconds of learning on catch: plays, starts learning, dreams.
+config::AgentConfig TinyAgentConfig() {
+  config::AgentConfig config = config::AgentPreset("test");
+  config.steps = 640;
+  config.collect.prefill = 256;
+  config.tokenizer.head_start = 4;
+  config.tokenizer.batch = 16;
+  config.world_model.batch = 4;
+  config.policy.batch = 8;
+  config.policy.start_after = 4;
+  return config;
+}
+
+class OnlineLearnerTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    root_ = fs::temp_directory_path() / ("hid_online_" + std::to_string(::getpid()));
+    fs::remove_all(root_);
+  }
+  void TearDown() override { fs::remove_all(root_); }
+
+  OnlineLearner Make(const config::AgentConfig& config, const std::string& name) {
+    return OnlineLearner(config, root_ / name, nn::Precision::kF32);
+  }
+
+  fs::path root_;
+};
+
+void ExpectSame(const nn::TensorMap& a, const nn::TensorMap& b) {
+  ASSERT_EQ(a.size(), b.size());
+  for (const auto& [name, tensor] : a) {
+    EXPECT_TRUE(tensor.equal(b.at(name))) << name;
+  }
+}
+
+TEST_F(OnlineLearnerTest, GoesOnToTheBit) {
+  for (const bool overlap : {false, true}) {
+    auto config = TinyAgentConfig();
+    config.overlap = overlap;
+    const std::string name = overlap ? "overlap" : "in_turn";
+    OnlineLearner whole = Make(config, name + "_whole");
+    const int64_t half = whole.total_updates() - 8;
+    for (int64_t update = 0; update < whole.total_updates(); ++update) {
+      whole.Update(update);
+    }
+    nn::TensorMap checkpoint;
+    {
+      OnlineLearner first = Make(config, name);
+      for (int64_t update = 0; update < half; ++update) {
+        first.Update(update);
+      }
+      for (auto& [key, tensor] : first.State()) {
+        checkpoint[key] = tensor.clone();
+      }
+      first.Update(half);  // what a killed run did after its checkpoint
+    }
+    OnlineLearner second = Make(config, name);
+    second.LoadState(checkpoint);
+    for (int64_t update = half; update < second.total_updates(); ++update) {
+      second.Update(update);
+    }
+    ExpectSame(whole.State(), second.State());
+  }
+}
+
+// Every ablation switch has an effect on what is built or learned, and learns finite numbers.
+TEST_F(OnlineLearnerTest, AblationsRun) {
+  const auto last_log = [&](const config::AgentConfig& config, const std::string& name) {
+    OnlineLearner learner = Make(config, name);
+    nlohmann::json log;
+    for (int64_t update = 0; update < learner.total_updates(); ++update) {
+      log = learner.Update(update);
+    }
+    for (const auto& [key, value] : log.items()) {
+      EXPECT_TRUE(std::isfinite(value.get<double>())) << name << ' ' << key;
+    }
+    return log;
+  };
+  const auto plain = last_log(TinyAgentConfig(), "plain");
+  const std::map<std::string, std::function<void(config::AgentConfig&)>> switches = {
+      {"rvq", [](auto& c) { c.tokenizer.quantizer = "rvq", c.tokenizer.rvq_codes = 16; }},
+      {"one_place", [](auto& c) { c.tokenizer.grid = 1; }},
+      {"patch", [](auto& c) { c.tokenizer.body = "patch"; }},
+      {"conv", [](auto& c) { c.tokenizer.body = "conv"; }},
+      {"plain_error", [](auto& c) { c.tokenizer.change_weight = 0; }},
+      {"no_rarity", [](auto& c) { c.tokenizer.rarity = false; }},
+      {"no_stillness", [](auto& c) { c.tokenizer.stillness = 0; }},
+      {"frozen", [](auto& c) { c.tokenizer.freeze_after = 2; }},
+      {"no_local_path", [](auto& c) { c.world_model.local_path = false; }},
+      {"two_frames", [](auto& c) { c.world_model.local_frames = 2; }},
+      {"no_depth_head", [](auto& c) { c.world_model.depth_head = false; }},
+      {"no_cpc", [](auto& c) { c.world_model.cpc_scale = 0; }},
+      {"uniform_replay",
+       [](auto& c) { c.replay.recent_share = 0, c.replay.near_reward_share = 0; }},
+      {"reinforce", [](auto& c) { c.policy.algorithm = "reinforce"; }},
+      {"sees_codes", [](auto& c) { c.policy.sees = "codes"; }},
+      {"sees_hidden", [](auto& c) { c.policy.sees = "hidden"; }},
+      {"real", [](auto& c) { c.policy.experience = "real"; }},
+  };
+  for (const auto& [name, set] : switches) {
+    auto config = TinyAgentConfig();
+    set(config);
+    const auto log = last_log(config, name);
+    EXPECT_NE(log, plain) << name;
+  }
+}
+
+TEST_F(OnlineLearnerTest, CountsGamesAndSteps) {
+  OnlineLearner learner = Make(TinyAgentConfig(), "games");
+  for (int64_t update = 0; update < learner.total_updates(); ++update) {
+    learner.Update(update);
+  }
+  EXPECT_EQ(learner.replay().size(), 640);
+  // 8 games of 110 steps side by side: none is over before step 880 of all.
+  EXPECT_TRUE(learner.games().empty());
+}
+
+TEST(AgentConfig, RefusesWhatDoesNotFit) {
+  const auto load = [](const std::string& setting) {
+    return config::LoadAgentConfig("cpu", "", {setting});
+  };
+  EXPECT_THROW(load("collect.steps_per_update=12"), Error);
+  EXPECT_THROW(load("world_model.window=10"), Error);
+  EXPECT_THROW(load("world_model.heads=3"), Error);
+  EXPECT_THROW(load("tokenizer.grid=3"), Error);
+  EXPECT_THROW(load("tokenizer.fsq_levels=[2.5]"), Error);
+  EXPECT_THROW(load("steps=2000"), Error);
+  EXPECT_THROW(load("tokenizer.gird=8"), Error);
+  EXPECT_THROW(config::AgentPreset("tpu"), Error);
+  for (const auto* preset : {"cpu", "gpu", "test"}) {
+    EXPECT_NO_THROW(config::LoadAgentConfig(preset, "", {})) << preset;
+  }
+}
+
+}  // namespace
+}  // namespace hidreamer::agent

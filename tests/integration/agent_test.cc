@@ -1,0 +1,112 @@
+// Drives the online agent as a user does: learn, be killed, go on, be scored and judged.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "hidreamer/base/files.h"
+#include "program.h"
+
+namespace hidreamer::integration {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+class Agent : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    root_ = fs::temp_directory_path() / ("hid_agent_" + std::to_string(::getpid()));
+    fs::remove_all(root_);
+    fs::create_directories(root_);
+  }
+  void TearDown() override { fs::remove_all(root_); }
+
+  // A few seconds of learning on catch.
+  static std::vector<std::string> Command(const fs::path& out) {
+    std::vector<std::string> words = {"agent", "--preset", "test", "--steps", "1600", "--out", out};
+    for (const char* setting : {"threads=2", "collect.prefill=256", "tokenizer.head_start=8",
+                                "tokenizer.batch=16", "world_model.batch=4", "policy.batch=8",
+                                "policy.start_after=4", "evaluations=2", "evaluation_episodes=2"}) {
+      words.insert(words.end(), {"--set", setting});
+    }
+    return words;
+  }
+
+  fs::path root_;
+};
+
+TEST_F(Agent, KilledAtManyMomentsGoesOnToTheBit) {
+  const fs::path whole = root_ / "whole", out = root_ / "killed";
+  const Outcome undisturbed = RunProgram(Command(whole));
+  ASSERT_EQ(undisturbed.code, 0) << undisturbed.text;
+  int kills = 0;
+  for (double delay = 0.4; true; delay += 0.25) {
+    auto command = Command(out);
+    command.insert(command.end(), {"--set", "checkpoint_seconds=0"});
+    Program program(command, root_ / "killed.log");
+    if (program.WaitFor(delay)) {
+      const Outcome outcome = program.Wait();
+      ASSERT_EQ(outcome.code, 0) << outcome.text;
+      break;
+    }
+    program.Signal(SIGKILL);
+    program.Wait();
+    ++kills;
+  }
+  EXPECT_GE(kills, 2);
+  EXPECT_TRUE(ReadFile(out / "agent/model.safetensors") ==
+              ReadFile(whole / "agent/model.safetensors"));
+  EXPECT_EQ(ReadFile(out / "agent/curve.json"), ReadFile(whole / "agent/curve.json"));
+  EXPECT_EQ(ReadFile(out / "replay/stream_03.frames"), ReadFile(whole / "replay/stream_03.frames"));
+  const auto curve = nlohmann::json::parse(ReadFile(whole / "agent/curve.json"));
+  EXPECT_EQ(curve["evaluations"].size(), 2);
+  EXPECT_EQ(curve["training_games"].size(), 8);  // 200 steps of 8 games, 110 steps each
+
+  const Outcome eval = RunProgram({"eval", "--run", whole, "--game", "catch", "--episodes", "2"});
+  EXPECT_EQ(eval.code, 0) << eval.text;
+  const Outcome other = RunProgram({"eval", "--run", whole, "--game", "pong", "--episodes", "2"});
+  EXPECT_EQ(other.code, 2) << other.text;
+  EXPECT_THAT(other.text, HasSubstr("holds an agent for catch"));
+}
+
+TEST_F(Agent, AnotherConfigInTheSameDirectoryIsRefused) {
+  ASSERT_EQ(RunProgram(Command(root_ / "run")).code, 0);
+  auto command = Command(root_ / "run");
+  command.insert(command.end(), {"--set", "policy.gamma=0.9"});
+  const Outcome refused = RunProgram(command);
+  EXPECT_EQ(refused.code, 2) << refused.text;
+}
+
+TEST_F(Agent, IsJudgedOnAGameThatItHasNotSeen) {
+  ASSERT_EQ(RunProgram(Command(root_ / "run")).code, 0);
+  ASSERT_EQ(RunProgram({"collect", "--game", "catch", "--steps", "1200", "--seed", "9", "--out",
+                        root_ / "held"})
+                .code,
+            0);
+  const Outcome gates = RunProgram({"gates", "--run", root_ / "run", "--fit", root_ / "held",
+                                    "--held-out", root_ / "held", "--own-play", root_ / "held",
+                                    "--frames", "200", "--json", root_ / "gates.json"});
+  ASSERT_EQ(gates.code, 0) << gates.text;
+  const auto result = nlohmann::json::parse(ReadFile(root_ / "gates.json"));
+  EXPECT_EQ(result["one_step"]["levels"].size(), 3);
+  EXPECT_TRUE(result.contains("dream_return"));
+}
+
+TEST(AgentErrors, NameTheKeyAndExitWith2) {
+  const Outcome unknown =
+      RunProgram({"agent", "--out", "/nonexistent/x", "--set", "world_model.widht=8"});
+  EXPECT_EQ(unknown.code, 2);
+  EXPECT_THAT(unknown.text, HasSubstr("hint: did you mean 'world_model.width'?"));
+  EXPECT_EQ(RunProgram({"agent", "--preset", "tpu"}).code, 2);
+  EXPECT_EQ(RunProgram({"agent", "--defaults"}).code, 0);
+  for (const char* command : {"agent", "gates"}) {
+    EXPECT_THAT(RunProgram({command, "--help"}).text, HasSubstr("Example: hidreamer "));
+  }
+}
+
+}  // namespace
+}  // namespace hidreamer::integration
