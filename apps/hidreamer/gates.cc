@@ -43,14 +43,16 @@ report::GrayImage ToImage(const torch::Tensor& picture) {  // (64, 64) f32
 // Three rows a window: the game, the same through the codes, the dream under the same actions.
 void DrawDreams(agent::AgentModels models, const data::EpisodeStore& recording,
                 const std::filesystem::path& path, uint64_t seed) {
-  constexpr int64_t kWindows = 3, kSteps = 15;
+  constexpr int64_t kWindows = 3;
   constexpr std::array<int64_t, 8> kShown = {0, 1, 2, 3, 5, 8, 11, 15};
+  const auto& options = models->options().world_model;
+  const int64_t steps = std::min(kShown.back(), options.max_steps - options.context);
   std::vector<report::GrayImage> images;
-  for (const int64_t start : agent::FilmStarts(models, recording, kSteps, kWindows)) {
-    const auto film = agent::FilmDream(models, recording, start, kSteps, 1.0, seed);
+  for (const int64_t start : agent::FilmStarts(models, recording, steps, kWindows)) {
+    const auto film = agent::FilmDream(models, recording, start, steps, 1.0, seed);
     for (const auto& row : {film.real, film.decoded, film.dreamed}) {
       for (const int64_t step : kShown) {
-        images.push_back(ToImage(row[step]));
+        images.push_back(ToImage(row[std::min(step, steps)]));
       }
     }
   }

@@ -58,13 +58,17 @@ ReplayBuffer::ReplayBuffer(ReplayBufferOptions options)
             options.frame_bytes);
 }
 
+void ReplayBuffer::Stream::Note(int64_t step, float reward) {
+  if (reward != 0) {
+    rewarded[reward > 0 ? 1 : 0].push_back(step);
+  }
+}
+
 void ReplayBuffer::Append(int64_t stream, const ReplayStep& step) {
   HID_CHECK(static_cast<int64_t>(step.frame.size()) == options_.frame_bytes, "{} bytes of {}",
             step.frame.size(), options_.frame_bytes);
   Stream& s = streams_[static_cast<size_t>(stream)];
-  if (step.reward != 0) {
-    s.rewarded.push_back(static_cast<int64_t>(s.records.size()));
-  }
+  s.Note(static_cast<int64_t>(s.records.size()), step.reward);
   s.frames.insert(s.frames.end(), step.frame.begin(), step.frame.end());
   s.records.push_back({.reward = step.reward,
                        .action = static_cast<uint16_t>(step.action),
@@ -108,17 +112,21 @@ ReplayIndex ReplayBuffer::Uniform(int64_t length, int64_t newest, Rng& rng) cons
 }
 
 ReplayIndex ReplayBuffer::NearReward(int64_t length, int64_t horizon, Rng& rng) const {
-  int64_t total = 0;
+  std::array<int64_t, 2> totals = {};
   for (const Stream& stream : streams_) {
-    total += static_cast<int64_t>(stream.rewarded.size());
-  }
-  for (int attempt = 0; total > 0 && attempt < kRewardTries; ++attempt) {
-    int64_t drawn = rng.UniformInt(total);
-    int64_t stream = 0;
-    for (; drawn >= static_cast<int64_t>(At(stream).rewarded.size()); ++stream) {
-      drawn -= static_cast<int64_t>(At(stream).rewarded.size());
+    for (size_t kind = 0; kind < 2; ++kind) {
+      totals[kind] += static_cast<int64_t>(stream.rewarded[kind].size());
     }
-    const int64_t rewarded = At(stream).rewarded[static_cast<size_t>(drawn)];
+  }
+  for (int attempt = 0; totals[0] + totals[1] > 0 && attempt < kRewardTries; ++attempt) {
+    const size_t kind = totals[0] == 0 ? 1 : totals[1] == 0 ? 0 : rng.Bernoulli(0.5) ? 1 : 0;
+    int64_t drawn = rng.UniformInt(totals[kind]);
+    int64_t stream = 0;
+    const auto events = [&] { return static_cast<int64_t>(At(stream).rewarded[kind].size()); };
+    for (; drawn >= events(); ++stream) {
+      drawn -= events();
+    }
+    const int64_t rewarded = At(stream).rewarded[kind][static_cast<size_t>(drawn)];
     const int64_t start = rewarded - (length - 1) + rng.UniformInt(std::min(horizon, length));
     if (start >= 0 && start + length <= size(stream)) {
       return {.stream = stream, .step = start};
@@ -211,9 +219,7 @@ void ReplayBuffer::Load(const fs::path& directory, const std::vector<int64_t>& s
     ReadAll(FileOf(directory, i, "frames"), stream.frames.data(), stream.frames.size());
     ReadAll(FileOf(directory, i, "steps"), stream.records.data(), count * sizeof(Record));
     for (size_t t = 0; t < count; ++t) {
-      if (stream.records[t].reward != 0) {
-        stream.rewarded.push_back(static_cast<int64_t>(t));
-      }
+      stream.Note(static_cast<int64_t>(t), stream.records[t].reward);
     }
   }
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <span>
@@ -33,7 +34,9 @@ struct ReplayIndex {
 struct SampleOptions {
   double recent_share = 0;  // from windows within the newest `recent_steps` of all streams
   int64_t recent_steps = 10000;
-  double near_reward_share = 0;  // a step with a reward lies in the window's last `horizon` steps
+  // A step with a reward lies in the window's last `horizon` steps. Gains and losses come alike
+  // often, however rare either is: else the first few points won would hardly be seen.
+  double near_reward_share = 0;
   int64_t horizon = 15;
 };
 
@@ -81,8 +84,9 @@ class ReplayBuffer {
   struct Stream {
     std::vector<uint8_t> frames;
     std::vector<Record> records;
-    std::vector<int64_t> rewarded;  // steps with a reward other than 0, ascending
-    int64_t saved = 0;              // steps on disk
+    std::array<std::vector<int64_t>, 2> rewarded = {};  // steps with a loss, with a gain; ascending
+    int64_t saved = 0;                                  // steps on disk
+    void Note(int64_t step, float reward);
   };
 
   const Stream& At(int64_t stream) const { return streams_[static_cast<size_t>(stream)]; }

@@ -84,6 +84,22 @@ TEST(ReplayBuffer, FavoursRewardsAndNewSteps) {
   }
 }
 
+TEST(ReplayBuffer, ShowsRareGainsAsOftenAsLosses) {
+  ReplayBuffer replay({.streams = 1, .frame_bytes = kBytes});
+  const std::vector<uint8_t> frame(kBytes);
+  for (int64_t t = 0; t < 1000; ++t) {
+    const float reward = t == 500 ? 1.0F : t % 10 == 9 ? -1.0F : 0.0F;
+    replay.Append(0, {.frame = frame, .action = 0, .reward = reward, .first = t == 0});
+  }
+  Rng rng(4);
+  int gains = 0;
+  const auto starts = replay.Sample(1000, 6, {.near_reward_share = 1, .horizon = 6}, rng);
+  for (const auto& start : starts) {
+    gains += start.step <= 500 && 500 < start.step + 6 ? 1 : 0;
+  }
+  EXPECT_NEAR(gains, 500, 60);
+}
+
 TEST(ReplayBuffer, ComesBackToTheBitAfterAKill) {
   const auto directory = TemporaryDirectory("kill");
   ReplayBuffer replay({.streams = 2, .frame_bytes = kBytes});
