@@ -63,7 +63,7 @@ void AddAgentCommand(CLI::App& app) {
       ->check(CLI::Range(int64_t{64}, int64_t{1'000'000'000}));
   command
       ->add_option("--preset", arguments->preset,
-                   "cpu (an afternoon on a plain CPU), gpu, or test (catch, about a minute)")
+                   "cpu (an afternoon on a plain CPU), gpu, or test (catch, minutes)")
       ->capture_default_str();
   command->add_option("--config", arguments->config, "YAML file over the preset");
   command->add_option("--out", arguments->out, "run directory (default: runs/agent_GAME)");

@@ -28,9 +28,10 @@ class Agent : public ::testing::Test {
   // A few seconds of learning on catch.
   static std::vector<std::string> Command(const fs::path& out) {
     std::vector<std::string> words = {"agent", "--preset", "test", "--steps", "1600", "--out", out};
-    for (const char* setting : {"threads=2", "collect.prefill=256", "tokenizer.head_start=8",
-                                "tokenizer.batch=16", "world_model.batch=4", "policy.batch=8",
-                                "policy.start_after=4", "evaluations=2", "evaluation_episodes=2"}) {
+    for (const char* setting :
+         {"threads=2", "collect.prefill=256", "collect.steps_per_update=16",
+          "tokenizer.head_start=8", "tokenizer.batch=16", "world_model.batch=4", "policy.batch=8",
+          "policy.start_after=4", "evaluations=2", "evaluation_episodes=2"}) {
       words.insert(words.end(), {"--set", setting});
     }
     return words;

@@ -17,9 +17,11 @@ config::AgentConfig TinyAgentConfig() {
   config::AgentConfig config = config::AgentPreset("test");
   config.steps = 640;
   config.collect.prefill = 256;
+  config.collect.steps_per_update = 16;
   config.tokenizer.head_start = 4;
   config.tokenizer.batch = 16;
   config.world_model.batch = 4;
+  config.world_model.cpc_scale = 0.1;
   config.policy.batch = 8;
   config.policy.start_after = 4;
   return config;

@@ -11,8 +11,8 @@ namespace hidreamer::config {
 
 struct AgentCollectConfig {
   int64_t environments = 8;
-  int64_t prefill = 4000;
-  int64_t steps_per_update = 24;
+  int64_t prefill = 6000;
+  int64_t steps_per_update = 32;
   std::string behaviour = "agent";
 
   template <typename Visitor>
@@ -79,7 +79,7 @@ struct AgentTokenizerConfig {
   double change_weight = 20;
   bool rarity = true;
   double stillness = 0.01;
-  int64_t batch = 128;
+  int64_t batch = 96;
   int64_t head_start = 700;
   int64_t freeze_after = 0;
   double lr = 1e-3;
@@ -154,7 +154,7 @@ struct AgentWorldModelConfig {
   int64_t width = 256;
   int64_t layers = 2;
   int64_t heads = 4;
-  int64_t batch = 32;
+  int64_t batch = 28;
   int64_t window = 24;
   double changed_weight = 4;
   double cpc_scale = 0.1;
@@ -222,7 +222,7 @@ struct AgentWorldModelConfig {
 struct AgentPolicyConfig {
   std::string experience = "dream";
   std::string sees = "codes+hidden";
-  int64_t start_after = 250;
+  int64_t start_after = 400;
   int64_t batch = 96;
   int64_t context = 8;
   int64_t horizon = 15;
@@ -232,11 +232,11 @@ struct AgentPolicyConfig {
   double ppo_clip = 0.2;
   double gamma = 0.99;
   double lambda = 0.95;
-  double entropy = 1e-3;
+  double entropy = 0.01;
   double unimix = 0.01;
   bool normalize_returns = true;
-  double temperature = 1.0;
-  double lr = 3e-4;
+  double temperature = 0.5;
+  double lr = 1e-4;
   double clip_norm = 1.0;
   double slow_tau = 0.02;
 
@@ -314,7 +314,7 @@ struct AgentConfig {
   std::string device = "cpu";
   std::string precision = "auto";
   double checkpoint_seconds = 300;
-  int64_t evaluations = 6;
+  int64_t evaluations = 5;
   int64_t evaluation_episodes = 8;
   AgentCollectConfig collect;
   AgentReplayConfig replay;
@@ -375,8 +375,9 @@ struct AgentConfig {
   }
 };
 
-// Named settings: "cpu" (about 10 GFLOP a step), "gpu" (about 1 TFLOP a step), "test" (seconds, for
-// catch). Throws a user Error for another name.
+// Named settings: "cpu" (a few GFLOP an environment step), "gpu" (the same with larger networks and
+// a higher train ratio; not yet run on a GPU), "test" (catch, minutes). Throws a user Error for
+// another name.
 AgentConfig AgentPreset(const std::string& name);
 
 // The preset, then the file if the path is not empty, then the overrides ("policy.horizon=10").
