@@ -77,9 +77,13 @@ TEST_F(Agent, KilledAtManyMomentsGoesOnToTheBit) {
 TEST_F(Agent, AnotherConfigInTheSameDirectoryIsRefused) {
   ASSERT_EQ(RunProgram(Command(root_ / "run")).code, 0);
   auto command = Command(root_ / "run");
+  const Outcome again = RunProgram(command);
+  EXPECT_EQ(again.code, 0) << again.text;
+  EXPECT_THAT(again.text, HasSubstr("were done before"));
   command.insert(command.end(), {"--set", "policy.gamma=0.9"});
   const Outcome refused = RunProgram(command);
   EXPECT_EQ(refused.code, 2) << refused.text;
+  EXPECT_THAT(refused.text, HasSubstr("policy.gamma: 0.99 before, 0.9 now"));
 }
 
 TEST_F(Agent, IsJudgedOnAGameThatItHasNotSeen) {

@@ -1,12 +1,14 @@
 #include "hidreamer/pipeline/agent_run.h"
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include "hidreamer/agent/online_learner.h"
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/files.h"
 #include "hidreamer/base/json_lines.h"
 #include "hidreamer/config/dump.h"
+#include "hidreamer/config/stage_settings.h"
 #include "hidreamer/pipeline/run_journal.h"
 #include "hidreamer/pipeline/training_loop.h"
 
@@ -37,6 +39,26 @@ void WriteCurve(const std::filesystem::path& directory, const config::AgentConfi
   WriteFileAtomically(directory / "curve.json", curve.dump(1) + "\n");
 }
 
+// RUN/agent/settings.json: {"settings": {…}, "done": bool}, from the first moment on. True where
+// the run is finished; throws a user Error where it was begun with other settings.
+bool IsDone(const std::filesystem::path& directory, const config::Settings& settings) {
+  const nlohmann::json record = ReadJsonObject(directory / "settings.json");
+  if (!record.contains("settings")) {
+    return false;
+  }
+  const auto before = record["settings"].get<config::Settings>();
+  if (before != settings) {
+    throw UserError("choose another --out", "the agent in {} has other settings: {}",
+                    directory.string(), config::DescribeChange(before, settings));
+  }
+  return record.value("done", false);
+}
+
+void Note(const std::filesystem::path& directory, const config::Settings& settings, bool done) {
+  const nlohmann::json record = {{"settings", settings}, {"done", done}};
+  WriteFileAtomically(directory / "settings.json", record.dump(1) + "\n");
+}
+
 }  // namespace
 
 void RunAgent(const config::AgentConfig& config, const AgentRunOptions& options) {
@@ -45,6 +67,11 @@ void RunAgent(const config::AgentConfig& config, const AgentRunOptions& options)
   config::Settings settings = config::Flatten(config);
   for (const char* key : {"threads", "precision", "checkpoint_seconds"}) {
     settings.erase(key);
+  }
+  const std::filesystem::path directory = journal.path() / "agent";
+  if (IsDone(directory, settings)) {
+    spdlog::info("{} steps of {} were done before", config.steps, config.game);
+    return;
   }
   journal.StartWork({.command = options.command,
                      .config_text = config::DumpConfig(config),
@@ -59,7 +86,8 @@ void RunAgent(const config::AgentConfig& config, const AgentRunOptions& options)
                      .facts = {{"seed", config.seed}, {"games", {config.game}}}});
   nlohmann::json identity = journal.Identity();
   identity["config"] = config::HashSettings(settings);
-  const std::filesystem::path directory = journal.path() / "agent";
+  EnsureWritableDirectory(directory);
+  Note(directory, settings, /*done=*/false);
   try {
     agent::OnlineLearner learner(config, journal.path() / "replay", journal.precision());
     const TrainingResult result =
@@ -70,6 +98,7 @@ void RunAgent(const config::AgentConfig& config, const AgentRunOptions& options)
                         .title = "agent " + config.game,
                         .publish_often = true});
     WriteCurve(directory, config, learner);
+    Note(directory, settings, /*done=*/true);
     journal.FinishStage("agent", result.seconds);
   } catch (const Interrupted&) {
     journal.EndWork("interrupted");

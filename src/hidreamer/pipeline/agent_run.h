@@ -16,6 +16,7 @@ struct AgentRunOptions {
 //   RUN/config.yaml, run.json
 //   RUN/agent/{checkpoints, metrics.jsonl, events.out…, model.safetensors}
 //   RUN/replay/           the real steps, for resuming
+//   RUN/agent/settings.json  what it was begun with, and whether it is done
 //   RUN/agent/curve.json  training games and evaluations by real steps
 void RunAgent(const config::AgentConfig& config, const AgentRunOptions& options);
 
