@@ -137,8 +137,8 @@ TEST_F(Run, CtrlCEndsWith130AndTheSameCommandGoesOn) {
   EXPECT_FALSE(fs::is_empty(out / "encoder" / "checkpoints"));
 
   Program second(command, root_ / "resumed.log");
-  const auto resumed = [&] {
-    return ReadFile(root_ / "resumed.log").find("encoder: goes on at update") != std::string::npos;
+  const auto resumed = [&, log = root_ / "resumed.log"] {
+    return fs::exists(log) && ReadFile(log).find("encoder: goes on at update") != std::string::npos;
   };
   for (int i = 0; i < 1000 && !resumed(); ++i) {
     ASSERT_FALSE(second.WaitFor(0.02)) << second.Wait().text;
