@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "hidreamer/base/error.h"
+#include "hidreamer/nn/categorical.h"
 
 namespace hidreamer::agent {
 
@@ -66,8 +67,8 @@ std::vector<int> OnlinePlayer::Act(const std::vector<env::PlayerView>& views,
   for (const auto& view : views) {
     uniforms.push_back(static_cast<float>(rngs[static_cast<size_t>(view.slot)].Uniform()));
   }
-  const auto chosen = greedy_ ? probabilities.argmax(-1)
-                              : policy::CategoryAt(probabilities, torch::tensor(uniforms));
+  const auto chosen =
+      greedy_ ? probabilities.argmax(-1) : nn::CategoryAt(probabilities, torch::tensor(uniforms));
   std::vector<int> result;
   for (size_t i = 0; i < views.size(); ++i) {
     const auto action = chosen[static_cast<int64_t>(i)].item<int64_t>();

@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "hidreamer/nn/categorical.h"
 #include "hidreamer/policy/action_distribution.h"
 
 namespace hidreamer::imagination {
@@ -45,7 +46,7 @@ torch::Tensor CodeRoller::ChooseCode(int64_t level, const torch::Tensor& hidden)
   if (sampling_.greedy) {
     return logits.argmax(-1);
   }
-  return policy::SampleCategory(torch::softmax(logits / sampling_.temperature, -1), generator_);
+  return nn::SampleCategory(torch::softmax(logits / sampling_.temperature, -1), generator_);
 }
 
 }  // namespace hidreamer::imagination

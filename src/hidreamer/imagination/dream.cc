@@ -6,6 +6,7 @@
 
 #include "hidreamer/base/seed.h"
 #include "hidreamer/imagination/code_roller.h"
+#include "hidreamer/nn/categorical.h"
 
 namespace hidreamer::imagination {
 
@@ -25,7 +26,7 @@ Dream Dreamer::Roll(policy::PolicyModel policy, const torch::Tensor& context_tok
   states.push_back(features_.State(roller.hidden(), roller.tokens()));
   for (int64_t h = 0; h < horizon; ++h) {
     const auto distribution = policy->Policy(policy->extractor->forward(states.back()));
-    const auto action = policy::SampleCategory(distribution.probabilities(), action_generator);
+    const auto action = nn::SampleCategory(distribution.probabilities(), action_generator);
     actions.push_back(action);
     log_probs.push_back(distribution.LogProb(action));
     const auto action_hidden = roller.Advance(action);

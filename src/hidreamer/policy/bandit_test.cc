@@ -1,6 +1,7 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <gtest/gtest.h>
 
+#include "hidreamer/nn/categorical.h"
 #include "hidreamer/nn/optimizer.h"
 #include "hidreamer/policy/action_distribution.h"
 #include "hidreamer/policy/losses.h"
@@ -19,7 +20,7 @@ double ShareOfTheBestArm(bool ppo) {
   const auto state = torch::ones({64, 1, 4});
   for (int step = 0; step < 100; ++step) {
     const auto old = ActionDistribution(actor->forward(state).detach(), 0.01);
-    const auto actions = SampleCategory(old.probabilities(), generator);
+    const auto actions = nn::SampleCategory(old.probabilities(), generator);
     const auto uniforms = torch::rand({64, 1}, generator, torch::kFloat32);
     const auto rewards =
         (uniforms < pay.index_select(0, actions.flatten()).view({64, 1})).to(torch::kFloat32);

@@ -5,6 +5,7 @@
 
 #include "hidreamer/base/error.h"
 #include "hidreamer/nn/attention.h"
+#include "hidreamer/nn/categorical.h"
 
 namespace hidreamer::world_model {
 namespace {
@@ -249,10 +250,8 @@ torch::Tensor StepModelImpl::Sample(const torch::Tensor& places, double temperat
       codes.push_back(logits.argmax(-1));
       continue;
     }
-    // Inversion of the cumulative distribution.
-    const auto mass = torch::softmax(logits / temperature, -1).cumsum(-1);
-    const auto drawn = mass.le(uniforms.select(2, level).unsqueeze(-1)).sum(-1);
-    codes.push_back(drawn.clamp_max(logits.size(-1) - 1));
+    codes.push_back(
+        nn::CategoryAt(torch::softmax(logits / temperature, -1), uniforms.select(2, level)));
   }
   return torch::stack(codes, 2);
 }

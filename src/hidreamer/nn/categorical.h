@@ -1,0 +1,16 @@
+#pragma once
+
+#include <torch/torch.h>
+
+namespace hidreamer::nn {
+
+// One category per row by inversion of the cumulative distribution: row b gets the category where
+// `uniforms`[b] falls. Rows need not sum to 1. probabilities (..., V), uniforms (...) in [0, 1) ->
+// (...) i64.
+torch::Tensor CategoryAt(const torch::Tensor& probabilities, const torch::Tensor& uniforms);
+
+// The same with uniforms drawn on the CPU from `generator`, so that all devices see the same
+// numbers.
+torch::Tensor SampleCategory(const torch::Tensor& probabilities, at::Generator generator);
+
+}  // namespace hidreamer::nn

@@ -1,0 +1,29 @@
+#include "hidreamer/nn/categorical.h"
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <gtest/gtest.h>
+
+namespace hidreamer::nn {
+namespace {
+
+TEST(CategoryAt, InvertsTheCumulativeDistribution) {
+  const auto probabilities = torch::tensor({0.25F, 0.0F, 0.5F, 0.25F}).expand({6, 4});
+  const auto uniforms = torch::tensor({0.0, 0.2499, 0.25, 0.7499, 0.75, 0.999999}, torch::kFloat64);
+  const auto expected = torch::tensor({0, 0, 2, 2, 3, 3}, torch::kLong);
+  EXPECT_TRUE(torch::equal(CategoryAt(probabilities, uniforms), expected));
+}
+
+TEST(SampleCategory, FollowsTheProbabilitiesAndTheSeed) {
+  const auto probabilities = torch::tensor({0.1F, 0.6F, 0.3F}).expand({20000, 3});
+  const auto draw = [&](uint64_t seed) {
+    return SampleCategory(probabilities, at::make_generator<at::CPUGeneratorImpl>(seed));
+  };
+  const auto sample = draw(3);
+  EXPECT_TRUE(torch::equal(sample, draw(3)));
+  EXPECT_FALSE(torch::equal(sample, draw(4)));
+  EXPECT_NEAR((sample == 1).to(torch::kFloat64).mean().item<double>(), 0.6, 0.02);
+  EXPECT_NEAR((sample == 0).to(torch::kFloat64).mean().item<double>(), 0.1, 0.02);
+}
+
+}  // namespace
+}  // namespace hidreamer::nn
