@@ -20,6 +20,7 @@ struct AgentArguments {
   int64_t steps = 0;
   int64_t seed = -1;
   std::vector<std::string> overrides;
+  bool force = false;
   bool defaults = false;
 };
 
@@ -44,7 +45,8 @@ void Agent(const AgentArguments& arguments) {
   const std::filesystem::path out = arguments.out.empty()
                                         ? std::filesystem::path("runs") / ("agent_" + config.game)
                                         : arguments.out;
-  pipeline::RunAgent(config, {.directory = out, .command = CommandLine()});
+  pipeline::RunAgent(config,
+                     {.directory = out, .command = CommandLine(), .force = arguments.force});
   fmt::print("score it: hidreamer eval --run {} --game {} --episodes 100\n", out.string(),
              config.game);
 }
@@ -73,6 +75,8 @@ void AddAgentCommand(CLI::App& app) {
                    "key=value, overrides all of these; may be given several times")
       ->take_all()
       ->expected(1);
+  command->add_flag("--force", arguments->force,
+                    "begin anew where the directory holds an agent with other settings");
   command->add_flag("--defaults", arguments->defaults,
                     "print every key with meaning, unit, range and value, and stop");
   command->footer(

@@ -8,7 +8,6 @@
 #include "hidreamer/base/files.h"
 #include "hidreamer/base/json_lines.h"
 #include "hidreamer/config/dump.h"
-#include "hidreamer/config/stage_settings.h"
 #include "hidreamer/pipeline/run_journal.h"
 #include "hidreamer/pipeline/training_loop.h"
 
@@ -39,39 +38,26 @@ void WriteCurve(const std::filesystem::path& directory, const config::AgentConfi
   WriteFileAtomically(directory / "curve.json", curve.dump(1) + "\n");
 }
 
-// RUN/agent/settings.json: {"settings": {…}, "done": bool}, from the first moment on. True where
-// the run is finished; throws a user Error where it was begun with other settings.
-bool IsDone(const std::filesystem::path& directory, const config::Settings& settings) {
-  const nlohmann::json record = ReadJsonObject(directory / "settings.json");
-  if (!record.contains("settings")) {
-    return false;
-  }
-  const auto before = record["settings"].get<config::Settings>();
-  if (before != settings) {
-    throw UserError("choose another --out", "the agent in {} has other settings: {}",
-                    directory.string(), config::DescribeChange(before, settings));
-  }
-  return record.value("done", false);
-}
-
-void Note(const std::filesystem::path& directory, const config::Settings& settings, bool done) {
-  const nlohmann::json record = {{"settings", settings}, {"done", done}};
-  WriteFileAtomically(directory / "settings.json", record.dump(1) + "\n");
-}
-
 }  // namespace
 
 void RunAgent(const config::AgentConfig& config, const AgentRunOptions& options) {
   RunJournal journal(options.directory);
+  StageRecord stage{
+      .name = "agent", .folder = journal.path() / "agent", .settings = config::Flatten(config)};
   // Where the work is done and how often it is saved do not change what is learned.
-  config::Settings settings = config::Flatten(config);
   for (const char* key : {"threads", "precision", "checkpoint_seconds"}) {
-    settings.erase(key);
+    stage.settings.erase(key);
   }
-  const std::filesystem::path directory = journal.path() / "agent";
-  if (IsDone(directory, settings)) {
-    spdlog::info("{} steps of {} were done before", config.steps, config.game);
-    return;
+  const std::filesystem::path replay = journal.path() / "replay";
+  switch (journal.Inspect(stage, options.force)) {
+    case StageState::kDone:
+      spdlog::info("{} steps of {} were done before", config.steps, config.game);
+      return;
+    case StageState::kToDo:
+      std::filesystem::remove_all(replay);
+      break;
+    case StageState::kBegun:
+      break;
   }
   journal.StartWork({.command = options.command,
                      .config_text = config::DumpConfig(config),
@@ -84,22 +70,19 @@ void RunAgent(const config::AgentConfig& config, const AgentRunOptions& options)
                                config.world_model.width);
                          },
                      .facts = {{"seed", config.seed}, {"games", {config.game}}}});
-  nlohmann::json identity = journal.Identity();
-  identity["config"] = config::HashSettings(settings);
-  EnsureWritableDirectory(directory);
-  Note(directory, settings, /*done=*/false);
+  EnsureWritableDirectory(stage.folder);
+  journal.Begin(stage);
   try {
-    agent::OnlineLearner learner(config, journal.path() / "replay", journal.precision());
+    agent::OnlineLearner learner(config, replay, journal.precision());
     const TrainingResult result =
-        Train(learner, {.directory = directory,
+        Train(learner, {.directory = stage.folder,
                         .checkpoint_seconds = config.checkpoint_seconds,
-                        .identity = identity,
+                        .identity = journal.Identity(stage),
                         .metadata = {{"options", learner.models()->options().ToJson()}},
                         .title = "agent " + config.game,
                         .publish_often = true});
-    WriteCurve(directory, config, learner);
-    Note(directory, settings, /*done=*/true);
-    journal.FinishStage("agent", result.seconds);
+    WriteCurve(stage.folder, config, learner);
+    journal.Finish(stage, result.seconds, {{"updates", learner.total_updates()}});
   } catch (const Interrupted&) {
     journal.EndWork("interrupted");
     throw;

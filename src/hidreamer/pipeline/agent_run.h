@@ -10,14 +10,14 @@ namespace hidreamer::pipeline {
 struct AgentRunOptions {
   std::filesystem::path directory;
   std::string command;  // as given, for run.json
+  bool force = false;   // begin anew where the directory holds an agent with other settings
 };
 
 // hidreamer agent: plays and learns online, resumable to the bit. Writes
 //   RUN/config.yaml, run.json
-//   RUN/agent/{checkpoints, metrics.jsonl, events.out…, model.safetensors}
-//   RUN/replay/           the real steps, for resuming
-//   RUN/agent/settings.json  what it was begun with, and whether it is done
-//   RUN/agent/curve.json  training games and evaluations by real steps
+//   RUN/agent/{begun.json or stage.json, checkpoints, metrics.jsonl, events.out…,
+//   model.safetensors} RUN/replay/           the real steps, for resuming RUN/agent/curve.json
+//   training games and evaluations by real steps
 void RunAgent(const config::AgentConfig& config, const AgentRunOptions& options);
 
 }  // namespace hidreamer::pipeline

@@ -13,6 +13,7 @@
 
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/files.h"
+#include "hidreamer/config/stage_settings.h"
 #include "hidreamer/nn/runtime.h"
 #include "hidreamer/pipeline/machine.h"
 
@@ -20,6 +21,9 @@ namespace hidreamer::pipeline {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
+namespace {
+
+// UTC, "2026-01-31T12:00:00Z".
 std::string TimeNow() {
   const auto now =
       std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now());
@@ -27,6 +31,7 @@ std::string TimeNow() {
                      fmt::gmtime(std::chrono::system_clock::to_time_t(now)));
 }
 
+// An empty object where the file is missing or no JSON object.
 json ReadJsonObject(const fs::path& path) {
   if (!fs::exists(path)) {
     return json::object();
@@ -34,6 +39,12 @@ json ReadJsonObject(const fs::path& path) {
   json value = json::parse(ReadFile(path), nullptr, /*allow_exceptions=*/false);
   return value.is_object() ? value : json::object();
 }
+
+void WriteObject(const fs::path& path, const json& value) {
+  WriteFileAtomically(path, value.dump(2) + "\n");
+}
+
+}  // namespace
 
 RunJournal::RunJournal(fs::path path) : path_(std::move(path)) {
   EnsureWritableDirectory(path_);
@@ -91,20 +102,57 @@ void RunJournal::EndWork(const std::string& outcome) {
   Write();
 }
 
-void RunJournal::FinishStage(const std::string& name, double seconds) {
-  run_["stages"][name] = {{"seconds", seconds}, {"finished", TimeNow()}};
+StageState RunJournal::Inspect(const StageRecord& stage, bool force) const {
+  const bool done = fs::exists(stage.folder / "stage.json");
+  const json record = ReadJsonObject(stage.folder / (done ? "stage.json" : "begun.json"));
+  if (!record.contains("settings")) {
+    return StageState::kToDo;
+  }
+  const auto before = record["settings"].get<config::Settings>();
+  if (before == stage.settings) {
+    return done ? StageState::kDone : StageState::kBegun;
+  }
+  const std::string change = config::DescribeChange(before, stage.settings);
+  if (!force) {
+    throw UserError("choose another --out, or --force to redo this stage and those after it",
+                    "{} in {} was {} with other settings: {}", stage.name, path_.string(),
+                    done ? "done" : "begun", change);
+  }
+  spdlog::warn("{} is redone: {}", stage.name, change);
+  fs::remove_all(stage.folder);
+  return StageState::kToDo;
+}
+
+void RunJournal::Begin(const StageRecord& stage) {
+  WriteObject(stage.folder / "begun.json", {{"settings", stage.settings}});
+}
+
+void RunJournal::Finish(const StageRecord& stage, double seconds, const json& summary) {
+  const std::string finished = TimeNow();
+  WriteObject(stage.folder / "stage.json", {{"stage", stage.name},
+                                            {"settings", stage.settings},
+                                            {"config_hash", config::HashSettings(stage.settings)},
+                                            {"seed", run_.value("seed", json())},
+                                            {"seconds", seconds},
+                                            {"finished", finished},
+                                            {"summary", summary}});
+  std::error_code ignored;
+  fs::remove(stage.folder / "begun.json", ignored);
+  fs::remove_all(stage.folder / "checkpoints", ignored);
+  run_["stages"][stage.name] = {{"seconds", seconds}, {"finished", finished}};
   Write();
 }
 
-json RunJournal::Identity() const {
+json RunJournal::Identity(const StageRecord& stage) const {
   const json versions = DescribeVersions();
-  return {{"seed", run_.value("seed", json())},
+  return {{"config", config::HashSettings(stage.settings)},
+          {"seed", run_.value("seed", json())},
           {"threads", threads_},
           {"precision", nn::PrecisionName(precision_)},
           {"torch", versions["torch"]},
           {"hidreamer", versions["hidreamer"]}};
 }
 
-void RunJournal::Write() const { WriteFileAtomically(path_ / "run.json", run_.dump(2) + "\n"); }
+void RunJournal::Write() const { WriteObject(path_ / "run.json", run_); }
 
 }  // namespace hidreamer::pipeline

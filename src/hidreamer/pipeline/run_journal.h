@@ -6,13 +6,25 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "hidreamer/config/dump.h"
 #include "hidreamer/nn/precision.h"
 
 namespace hidreamer::pipeline {
 
-// What is common to every run directory: RUN/{config.yaml, run.json}, the lock (one process works
-// in a run directory at a time; a killed process leaves it free), and the threads and precision
-// that a resumed run keeps.
+// A piece of work that a run directory keeps in a folder of its own.
+struct StageRecord {
+  std::string name;  // "encoder", "policy/pong": for messages
+  std::filesystem::path folder;
+  config::Settings settings;  // that its result depends on
+};
+
+enum class StageState { kToDo, kBegun, kDone };
+
+// What is common to every run directory: RUN/{config.yaml, run.json, STAGE/…}, the lock (one
+// process works in a run directory at a time; a killed process leaves it free), and the threads and
+// precision that a resumed run keeps. A stage's folder holds begun.json from its first moment and
+// stage.json once it is done, both with the settings it depends on:
+//   {"settings": {"world_model.width": "384", …}, "config_hash", "seed", "seconds", "summary": {…}}
 class RunJournal {
  public:
   // Creates the directory or opens it to go on. Throws a user Error if it cannot be written or
@@ -36,11 +48,17 @@ class RunJournal {
   // The end of this call, with its outcome: "done", "interrupted", "failed".
   void EndWork(const std::string& outcome);
 
-  void FinishStage(const std::string& name, double seconds);
+  // Compares the stage's settings with those it was begun or done with. Others: a user Error that
+  // names the keys, or, with `force`, the folder is removed.
+  StageState Inspect(const StageRecord& stage, bool force) const;
+  void Begin(const StageRecord& stage);
+  // Its checkpoints are removed.
+  void Finish(const StageRecord& stage, double seconds, const nlohmann::json& summary);
+
   int threads() const { return threads_; }
   nn::Precision precision() const { return precision_; }
-  // Kept in checkpoints beside a config hash: seed, threads, precision, versions.
-  nlohmann::json Identity() const;
+  // Kept in a stage's checkpoints: config hash, seed, threads, precision, versions.
+  nlohmann::json Identity(const StageRecord& stage) const;
 
  private:
   void Lock();
@@ -52,10 +70,5 @@ class RunJournal {
   int threads_ = 0;
   nn::Precision precision_ = nn::Precision::kF32;
 };
-
-// UTC, "2026-01-31T12:00:00Z".
-std::string TimeNow();
-// An empty object where the file is missing or no JSON object.
-nlohmann::json ReadJsonObject(const std::filesystem::path& path);
 
 }  // namespace hidreamer::pipeline
