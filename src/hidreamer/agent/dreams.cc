@@ -2,7 +2,7 @@
 
 #include <ATen/CPUGeneratorImpl.h>
 
-#include "hidreamer/agent/observation.h"
+#include "hidreamer/nn/categorical.h"
 
 namespace hidreamer::agent {
 
@@ -10,19 +10,6 @@ torch::Tensor Uniforms(at::IntArrayRef shape, Rng& rng, torch::Device device) {
   // A generator of its own: torch's global one is shared by all threads.
   const auto generator = at::detail::createCPUGenerator(rng.Next());
   return torch::rand(shape, generator, torch::kFloat32).to(device);
-}
-
-world_model::StepInputs ReadWindow(AgentModels models, const data::ReplayBatch& window,
-                                   torch::Device device) {
-  torch::NoGradGuard no_grad;
-  const std::vector<int64_t> shape = {window.batch, window.length};
-  const auto codes = models->tokenizer->Encode(ToTensor(window.frames, device));
-  const auto grid = codes.values.sizes();
-  return {
-      .values = codes.values.view({window.batch, window.length, grid[1], grid[2], grid[3]}),
-      .previous_actions =
-          torch::tensor(window.previous_actions, torch::kLong).view(shape).to(device),
-      .first = torch::tensor(window.firsts, torch::kUInt8).to(torch::kBool).view(shape).to(device)};
 }
 
 Dreams DreamOn(AgentModels models, const world_model::StepInputs& context,
@@ -41,8 +28,8 @@ Dreams DreamOn(AgentModels models, const world_model::StepInputs& context,
     }
     const auto distribution = models->Policy(features.back());
     actions.push_back(options.actions.defined() ? options.actions.select(1, h)
-                                                : policy::CategoryAt(distribution.probabilities(),
-                                                                     Uniforms({b}, rng, device)));
+                                                : nn::CategoryAt(distribution.probabilities(),
+                                                                 Uniforms({b}, rng, device)));
     log_probs.push_back(distribution.LogProb(actions.back()));
     const auto outcome =
         models->world_model->Foretell(decoder.hidden(), decoder.local(), actions.back());

@@ -2,7 +2,6 @@
 
 #include "hidreamer/agent/agent_models.h"
 #include "hidreamer/base/seed.h"
-#include "hidreamer/data/replay_buffer.h"
 #include "hidreamer/nn/precision.h"
 
 namespace hidreamer::agent {
@@ -23,11 +22,6 @@ struct DreamOptions {
   bool keep_codes = false;
   torch::Tensor actions = {};  // (B, H) int64: these instead of the actor's
 };
-
-// What the world model reads of a window: batch (B, T) of the replay -> grids through the
-// tokenizer.
-world_model::StepInputs ReadWindow(AgentModels models, const data::ReplayBatch& window,
-                                   torch::Device device);
 
 // Dreams on from the last step of each window. Every draw comes from `rng`.
 Dreams DreamOn(AgentModels models, const world_model::StepInputs& context,

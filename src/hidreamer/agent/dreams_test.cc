@@ -2,9 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include "hidreamer/agent/gates.h"
 #include "hidreamer/agent/observation.h"
 #include "hidreamer/agent/online_player.h"
+#include "hidreamer/agent/windows.h"
 #include "hidreamer/env/make_environment.h"
 
 namespace hidreamer::agent {
@@ -51,9 +51,21 @@ data::ReplayBatch SomeWindows() {
   return replay.Read(starts, 4);
 }
 
+TEST(Windows, AreCutByStepsAndByWindows) {
+  const Windows whole = ReadWindows(SmallModels(), SomeWindows(), torch::kCPU);
+  EXPECT_EQ(whole.codes.sizes(), (torch::IntArrayRef{4, 4, 64, 3}));
+  const Windows part = whole.Some(1, 2).Steps(2, 2);
+  EXPECT_EQ(part.batch(), 2);
+  EXPECT_EQ(part.length(), 2);
+  EXPECT_TRUE(part.actions.equal(whole.actions.slice(0, 1, 3).slice(1, 2, 4)));
+  EXPECT_TRUE(part.inputs.values.equal(whole.inputs.values.slice(0, 1, 3).slice(1, 2, 4)));
+  EXPECT_TRUE(
+      whole.inputs.first.equal(torch::tensor({1, 0, 0, 0}).to(torch::kBool).expand({4, 4})));
+}
+
 TEST(Dreams, HaveTheirShapesAndAreDrawnFromTheirSeed) {
   auto models = SmallModels();
-  const auto context = ReadWindow(models, SomeWindows(), torch::kCPU);
+  const auto context = ReadWindows(models, SomeWindows(), torch::kCPU).inputs;
   const auto dream = [&](uint64_t seed) {
     Rng rng(seed);
     return DreamOn(models, context, {.horizon = 5, .keep_codes = true}, rng);
@@ -73,7 +85,7 @@ TEST(Dreams, HaveTheirShapesAndAreDrawnFromTheirSeed) {
 
 TEST(Dreams, FollowTheActionsGiven) {
   auto models = SmallModels();
-  const auto context = ReadWindow(models, SomeWindows(), torch::kCPU);
+  const auto context = ReadWindows(models, SomeWindows(), torch::kCPU).inputs;
   const auto dream = [&](int64_t action) {
     Rng rng(1);
     return DreamOn(models, context,
@@ -105,8 +117,10 @@ TEST(OnlinePlayer, SeesWhatADreamSees) {
     const int action = player.Act({view}, rngs)[0];
     replay.Append(0, {.frame = pixels, .action = action, .first = t == 0});
     if (t + 1 >= context) {
-      const auto window = ReadWindow(
-          models, replay.Read({{.stream = 0, .step = t + 1 - context}}, context), torch::kCPU);
+      const auto window =
+          ReadWindows(models, replay.Read({{.stream = 0, .step = t + 1 - context}}, context),
+                      torch::kCPU)
+              .inputs;
       torch::NoGradGuard no_grad;
       const auto states = models->world_model->Observe(window);
       const auto features = models->Features({window.values.select(1, context - 1),
@@ -116,21 +130,6 @@ TEST(OnlinePlayer, SeesWhatADreamSees) {
     }
     game->Step(action);
   }
-}
-
-TEST(LookAtPong, FindsBallAndPaddle) {
-  const auto background = torch::full({1, 1, 64, 64}, 0.4F);
-  auto pictures = background.repeat({2, 1, 1, 1});
-  pictures[0][0].narrow(0, 30, 2).narrow(1, 20, 2).fill_(0.8F);
-  pictures[1][0].narrow(0, 40, 1).narrow(1, 33, 1).fill_(0.6F);
-  pictures.narrow(2, 20, 6).narrow(3, 56, 2).fill_(0.9F);  // the own paddle, beside the field
-  const Sighting seen = LookAtPong(pictures, background);
-  EXPECT_NEAR(seen.x[0].item<float>(), 20.5, 1e-3);
-  EXPECT_NEAR(seen.y[0].item<float>(), 30.5, 1e-3);
-  EXPECT_NEAR(seen.x[1].item<float>(), 33, 1e-3);
-  EXPECT_NEAR(seen.y[1].item<float>(), 40, 1e-3);
-  EXPECT_NEAR(seen.paddle_y[0].item<float>(), 22.5, 1e-3);
-  EXPECT_NEAR(seen.strength[1].item<float>(), 0.2, 1e-3);
 }
 
 TEST(AgentOptions, SurviveJson) {

@@ -6,143 +6,31 @@
 
 #include "hidreamer/agent/dreams.h"
 #include "hidreamer/agent/observation.h"
-#include "hidreamer/base/error.h"
-#include "hidreamer/env/ram_labels.h"
+#include "hidreamer/agent/pong_sight.h"
+#include "hidreamer/agent/windows.h"
+#include "hidreamer/evaluation/game_artefacts.h"
 #include "hidreamer/evaluation/probe.h"
 #include "hidreamer/evaluation/ridge.h"
+#include "hidreamer/imagination/outcome_metrics.h"
 
 namespace hidreamer::agent {
 namespace {
 
 constexpr int64_t kChunk = 128;  // frames or windows at a time
-// Pong's field in the 64x64 picture: between the paddles, inside the walls.
-constexpr int64_t kFieldLeft = 9, kFieldRight = 54, kFieldTop = 12, kFieldBottom = 58;
-constexpr int64_t kOwnPaddleLeft = 55, kOwnPaddleRight = 59;
-constexpr double kVisible = 0.1;  // contrast of a ball that counts as seen in the true picture
 
-// Pictures of rows, (n, 1, 64, 64).
 torch::Tensor Pictures(const data::EpisodeStore& store, const std::vector<int64_t>& rows) {
-  std::vector<uint8_t> pixels(rows.size() * kObservationBytes);
-  std::vector<uint8_t> frame(env::kFrameBytes);
-  Observer observer;
-  for (size_t i = 0; i < rows.size(); ++i) {
-    store.ReadFrames(rows[i], rows[i] + 1, frame.data());
-    observer.Observe(std::span<const uint8_t, env::kFrameBytes>(frame.data(), env::kFrameBytes),
-                     pixels.data() + i * kObservationBytes);
-  }
-  return ToTensor(pixels);
+  return ToTensor(ObserveRows(store, rows));
 }
 
 // `count` rows spread evenly over [0, size).
 std::vector<int64_t> Spread(int64_t size, int64_t count) {
-  std::vector<int64_t> rows;
-  count = std::min(size, count);
-  for (int64_t i = 0; i < count; ++i) {
-    rows.push_back(i * size / count);
-  }
-  return rows;
+  return evaluation::SpreadWindowStarts({{.begin = 0, .end = size}}, 1, 1, count);
 }
 
-// Starts of windows of `length` rows inside episodes, `count` of them spread evenly.
-std::vector<int64_t> WindowStarts(const data::EpisodeStore& store, int64_t length, int64_t count) {
-  std::vector<int64_t> all;
-  for (const auto& episode : store.episodes()) {
-    for (int64_t row = episode.begin; row + length <= episode.end; ++row) {
-      all.push_back(row);
-    }
-  }
-  std::vector<int64_t> chosen;
-  for (const int64_t i : Spread(static_cast<int64_t>(all.size()), count)) {
-    chosen.push_back(all[static_cast<size_t>(i)]);
-  }
-  return chosen;
+Windows ReadWindows(AgentModels models, const data::EpisodeStore& store,
+                    const std::vector<int64_t>& starts, int64_t length) {
+  return ReadWindows(models, ReadRecording(store, starts, length), torch::kCPU);
 }
-
-torch::Tensor Bytes(const data::EpisodeStore& store, const std::vector<int64_t>& rows,
-                    const std::string& variable) {
-  const int byte = env::RamByte(store.info().game, variable);
-  std::vector<float> values;
-  for (const int64_t row : rows) {
-    values.push_back(store.ram()[static_cast<size_t>(row * env::kRamBytes + byte)]);
-  }
-  return torch::tensor(values);
-}
-
-// y = slope x + offset: least squares, then again on the points within 2 px.
-struct Line {
-  double slope = 0, offset = 0;
-  torch::Tensor operator()(const torch::Tensor& x) const { return x * slope + offset; }
-};
-Line FitLine(torch::Tensor x, torch::Tensor y) {
-  Line line;
-  for (int round = 0; round < 4; ++round) {
-    const auto mean_x = x.mean(), mean_y = y.mean();
-    line.slope = (((x - mean_x) * (y - mean_y)).sum() / (x - mean_x).square().sum().clamp_min(1e-6))
-                     .item<double>();
-    line.offset = mean_y.item<double>() - line.slope * mean_x.item<double>();
-    const auto near = (line(x) - y).abs().lt(round == 0 ? 8 : 3);
-    if (near.sum().item<int64_t>() < 16) {
-      break;
-    }
-    x = x.masked_select(near);
-    y = y.masked_select(near);
-  }
-  return line;
-}
-
-// The truth about Pong's frames in pixels, from RAM through a map fitted on what is seen in the
-// true pictures.
-class PongTruth {
- public:
-  PongTruth(const data::EpisodeStore& store, const torch::Tensor& background, int64_t frames)
-      : store_(store) {
-    const auto rows = Spread(store.size(), frames);
-    std::vector<torch::Tensor> x, y, strength, paddle;
-    for (size_t i = 0; i < rows.size(); i += kChunk) {
-      const std::vector<int64_t> part(
-          rows.begin() + static_cast<std::ptrdiff_t>(i),
-          rows.begin() + static_cast<std::ptrdiff_t>(std::min(rows.size(), i + kChunk)));
-      const auto seen = LookAtPong(Pictures(store, part), background);
-      x.push_back(seen.x), y.push_back(seen.y), strength.push_back(seen.strength);
-      paddle.push_back(seen.paddle_y);
-    }
-    const auto visible = torch::cat(strength).gt(kVisible);
-    const auto fit = [&](const char* variable, const std::vector<torch::Tensor>& seen) {
-      return FitLine(Bytes(store, rows, variable).masked_select(visible),
-                     torch::cat(seen).masked_select(visible));
-    };
-    x_ = fit("ball_x", x);
-    y_ = fit("ball_y", y);
-    paddle_ = fit("player_y", paddle);
-  }
-
-  torch::Tensor X(const std::vector<int64_t>& rows) const {
-    return x_(Bytes(store_, rows, "ball_x"));
-  }
-  torch::Tensor Y(const std::vector<int64_t>& rows) const {
-    return y_(Bytes(store_, rows, "ball_y"));
-  }
-  torch::Tensor Paddle(const std::vector<int64_t>& rows) const {
-    return paddle_(Bytes(store_, rows, "player_y"));
-  }
-  // The ball is in the field.
-  torch::Tensor InPlay(const std::vector<int64_t>& rows) const {
-    const auto x = X(rows), y = Y(rows);
-    return x.gt(kFieldLeft + 2)
-        .logical_and(x.lt(kFieldRight - 3))
-        .logical_and(y.gt(kFieldTop + 1))
-        .logical_and(y.lt(kFieldBottom - 2));
-  }
-  nlohmann::json ToJson() const {
-    return {{"ball_x", {x_.slope, x_.offset}},
-            {"ball_y", {y_.slope, y_.offset}},
-            {"player_y", {paddle_.slope, paddle_.offset}}};
-  }
-
- private:
-  const data::EpisodeStore& store_;
-  Line x_, y_, paddle_;
-};
 
 std::vector<int64_t> Shifted(const std::vector<int64_t>& rows, int64_t by) {
   std::vector<int64_t> moved;
@@ -167,47 +55,6 @@ class Share {
   int64_t count_ = 0;
 };
 
-torch::Tensor Distance(const Sighting& seen, const torch::Tensor& x, const torch::Tensor& y) {
-  return ((seen.x - x).square() + (seen.y - y).square()).sqrt();
-}
-
-// Windows of a recording as the world model reads them.
-struct Windows {
-  torch::Tensor codes;  // (B, T, P, L)
-  world_model::StepInputs inputs;
-  torch::Tensor actions, rewards, terminals;  // (B, T)
-};
-
-Windows ReadWindows(AgentModels models, const data::EpisodeStore& store,
-                    const std::vector<int64_t>& starts, int64_t length) {
-  std::vector<int64_t> rows;
-  std::vector<int64_t> actions, previous;
-  std::vector<float> rewards;
-  std::vector<uint8_t> first, terminals;
-  for (const int64_t start : starts) {
-    for (int64_t row = start; row < start + length; ++row) {
-      const auto i = static_cast<size_t>(row);
-      rows.push_back(row);
-      actions.push_back(store.actions()[i]);
-      first.push_back(store.EpisodeOf(row).begin == row);
-      previous.push_back(first.back() != 0 ? 0 : store.actions()[i - 1]);
-      rewards.push_back(store.rewards()[i]);
-      terminals.push_back(store.terminals()[i]);
-    }
-  }
-  const auto encoded = models->tokenizer->Encode(Pictures(store, rows));
-  const auto b = static_cast<int64_t>(starts.size());
-  const auto grid = encoded.values.sizes();
-  const std::vector<int64_t> shape = {b, length};
-  return {.codes = encoded.codes.view({b, length, encoded.codes.size(1), encoded.codes.size(2)}),
-          .inputs = {.values = encoded.values.view({b, length, grid[1], grid[2], grid[3]}),
-                     .previous_actions = torch::tensor(previous, torch::kLong).view(shape),
-                     .first = torch::tensor(first, torch::kUInt8).to(torch::kBool).view(shape)},
-          .actions = torch::tensor(actions, torch::kLong).view(shape),
-          .rewards = torch::tensor(rewards).view(shape),
-          .terminals = torch::tensor(terminals, torch::kUInt8).to(torch::kBool).view(shape)};
-}
-
 std::vector<std::vector<int64_t>> Chunks(const std::vector<int64_t>& all, size_t size) {
   std::vector<std::vector<int64_t>> chunks;
   for (size_t i = 0; i < all.size(); i += size) {
@@ -217,54 +64,7 @@ std::vector<std::vector<int64_t>> Chunks(const std::vector<int64_t>& all, size_t
   return chunks;
 }
 
-double Ratio(int64_t part, int64_t whole) {
-  return whole > 0 ? static_cast<double>(part) / static_cast<double>(whole) : 0;
-}
-
-// Precision, recall and F1 of one event.
-struct EventCount {
-  int64_t truth = 0, predicted = 0, hits = 0;
-  void Add(const torch::Tensor& is, const torch::Tensor& said) {
-    truth += is.sum().item<int64_t>();
-    predicted += said.sum().item<int64_t>();
-    hits += is.logical_and(said).sum().item<int64_t>();
-  }
-  nlohmann::json ToJson() const {
-    return {{"events", truth},
-            {"precision", Ratio(hits, predicted)},
-            {"recall", Ratio(hits, truth)},
-            {"f1", Ratio(2 * hits, truth + predicted)}};
-  }
-};
-
-bool IsPong(const data::EpisodeStore& store) { return store.info().game == "pong"; }
-
 }  // namespace
-
-Sighting LookAtPong(const torch::Tensor& pictures, const torch::Tensor& background) {
-  const int64_t n = pictures.size(0);
-  const auto contrast = (pictures - background).abs().squeeze(1);  // (N, 64, 64)
-  const int64_t height = kFieldBottom - kFieldTop, width = kFieldRight - kFieldLeft;
-  const auto field = contrast.narrow(1, kFieldTop, height).narrow(2, kFieldLeft, width);
-  const auto [strength, place] = field.flatten(1).max(1);
-  const auto row = place.div(width, "floor").view({n, 1, 1}),
-             column = (place % width).view({n, 1, 1});
-  const auto rows = torch::arange(height).view({1, height, 1});
-  const auto columns = torch::arange(width).view({1, 1, width});
-  const auto near = (rows - row).abs().le(2).logical_and((columns - column).abs().le(2));
-  const auto weights = field * near.to(torch::kFloat32);
-  const auto mass = weights.sum({1, 2}).clamp_min(1e-6);
-  const auto strip = contrast.narrow(1, kFieldTop, height)
-                         .narrow(2, kOwnPaddleLeft, kOwnPaddleRight - kOwnPaddleLeft)
-                         .sum(2);  // (N, height)
-  const auto bright = torch::relu(strip - 0.5 * std::get<0>(strip.max(1, /*keepdim=*/true)));
-  return {.x = (weights * columns).sum({1, 2}) / mass + static_cast<double>(kFieldLeft),
-          .y = (weights * rows).sum({1, 2}) / mass + static_cast<double>(kFieldTop),
-          .strength = strength,
-          .paddle_y = (bright * torch::arange(height).view({1, height})).sum(1) /
-                          bright.sum(1).clamp_min(1e-6) +
-                      static_cast<double>(kFieldTop)};
-}
 
 nlohmann::json MeasureCodes(AgentModels models, const data::EpisodeStore& fit,
                             const data::EpisodeStore& held_out, const GateOptions& options) {
@@ -388,15 +188,7 @@ nlohmann::json MeasureOneStep(AgentModels models, const data::EpisodeStore& held
   const int64_t levels = models->options().world_model.layout.levels;
   const auto l_count = static_cast<size_t>(levels);
   std::vector<Share> right(l_count), copied(l_count), changed_right(l_count), nll(l_count);
-  std::map<float, EventCount> reward_counts;
-  EventCount end_count;
-  std::vector<float> values;  // rewards that occur
-  for (const float reward : held_out.rewards()) {
-    if (std::find(values.begin(), values.end(), reward) == values.end()) {
-      values.push_back(reward);
-    }
-  }
-  const auto classes = torch::tensor(values);
+  std::vector<torch::Tensor> rewards, true_rewards, continues, true_continues;
   // Consecutive positions, so that rewards come as often as they do. An episode's last step has no
   // next frame: a window that ends there is judged on reward and end alone.
   std::vector<int64_t> starts;
@@ -414,16 +206,10 @@ nlohmann::json MeasureOneStep(AgentModels models, const data::EpisodeStore& held
     const auto outcome =
         models->world_model->Foretell(states.hidden.select(1, last), states.local.select(1, last),
                                       windows.actions.select(1, last));
-    const auto reward = models->scalars().Value(outcome.reward);
-    const auto nearest =
-        classes.index_select(0, (reward.unsqueeze(1) - classes.unsqueeze(0)).abs().argmin(1));
-    const auto truth = windows.rewards.select(1, last);
-    for (const float value : values) {
-      if (value != 0) {
-        reward_counts[value].Add(truth.eq(value), nearest.eq(value));
-      }
-    }
-    end_count.Add(windows.terminals.select(1, last), outcome.continues.lt(0));
+    rewards.push_back(models->scalars().Value(outcome.reward));
+    true_rewards.push_back(windows.rewards.select(1, last));
+    continues.push_back(torch::sigmoid(outcome.continues));
+    true_continues.push_back(windows.terminals.select(1, last).logical_not().to(torch::kFloat32));
     std::vector<int64_t> next;
     std::vector<uint8_t> valid;
     for (const int64_t start : chunk) {
@@ -454,15 +240,9 @@ nlohmann::json MeasureOneStep(AgentModels models, const data::EpisodeStore& held
                                 {"changed", changed_right[l].count()},
                                 {"nll", nll[l].value()}});
   }
-  EventCount any;
-  for (const auto& [value, count] : reward_counts) {
-    nlohmann::json entry = count.ToJson();
-    entry["reward"] = value;
-    result["rewards"].push_back(entry);
-    any.truth += count.truth, any.predicted += count.predicted, any.hits += count.hits;
-  }
-  result["any_reward"] = any.ToJson();
-  result["end"] = end_count.ToJson();
+  result["outcomes"] = imagination::ToJson(
+      imagination::ScoreOutcomes(torch::cat(rewards), torch::cat(true_rewards),
+                                 torch::cat(continues), torch::cat(true_continues)));
   return result;
 }
 
@@ -476,7 +256,8 @@ nlohmann::json MeasureOpenLoop(AgentModels models, const data::EpisodeStore& hel
   const int64_t context = models->options().world_model.context;
   const int64_t longest = *std::max_element(options.horizons.begin(), options.horizons.end());
   const PongTruth truth(held_out, background, options.frames);
-  const auto starts = WindowStarts(held_out, context + longest + 1, options.windows);
+  const auto starts = evaluation::SpreadWindowStarts(held_out.episodes(), context + longest + 1, 1,
+                                                     options.windows);
   struct Row {
     Share ball, ball_shuffled, copying, extrapolated, decoder, paddle, paddle_shuffled,
         paddle_copying;
@@ -486,10 +267,7 @@ nlohmann::json MeasureOpenLoop(AgentModels models, const data::EpisodeStore& hel
   for (const auto& chunk : Chunks(starts, kChunk)) {
     const auto windows = ReadWindows(models, held_out, chunk, context + longest);
     const int64_t last = context - 1;
-    const world_model::StepInputs seen = {
-        .values = windows.inputs.values.narrow(1, 0, context),
-        .previous_actions = windows.inputs.previous_actions.narrow(1, 0, context),
-        .first = windows.inputs.first.narrow(1, 0, context)};
+    const world_model::StepInputs seen = windows.Steps(0, context).inputs;
     const auto actions = windows.actions.narrow(1, last, longest);
     // Another window's actions.
     const auto others = actions.roll(1, 0);
@@ -550,7 +328,9 @@ nlohmann::json MeasureDreamReturn(AgentModels models, const data::EpisodeStore& 
   Rng rng = SeedTree(options.seed).Generator("dream_return");
   std::vector<torch::Tensor> dreamed, real;
   for (const auto& chunk :
-       Chunks(WindowStarts(own_play, context + horizon - 1, 4 * options.windows), kChunk)) {
+       Chunks(evaluation::SpreadWindowStarts(own_play.episodes(), context + horizon - 1, 1,
+                                             4 * options.windows),
+              kChunk)) {
     const auto windows = ReadWindows(models, own_play, chunk, context);
     const auto dream = DreamOn(models, windows.inputs, {.horizon = horizon, .temperature = 1}, rng);
     // A reward after a foretold end does not count.
@@ -585,7 +365,8 @@ nlohmann::json MeasureDreamReturn(AgentModels models, const data::EpisodeStore& 
 
 std::vector<int64_t> FilmStarts(AgentModels models, const data::EpisodeStore& recording,
                                 int64_t steps, int64_t count) {
-  return WindowStarts(recording, models->options().world_model.context + steps, count);
+  return evaluation::SpreadWindowStarts(recording.episodes(),
+                                        models->options().world_model.context + steps, 1, count);
 }
 
 DreamFilm FilmDream(AgentModels models, const data::EpisodeStore& recording, int64_t start,
@@ -593,10 +374,7 @@ DreamFilm FilmDream(AgentModels models, const data::EpisodeStore& recording, int
   torch::NoGradGuard no_grad;
   const int64_t context = models->options().world_model.context;
   const auto windows = ReadWindows(models, recording, {start}, context + steps);
-  const world_model::StepInputs seen = {
-      .values = windows.inputs.values.narrow(1, 0, context),
-      .previous_actions = windows.inputs.previous_actions.narrow(1, 0, context),
-      .first = windows.inputs.first.narrow(1, 0, context)};
+  const world_model::StepInputs seen = windows.Steps(0, context).inputs;
   Rng rng = SeedTree(seed).Generator("film");
   const auto codes = DreamOn(models, seen,
                              {.horizon = steps,

@@ -19,16 +19,6 @@ struct GateOptions {
   uint64_t seed = 1;
 };
 
-// Where the ball and the own paddle are seen in Pong's 64x64 picture, in pixels.
-struct Sighting {
-  torch::Tensor x, y;      // (N) f32, ball
-  torch::Tensor strength;  // (N) largest contrast in the field
-  torch::Tensor paddle_y;  // (N)
-};
-// pictures (N, 1, 64, 64), background (1, 1, 64, 64). The ball is the strongest difference from the
-// background between the paddles, refined to the centroid of the 5x5 pixels around it.
-Sighting LookAtPong(const torch::Tensor& pictures, const torch::Tensor& background);
-
 // {"probe": {VARIABLE: {"r2", "mae", "r2_of_values"}}, "ball": {…}, "levels": […]}: ridge probes of
 // the codes, one-hot and as values, fitted on `fit`, judged on `held_out`, the ball's on frames in
 // which it is in play; share of those whose decoded ball is within 2 and 1 px of RAM's; code use.
@@ -36,7 +26,7 @@ nlohmann::json MeasureCodes(AgentModels models, const data::EpisodeStore& fit,
                             const data::EpisodeStore& held_out, const GateOptions& options);
 
 // One step ahead with the true codes given: accuracy, on changed codes too, beside copying; NLL;
-// F1 of each reward and of ends.
+// "outcomes": precision, recall and F1 of each reward and of ends.
 nlohmann::json MeasureOneStep(AgentModels models, const data::EpisodeStore& held_out,
                               const GateOptions& options);
 

@@ -2,6 +2,19 @@
 
 namespace hidreamer::agent {
 
+std::vector<uint8_t> ObserveRows(const data::EpisodeStore& store,
+                                 const std::vector<int64_t>& rows) {
+  std::vector<uint8_t> pixels(rows.size() * kObservationBytes);
+  std::vector<uint8_t> frame(env::kFrameBytes);
+  Observer observer;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    store.ReadFrames(rows[i], rows[i] + 1, frame.data());
+    observer.Observe(std::span<const uint8_t, env::kFrameBytes>(frame.data(), env::kFrameBytes),
+                     pixels.data() + i * kObservationBytes);
+  }
+  return pixels;
+}
+
 torch::Tensor ToTensor(const std::vector<uint8_t>& pixels, torch::Device device) {
   const auto count = static_cast<int64_t>(pixels.size()) / kObservationBytes;
   // from_blob does not own: the conversion copies.

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "hidreamer/data/episode_store.h"
 #include "hidreamer/env/area_resize.h"
 #include "hidreamer/env/environment.h"
 
@@ -26,6 +27,9 @@ class Observer {
  private:
   env::AreaResizer resizer_;
 };
+
+// Observations of a recording's rows, end to end.
+std::vector<uint8_t> ObserveRows(const data::EpisodeStore& store, const std::vector<int64_t>& rows);
 
 // u8 pixels of N observations -> (N, 1, 64, 64) f32 in [0, 1].
 torch::Tensor ToTensor(const std::vector<uint8_t>& pixels, torch::Device device = torch::kCPU);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "hidreamer/agent/windows.h"
 #include "hidreamer/policy/losses.h"
 #include "hidreamer/policy/returns.h"
 
@@ -35,7 +36,7 @@ Dreams PolicyTrainer::Imagine(AgentModels dreaming, const data::ReplayBuffer& re
                                      .horizon = config.horizon},
                                     rng);
   const nn::AutocastGuard autocast(device_, precision_);
-  const auto context = ReadWindow(dreaming, replay.Read(starts, config.context), device_);
+  const auto context = ReadWindows(dreaming, replay.Read(starts, config.context), device_).inputs;
   return DreamOn(dreaming, context, {.horizon = config.horizon, .temperature = config.temperature},
                  rng);
 }
@@ -47,28 +48,25 @@ Dreams PolicyTrainer::RealSteps(AgentModels seeing, const data::ReplayBuffer& re
   const auto starts =
       replay.Sample(config.batch, length,
                     {.recent_share = 1, .recent_steps = config.batch * config.horizon}, rng);
-  const auto batch = replay.Read(starts, length);
   torch::NoGradGuard no_grad;
   const nn::AutocastGuard autocast(device_, precision_);
-  const auto window = ReadWindow(seeing, batch, device_);
-  const auto states = seeing->world_model->Observe(window);
-  const std::vector<int64_t> shape = {batch.batch, batch.length};
+  const Windows windows = ReadWindows(seeing, replay.Read(starts, length), device_);
+  const auto states = seeing->world_model->Observe(windows.inputs);
   const auto last = [&](const torch::Tensor& x, int64_t count) {
     return x.narrow(1, config.context - 1, count);
   };
   const int64_t h = config.horizon;
   Dreams real;
   real.features = seeing
-                      ->Features({last(window.values, h + 1).flatten(0, 1),
+                      ->Features({last(windows.inputs.values, h + 1).flatten(0, 1),
                                   last(states.hidden, h + 1).flatten(0, 1),
                                   last(states.local, h + 1).flatten(0, 1)})
-                      .view({batch.batch, h + 1, -1});
-  real.actions = last(torch::tensor(batch.actions, torch::kLong).view(shape).to(device_), h);
-  real.rewards = last(torch::tensor(batch.rewards).view(shape).to(device_), h);
+                      .view({windows.batch(), h + 1, -1});
+  real.actions = last(windows.actions, h);
+  real.rewards = last(windows.rewards, h);
   // An episode ends where its step was terminal, or (cut off) where the next one begins anew.
-  const auto ends = torch::tensor(batch.terminals, torch::kUInt8).to(torch::kBool).view(shape);
-  real.continues = 1 - last(ends.to(device_), h)
-                           .logical_or(window.first.narrow(1, config.context, h))
+  real.continues = 1 - last(windows.terminals, h)
+                           .logical_or(windows.inputs.first.narrow(1, config.context, h))
                            .to(torch::kFloat32);
   real.log_probs = models_->Policy(real.features.narrow(1, 0, h)).LogProb(real.actions);
   return real;

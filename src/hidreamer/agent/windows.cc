@@ -1,0 +1,76 @@
+#include "hidreamer/agent/windows.h"
+
+#include "hidreamer/agent/observation.h"
+
+namespace hidreamer::agent {
+namespace {
+
+template <typename Take>
+Windows Apply(const Windows& windows, const Take& take) {
+  return {.inputs = {.values = take(windows.inputs.values),
+                     .previous_actions = take(windows.inputs.previous_actions),
+                     .first = take(windows.inputs.first)},
+          .codes = take(windows.codes),
+          .actions = take(windows.actions),
+          .rewards = take(windows.rewards),
+          .terminals = take(windows.terminals)};
+}
+
+}  // namespace
+
+Windows Windows::Steps(int64_t begin, int64_t count) const {
+  return Apply(*this, [&](const torch::Tensor& x) { return x.narrow(1, begin, count); });
+}
+
+Windows Windows::Some(int64_t begin, int64_t count) const {
+  return Apply(*this, [&](const torch::Tensor& x) { return x.narrow(0, begin, count); });
+}
+
+Windows ReadWindows(AgentModels models, const data::ReplayBatch& batch, torch::Device device) {
+  torch::NoGradGuard no_grad;
+  const auto encoded = models->tokenizer->Encode(ToTensor(batch.frames, device));  // (B T, …)
+  const std::vector<int64_t> shape = {batch.batch, batch.length};
+  const auto per_step = [&](const torch::Tensor& x) {
+    auto sizes = x.sizes().vec();
+    sizes.erase(sizes.begin());
+    sizes.insert(sizes.begin(), shape.begin(), shape.end());
+    return x.view(sizes);
+  };
+  const auto whole = [&](const std::vector<int64_t>& of) {
+    return torch::tensor(of, torch::kLong).view(shape).to(device);
+  };
+  const auto flags = [&](const std::vector<uint8_t>& of) {
+    return torch::tensor(of, torch::kUInt8).to(torch::kBool).view(shape).to(device);
+  };
+  return {.inputs = {.values = per_step(encoded.values),
+                     .previous_actions = whole(batch.previous_actions),
+                     .first = flags(batch.firsts)},
+          .codes = per_step(encoded.codes),
+          .actions = whole(batch.actions),
+          .rewards = torch::tensor(batch.rewards).view(shape).to(device),
+          .terminals = flags(batch.terminals)};
+}
+
+data::ReplayBatch ReadRecording(const data::EpisodeStore& store, const std::vector<int64_t>& starts,
+                                int64_t length) {
+  data::ReplayBatch batch;
+  batch.batch = static_cast<int64_t>(starts.size());
+  batch.length = length;
+  std::vector<int64_t> rows;
+  for (const int64_t start : starts) {
+    for (int64_t row = start; row < start + length; ++row) {
+      const auto i = static_cast<size_t>(row);
+      const bool first = store.EpisodeOf(row).begin == row;
+      rows.push_back(row);
+      batch.actions.push_back(store.actions()[i]);
+      batch.previous_actions.push_back(first ? 0 : store.actions()[i - 1]);
+      batch.rewards.push_back(store.rewards()[i]);
+      batch.terminals.push_back(store.terminals()[i]);
+      batch.firsts.push_back(first ? 1 : 0);
+    }
+  }
+  batch.frames = ObserveRows(store, rows);
+  return batch;
+}
+
+}  // namespace hidreamer::agent
