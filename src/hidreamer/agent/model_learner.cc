@@ -1,10 +1,7 @@
 #include "hidreamer/agent/model_learner.h"
 
 #include <algorithm>
-#include <cmath>
-#include <numbers>
 
-#include "hidreamer/agent/dreams.h"
 #include "hidreamer/agent/observation.h"
 
 namespace hidreamer::agent {
@@ -15,10 +12,11 @@ constexpr int64_t kReviveEvery = 20;         // updates (rvq)
 constexpr int64_t kStartFrames = 512;        // for background and codebooks
 constexpr int64_t kCpcWidth = 128;
 
-// Cosine from `first` at progress 0 to `last` at 1.
-double CosineRate(double first, double last, double progress) {
-  const double cosine = 0.5 * (1 + std::cos(std::numbers::pi * std::clamp(progress, 0.0, 1.0)));
-  return last + (first - last) * cosine;
+// Adds every number of `log` to that of the same name.
+void AddTo(nlohmann::json& sums, const nlohmann::json& log) {
+  for (const auto& [key, value] : log.items()) {
+    sums[key] = sums.value(key, 0.0) + value.get<double>();
+  }
 }
 
 }  // namespace
@@ -121,40 +119,31 @@ nlohmann::json ModelLearner::Update(const data::ReplayBuffer& replay, int64_t up
     const auto index = torch::tensor(rows, torch::kLong).to(device_);
     log.update(
         StepTokenizer(frames.index_select(0, index), frames.index_select(0, index - 1), update,
-                      CosineRate(config_.tokenizer.lr, config_.tokenizer.final_lr, progress)));
+                      nn::Cosine(config_.tokenizer.online_lr, config_.tokenizer.final_lr, progress)));
   }
-  world_model::StepInputs inputs;
-  torch::Tensor codes;
+  Windows windows;
   {
-    torch::NoGradGuard no_grad;
     const nn::AutocastGuard autocast(device_, precision_);
-    const auto encoded = models_->tokenizer->Encode(frames);
-    codes = encoded.codes;  // (B T, P, L)
-    const auto grid = encoded.values.sizes();
-    inputs = {
-        .values = encoded.values.view({config.batch, config.window, grid[1], grid[2], grid[3]}),
-        .previous_actions = torch::tensor(batch.previous_actions, torch::kLong)
-                                .view({config.batch, config.window})
-                                .to(device_),
-        .first = torch::tensor(batch.firsts, torch::kUInt8)
-                     .to(torch::kBool)
-                     .view({config.batch, config.window})
-                     .to(device_)};
+    windows = ReadWindows(models_, batch, device_);
   }
-  log.update(StepWorldModel(inputs, codes, batch, progress));
+  const int64_t size = (config.batch + config.minibatches - 1) / config.minibatches;
+  int64_t parts = 0;
+  nlohmann::json sums = nlohmann::json::object();
+  for (int64_t begin = 0; begin < config.batch; begin += size, ++parts) {
+    AddTo(sums,
+          StepWorldModel(windows.Some(begin, std::min(size, config.batch - begin)), progress));
+  }
+  for (const auto& [key, sum] : sums.items()) {
+    log[key] = sum.get<double>() / static_cast<double>(parts);
+  }
   return log;
 }
 
-nlohmann::json ModelLearner::StepWorldModel(const world_model::StepInputs& inputs,
-                                            const torch::Tensor& codes,
-                                            const data::ReplayBatch& batch, double progress) {
+nlohmann::json ModelLearner::StepWorldModel(const Windows& windows, double progress) {
   const auto& config = config_.world_model;
+  const auto& [inputs, codes, actions, rewards, terminals] = windows;
   auto& model = models_->world_model;
-  const int64_t b = batch.batch, t = batch.length, levels = codes.size(2);
-  const auto actions = torch::tensor(batch.actions, torch::kLong).view({b, t}).to(device_);
-  const auto rewards = torch::tensor(batch.rewards).view({b, t}).to(device_);
-  const auto terminals =
-      torch::tensor(batch.terminals, torch::kUInt8).to(torch::kFloat32).view({b, t}).to(device_);
+  const int64_t b = windows.batch(), t = windows.length(), levels = codes.size(3);
   torch::Tensor code_loss, reward_loss, continue_loss, cpc_loss, changed_accuracy;
   torch::Tensor loss;
   {
@@ -164,14 +153,13 @@ nlohmann::json ModelLearner::StepWorldModel(const world_model::StepInputs& input
         model->Foretell(states.hidden.flatten(0, 1), states.local.flatten(0, 1), actions.flatten());
     // Codes of the next step, where it belongs to the same episode; the first step of a window has
     // no grid before it and is left out.
-    const auto grids = codes.view({b, t, codes.size(1), levels});
     const auto places =
         outcome.places
             .view({b, t, outcome.places.size(1), outcome.places.size(2), outcome.places.size(3)})
             .narrow(1, 1, t - 2)
             .flatten(0, 1);
-    const auto targets = grids.narrow(1, 2, t - 2).flatten(0, 1);  // (N, P, L)
-    const auto now = grids.narrow(1, 1, t - 2).flatten(0, 1);
+    const auto targets = codes.narrow(1, 2, t - 2).flatten(0, 1);  // (N, P, L)
+    const auto now = codes.narrow(1, 1, t - 2).flatten(0, 1);
     const auto valid = inputs.first.narrow(1, 2, t - 2)
                            .logical_not()
                            .to(torch::kFloat32)
@@ -204,7 +192,8 @@ nlohmann::json ModelLearner::StepWorldModel(const world_model::StepInputs& input
     const auto reward_logits = outcome.reward.view({b, t, -1}).narrow(1, 1, t - 1);
     reward_loss = models_->scalars().Loss(reward_logits, rewards.narrow(1, 1, t - 1)).mean();
     continue_loss = torch::binary_cross_entropy_with_logits(
-        outcome.continues.view({b, t}).narrow(1, 1, t - 1), 1 - terminals.narrow(1, 1, t - 1));
+        outcome.continues.view({b, t}).narrow(1, 1, t - 1),
+        terminals.narrow(1, 1, t - 1).logical_not().to(torch::kFloat32));
     loss = code_loss + reward_loss + continue_loss;
     if (cpc_) {
       cpc_loss = cpc_->forward(states.hidden, actions);
@@ -214,7 +203,7 @@ nlohmann::json ModelLearner::StepWorldModel(const world_model::StepInputs& input
   model_optimizer_->ZeroGrad();
   loss.backward();
   const auto norm = nn::ClipGradNorm(model_optimizer_->parameters(), config.clip_norm);
-  model_optimizer_->Step(CosineRate(config.lr, config.final_lr, progress));
+  model_optimizer_->Step(nn::Cosine(config.lr, config.final_lr, progress));
   nlohmann::json log = {{"loss", loss.item<double>()},
                         {"code_loss", code_loss.item<double>()},
                         {"reward_loss", reward_loss.item<double>()},

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "hidreamer/agent/agent_models.h"
+#include "hidreamer/agent/windows.h"
 #include "hidreamer/base/seed.h"
 #include "hidreamer/data/replay_buffer.h"
 #include "hidreamer/nn/optimizer.h"
@@ -24,7 +25,8 @@ class ModelLearner {
   void Start(const data::ReplayBuffer& replay);
   // One update of the tokenizer alone.
   nlohmann::json UpdateTokenizer(const data::ReplayBuffer& replay, int64_t update);
-  // One update of both; progress in [0, 1] sets the learning rate.
+  // One update of the tokenizer, then the world model's steps on the minibatches of one batch of
+  // windows; progress in [0, 1] sets the learning rates.
   nlohmann::json Update(const data::ReplayBuffer& replay, int64_t update, double progress);
 
   nn::TensorMap State() const;  // optimizers and the contrastive head
@@ -34,8 +36,8 @@ class ModelLearner {
   // The loss of one batch of frames and those before them, backward and step.
   nlohmann::json StepTokenizer(const torch::Tensor& frames, const torch::Tensor& previous,
                                int64_t update, double lr);
-  nlohmann::json StepWorldModel(const world_model::StepInputs& inputs, const torch::Tensor& codes,
-                                const data::ReplayBatch& batch, double progress);
+  // The loss of some windows, backward and step.
+  nlohmann::json StepWorldModel(const Windows& windows, double progress);
 
   AgentModels models_;
   config::AgentConfig config_;

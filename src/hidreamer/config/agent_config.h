@@ -83,7 +83,8 @@ struct AgentTokenizerConfig {
   int64_t head_start = 700;
   int64_t freeze_after = 0;
   double lr = 1e-3;
-  double final_lr = 2e-4;
+  double online_lr = 3e-4;
+  double final_lr = 3e-5;
 
   template <typename Visitor>
   void Visit(Visitor& v) {
@@ -136,7 +137,13 @@ struct AgentTokenizerConfig {
        .min = 0,
        .max = 1e9},
       freeze_after);
-    v({.name = "lr", .help = "Adam learning rate at the start", .min = 0, .max = 1}, lr);
+    v({.name = "lr", .help = "Adam learning rate of the head start", .min = 0, .max = 1}, lr);
+    v({.name = "online_lr",
+       .help = "learning rate once the world model learns from the codes: what moves under it has "
+               "to be learned again",
+       .min = 0,
+       .max = 1},
+      online_lr);
     v({.name = "final_lr",
        .help = "learning rate at the end of the cosine, so that codes settle",
        .min = 0,
@@ -149,18 +156,19 @@ struct AgentWorldModelConfig {
   int64_t channels = 32;
   int64_t local_blocks = 2;
   bool local_path = true;
-  int64_t local_frames = 4;
+  int64_t local_frames = 7;
   bool depth_head = true;
   int64_t width = 256;
   int64_t layers = 2;
   int64_t heads = 4;
   int64_t batch = 28;
+  int64_t minibatches = 4;
   int64_t window = 24;
   double changed_weight = 4;
   double cpc_scale = 0.1;
   int64_t cpc_steps = 10;
-  double lr = 1e-3;
-  double final_lr = 3e-4;
+  double lr = 3e-3;
+  double final_lr = 1e-4;
   double clip_norm = 1.0;
 
   template <typename Visitor>
@@ -189,6 +197,12 @@ struct AgentWorldModelConfig {
     v({.name = "heads", .help = "attention heads; divide the width", .min = 1, .max = 128}, heads);
     v({.name = "batch", .help = "windows per update", .unit = "windows", .min = 1, .max = 65536},
       batch);
+    v({.name = "minibatches",
+       .help = "optimizer steps that an update's windows are split over: more steps of smaller "
+               "batches learn faster at the same cost",
+       .min = 1,
+       .max = 65536},
+      minibatches);
     v({.name = "window",
        .help = "length of a training sequence; at least policy.context + policy.horizon",
        .unit = "steps",

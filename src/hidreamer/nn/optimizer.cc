@@ -115,6 +115,11 @@ torch::Tensor ClipGradNorm(const std::vector<NamedParameter>& parameters, double
   return norm;
 }
 
+double Cosine(double first, double last, double progress) {
+  const double falling = 0.5 * (1 + std::cos(std::numbers::pi * std::clamp(progress, 0.0, 1.0)));
+  return last + (first - last) * falling;
+}
+
 double WarmupCosine(int64_t update, int64_t warmup, int64_t total, double final_share) {
   HID_CHECK(update >= 0 && warmup >= 0, "update = {}, warmup = {}", update, warmup);
   if (update < warmup) {
@@ -125,7 +130,7 @@ double WarmupCosine(int64_t update, int64_t warmup, int64_t total, double final_
   }
   const double progress =
       static_cast<double>(update - warmup) / static_cast<double>(total - warmup);
-  return final_share + (1 - final_share) * 0.5 * (1 + std::cos(std::numbers::pi * progress));
+  return Cosine(1, final_share, progress);
 }
 
 }  // namespace hidreamer::nn

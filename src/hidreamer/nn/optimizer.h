@@ -52,6 +52,9 @@ class Adam {
 // Returns the norm before, () f32.
 torch::Tensor ClipGradNorm(const std::vector<NamedParameter>& parameters, double max_norm);
 
+// Half a cosine from `first` at progress 0 down to `last` at 1; clamped outside.
+double Cosine(double first, double last, double progress);
+
 // Linear warm-up from 0 to 1 over `warmup` updates, then half a cosine down to final_share at
 // update `total`. `update` counts from 0; the first update already has a rate above 0.
 double WarmupCosine(int64_t update, int64_t warmup, int64_t total, double final_share);

@@ -123,6 +123,13 @@ TEST(ClipGradNorm, DoesNotTakeNotANumberForAShortGradient) {
   EXPECT_TRUE(std::isnan(ClipGradNorm({{"a", a}}, 1).item<float>()));
 }
 
+TEST(Cosine, FallsFromTheFirstRateToTheLast) {
+  EXPECT_DOUBLE_EQ(Cosine(3e-3, 1e-4, 0), 3e-3);
+  EXPECT_DOUBLE_EQ(Cosine(3e-3, 1e-4, 1), 1e-4);
+  EXPECT_DOUBLE_EQ(Cosine(3e-3, 1e-4, 2), 1e-4);
+  EXPECT_NEAR(Cosine(3, 1, 0.5), 2, 1e-12);
+}
+
 TEST(WarmupCosine, RisesThenFalls) {
   EXPECT_DOUBLE_EQ(WarmupCosine(0, 1000, 5000, 0.01), 0.001);  // the first update moves already
   EXPECT_DOUBLE_EQ(WarmupCosine(999, 1000, 5000, 0.01), 1.0);

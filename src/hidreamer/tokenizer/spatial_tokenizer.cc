@@ -16,6 +16,7 @@ constexpr double kReviveBelow = 0.05;      // of the uniform count
 constexpr double kVisibleContrast = 0.05;  // of the gray range
 constexpr double kRateShare = 0.02;        // of a batch, in the moving rate of differences
 constexpr double kRvqCommitment = 0.25;
+constexpr double kLoudestFrame = 10;  // a frame's loss counts for at most so many medians
 
 torch::nn::Conv2d Conv(int64_t in, int64_t out, int64_t kernel, int64_t stride = 1) {
   return torch::nn::Conv2d(
@@ -286,7 +287,9 @@ torch::Tensor ChangeWeightedLoss(const torch::Tensor& reconstruction, const torc
                                  const torch::Tensor& extra) {
   const auto counts = Differs(frames, previous).logical_or(Differs(frames, background));
   const auto weights = 1 + extra * counts.to(torch::kFloat32);
-  return (weights * (reconstruction - frames).square()).mean();
+  const auto losses = (weights * (reconstruction - frames).square()).mean({1, 2, 3});  // (N)
+  const auto most = kLoudestFrame * losses.detach().median();
+  return (losses * (most / losses.detach().clamp_min(1e-12)).clamp_max(1)).mean();
 }
 
 }  // namespace hidreamer::tokenizer

@@ -89,7 +89,9 @@ class SpatialTokenizerImpl : public torch::nn::Module {
 TORCH_MODULE(SpatialTokenizer);
 
 // Reconstruction loss in which a two-pixel ball counts: squared error with weight 1 + extra on
-// pixels that changed since the frame before or differ from the background by more than 0.05.
+// pixels that changed since the frame before or differ from the background by more than 0.05. A
+// frame's loss is scaled down to ten times the batch's median: one odd frame, such as the flash at
+// a game's start, else moves all codes.
 //   reconstruction, frames, previous (N, 1, S, S), background (1, 1, S, S), extra (1, 1, S, S) or
 //   ()
 //   -> ()

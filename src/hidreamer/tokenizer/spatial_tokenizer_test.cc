@@ -106,5 +106,18 @@ TEST(ChangeWeightedLoss, CountsWhatMovesMore) {
   EXPECT_FLOAT_EQ(moved.item<float>(), 21 * still.item<float>());
 }
 
+TEST(ChangeWeightedLoss, AFlashCountsForTenFrames) {
+  const auto frames = torch::zeros({5, 1, 64, 64});
+  auto wrong = torch::full({5, 1, 64, 64}, 0.01F);
+  const auto loss = [&] {
+    return ChangeWeightedLoss(wrong, frames, frames, torch::zeros({1, 1, 64, 64}),
+                              torch::tensor(20.0F))
+        .item<float>();
+  };
+  const float usual = loss();
+  wrong[2].fill_(1);
+  EXPECT_NEAR(loss(), usual * (4 + 10) / 5, 1e-7);
+}
+
 }  // namespace
 }  // namespace hidreamer::tokenizer
