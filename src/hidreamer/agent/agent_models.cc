@@ -1,7 +1,5 @@
 #include "hidreamer/agent/agent_models.h"
 
-#include <nlohmann/json.hpp>
-
 #include "hidreamer/agent/observation.h"
 #include "hidreamer/base/error.h"
 #include "hidreamer/nn/safetensors.h"
@@ -22,36 +20,14 @@ int64_t FeatureWidth(const AgentOptions& options, const world_model::StepModel& 
 
 }  // namespace
 
-std::string AgentOptions::ToJson() const {
-  return nlohmann::json{{"game", game},
-                        {"actions", actions},
-                        {"sees", sees},
-                        {"hidden_width", hidden_width},
-                        {"unimix", unimix},
-                        {"precision", precision},
-                        {"tokenizer", tokenizer.ToJson()},
-                        {"world_model", world_model.ToJson()}}
-      .dump();
-}
+std::string AgentOptions::ToJson() const { return nlohmann::json(*this).dump(); }
 
 AgentOptions AgentOptions::FromJson(const std::string& text) {
-  AgentOptions options;
   try {
-    const auto json = nlohmann::json::parse(text);
-    json.at("game").get_to(options.game);
-    json.at("actions").get_to(options.actions);
-    json.at("sees").get_to(options.sees);
-    json.at("hidden_width").get_to(options.hidden_width);
-    json.at("unimix").get_to(options.unimix);
-    json.at("precision").get_to(options.precision);
-    options.tokenizer =
-        tokenizer::SpatialTokenizerOptions::FromJson(json.at("tokenizer").get<std::string>());
-    options.world_model =
-        world_model::StepModelOptions::FromJson(json.at("world_model").get<std::string>());
+    return nlohmann::json::parse(text).get<AgentOptions>();
   } catch (const nlohmann::json::exception& error) {
     throw UserError("save the agent again", "damaged agent options: {}", error.what());
   }
-  return options;
 }
 
 AgentOptions OptionsOf(const config::AgentConfig& config, int64_t actions) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "hidreamer/config/agent_config.h"
@@ -30,6 +31,8 @@ struct AgentOptions {
   std::string ToJson() const;
   // Throws a user Error where a key is missing.
   static AgentOptions FromJson(const std::string& json);
+  NLOHMANN_DEFINE_TYPE_INTRUSIVE(AgentOptions, game, actions, sees, hidden_width, unimix, precision,
+                                 tokenizer, world_model)
 };
 
 AgentOptions OptionsOf(const config::AgentConfig& config, int64_t actions);

@@ -117,9 +117,9 @@ nlohmann::json ModelLearner::Update(const data::ReplayBuffer& replay, int64_t up
                      rng.UniformInt(config.window - 1));
     }
     const auto index = torch::tensor(rows, torch::kLong).to(device_);
-    log.update(
-        StepTokenizer(frames.index_select(0, index), frames.index_select(0, index - 1), update,
-                      nn::Cosine(config_.tokenizer.online_lr, config_.tokenizer.final_lr, progress)));
+    log.update(StepTokenizer(
+        frames.index_select(0, index), frames.index_select(0, index - 1), update,
+        nn::Cosine(config_.tokenizer.online_lr, config_.tokenizer.final_lr, progress)));
   }
   Windows windows;
   {

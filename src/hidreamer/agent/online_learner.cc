@@ -194,7 +194,10 @@ nlohmann::json OnlineLearner::Update(int64_t update) {
       static_cast<double>(trained) / static_cast<double>(total_updates() - prefill_updates_);
   const bool policy = trained >= config_.policy.start_after && config_.collect.behaviour == "agent";
   if (policy && config_.overlap) {
-    nn::LoadNamedState(*dreaming_, nn::NamedState(*models_));
+    // What a dream uses; the critics judge it afterwards.
+    nn::LoadNamedState(*dreaming_->tokenizer, nn::NamedState(*models_->tokenizer));
+    nn::LoadNamedState(*dreaming_->world_model, nn::NamedState(*models_->world_model));
+    nn::LoadNamedState(*dreaming_->actor, nn::NamedState(*models_->actor));
     // Two lines of work, each with half of the threads.
     const int half = std::max(1, threads_ / 2);
     auto dreams = std::async(std::launch::async, [&] {

@@ -139,6 +139,7 @@ TEST(AgentConfig, RefusesWhatDoesNotFit) {
   EXPECT_THROW(load("collect.steps_per_update=12"), Error);
   EXPECT_THROW(load("world_model.window=10"), Error);
   EXPECT_THROW(load("world_model.heads=3"), Error);
+  EXPECT_THROW(load("world_model.local_frames=9"), Error);
   EXPECT_THROW(load("tokenizer.grid=3"), Error);
   EXPECT_THROW(load("tokenizer.fsq_levels=[2.5]"), Error);
   EXPECT_THROW(load("steps=2000"), Error);

@@ -87,6 +87,9 @@ void CheckAgentConfig(const AgentConfig& config) {
   require(config.world_model.window >= config.policy.context + config.policy.horizon,
           "world_model.window = {} is shorter than policy.context + policy.horizon = {} + {}",
           config.world_model.window, config.policy.context, config.policy.horizon);
+  require(config.world_model.local_frames <= config.policy.context,
+          "world_model.local_frames = {} reach beyond policy.context = {}",
+          config.world_model.local_frames, config.policy.context);
   require(config.world_model.width % config.world_model.heads == 0,
           "world_model.heads = {} do not divide world_model.width = {}", config.world_model.heads,
           config.world_model.width);

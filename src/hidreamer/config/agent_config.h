@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "hidreamer/config/actor_critic_fields.h"
 #include "hidreamer/config/field.h"
 
 // The configuration of an online agent (hidreamer agent). Defaults are the preset `cpu`.
@@ -289,14 +290,7 @@ struct AgentPolicyConfig {
     v({.name = "passes", .help = "passes over one batch of dreams (ppo)", .min = 1, .max = 64},
       passes);
     v({.name = "ppo_clip", .help = "PPO's clip range", .min = 0, .max = 10}, ppo_clip);
-    v({.name = "gamma", .help = "discount", .min = 0, .max = 1}, gamma);
-    v({.name = "lambda", .help = "lambda of the lambda-return", .min = 0, .max = 1}, lambda);
-    v({.name = "entropy", .help = "entropy bonus", .min = 0, .max = 1}, entropy);
-    v({.name = "unimix",
-       .help = "share of the uniform distribution mixed into the actor",
-       .min = 0,
-       .max = 1},
-      unimix);
+    VisitActorCritic(v, *this);
     v({.name = "normalize_returns", .help = "divide advantages by the spread of the returns"},
       normalize_returns);
     v({.name = "temperature",
@@ -304,17 +298,6 @@ struct AgentPolicyConfig {
        .min = 0,
        .max = 10},
       temperature);
-    v({.name = "lr", .help = "Adam learning rate", .min = 0, .max = 1}, lr);
-    v({.name = "clip_norm",
-       .help = "largest global gradient norm, per network",
-       .min = 1e-6,
-       .max = 1e9},
-      clip_norm);
-    v({.name = "slow_tau",
-       .help = "share of the critic mixed into the slow critic at each update",
-       .min = 0,
-       .max = 1},
-      slow_tau);
   }
 };
 

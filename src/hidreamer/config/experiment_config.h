@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "hidreamer/config/actor_critic_fields.h"
 #include "hidreamer/config/field.h"
 
 // The configuration of one experiment: plain structs, each with one field list that reads,
@@ -336,25 +337,7 @@ struct PolicyConfig {
        .min = 0,
        .max = 1},
       seed_near_reward);
-    v({.name = "gamma", .help = "discount", .min = 0, .max = 1}, gamma);
-    v({.name = "lambda", .help = "lambda of the lambda-return", .min = 0, .max = 1}, lambda);
-    v({.name = "entropy", .help = "entropy bonus", .min = 0, .max = 1}, entropy);
-    v({.name = "unimix",
-       .help = "share of the uniform distribution mixed into the actor",
-       .min = 0,
-       .max = 1},
-      unimix);
-    v({.name = "lr", .help = "Adam learning rate", .min = 0, .max = 1}, lr);
-    v({.name = "clip_norm",
-       .help = "largest global gradient norm, per network",
-       .min = 1e-6,
-       .max = 1e9},
-      clip_norm);
-    v({.name = "slow_tau",
-       .help = "share of the critic mixed into the slow critic at each update",
-       .min = 0,
-       .max = 1},
-      slow_tau);
+    VisitActorCritic(v, *this);
     v({.name = "normalizer_decay",
        .help = "moving average of the 5 % and 95 % quantiles of the returns",
        .min = 0,

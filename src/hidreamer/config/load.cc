@@ -234,6 +234,16 @@ class Loader {
     open_.erase(canonical);
   }
 
+  void ApplyOptions(const std::vector<std::string>& options) {
+    for (const std::string& option : options) {
+      ApplyOption(option);
+    }
+  }
+
+  const Config& config() const { return config_; }
+  const Origins& origins() const { return origins_; }
+
+ private:
   // "world_model.width=192".
   void ApplyOption(const std::string& option) {
     const Source source{.name = fmt::format("--set {}", option), .is_option = true};
@@ -261,10 +271,6 @@ class Loader {
     Apply(source, node);
   }
 
-  const Config& config() const { return config_; }
-  const Origins& origins() const { return origins_; }
-
- private:
   void Apply(const Source& source, const YAML::Node& root) {
     Reader reader(source, root, all_keys_, origins_);
     config_.Visit(reader);
@@ -279,9 +285,7 @@ class Loader {
 
 ExperimentConfig Finish(Loader<ExperimentConfig>& loader,
                         const std::vector<std::string>& overrides) {
-  for (const std::string& option : overrides) {
-    loader.ApplyOption(option);
-  }
+  loader.ApplyOptions(overrides);
   CheckConfig(loader.config(), loader.origins());
   return loader.config();
 }
@@ -309,9 +313,7 @@ AgentConfig LoadAgentConfig(const std::string& preset, const std::string& path,
   if (!path.empty()) {
     loader.ApplyFile(path);
   }
-  for (const std::string& option : overrides) {
-    loader.ApplyOption(option);
-  }
+  loader.ApplyOptions(overrides);
   CheckAgentConfig(loader.config());
   return loader.config();
 }

@@ -1,7 +1,6 @@
 #include "hidreamer/tokenizer/spatial_tokenizer.h"
 
 #include <cmath>
-#include <nlohmann/json.hpp>
 
 #include "hidreamer/base/error.h"
 #include "hidreamer/nn/precision.h"
@@ -54,35 +53,6 @@ std::vector<int64_t> SpatialTokenizerOptions::level_codes() const {
 
 int64_t SpatialTokenizerOptions::value_channels() const {
   return quantizer == "fsq" ? levels() : rvq_dim;
-}
-
-std::string SpatialTokenizerOptions::ToJson() const {
-  return nlohmann::json{{"frame_size", frame_size}, {"grid", grid},
-                        {"channels", channels},     {"body", body},
-                        {"quantizer", quantizer},   {"fsq_levels", fsq_levels},
-                        {"rvq_levels", rvq_levels}, {"rvq_codes", rvq_codes},
-                        {"rvq_dim", rvq_dim},       {"quantizer_dropout", quantizer_dropout}}
-      .dump();
-}
-
-SpatialTokenizerOptions SpatialTokenizerOptions::FromJson(const std::string& text) {
-  SpatialTokenizerOptions options;
-  try {
-    const auto json = nlohmann::json::parse(text);
-    json.at("frame_size").get_to(options.frame_size);
-    json.at("grid").get_to(options.grid);
-    json.at("channels").get_to(options.channels);
-    json.at("body").get_to(options.body);
-    json.at("quantizer").get_to(options.quantizer);
-    json.at("fsq_levels").get_to(options.fsq_levels);
-    json.at("rvq_levels").get_to(options.rvq_levels);
-    json.at("rvq_codes").get_to(options.rvq_codes);
-    json.at("rvq_dim").get_to(options.rvq_dim);
-    json.at("quantizer_dropout").get_to(options.quantizer_dropout);
-  } catch (const nlohmann::json::exception& error) {
-    throw UserError("save the agent again", "damaged tokenizer options: {}", error.what());
-  }
-  return options;
 }
 
 SpatialTokenizerImpl::SpatialTokenizerImpl(const SpatialTokenizerOptions& options)

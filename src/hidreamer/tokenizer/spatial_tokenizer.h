@@ -3,6 +3,7 @@
 #include <torch/torch.h>
 
 #include <cstdint>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -27,8 +28,10 @@ struct SpatialTokenizerOptions {
   std::vector<int64_t> level_codes() const;       // codes of each level
   int64_t value_channels() const;                 // C, of the quantised grid
   int64_t places() const { return grid * grid; }  // P
-  std::string ToJson() const;
-  static SpatialTokenizerOptions FromJson(const std::string& json);
+
+  NLOHMANN_DEFINE_TYPE_INTRUSIVE(SpatialTokenizerOptions, frame_size, grid, channels, body,
+                                 quantizer, fsq_levels, rvq_levels, rvq_codes, rvq_dim,
+                                 quantizer_dropout)
 };
 
 struct SpatialCodes {

@@ -1,7 +1,6 @@
 #include "hidreamer/world_model/step_model.h"
 
 #include <cmath>
-#include <nlohmann/json.hpp>
 
 #include "hidreamer/base/error.h"
 #include "hidreamer/nn/attention.h"
@@ -23,54 +22,6 @@ torch::Tensor ChannelsLast(const torch::Tensor& x) {
 }
 
 }  // namespace
-
-std::string StepModelOptions::ToJson() const {
-  return nlohmann::json{{"levels", layout.levels},
-                        {"codes", layout.codes},
-                        {"level_codes", layout.level_codes},
-                        {"actions", layout.actions},
-                        {"places", layout.places},
-                        {"value_channels", value_channels},
-                        {"channels", channels},
-                        {"local_blocks", local_blocks},
-                        {"local_path", local_path},
-                        {"local_frames", local_frames},
-                        {"depth_head", depth_head},
-                        {"width", width},
-                        {"layers", layers},
-                        {"heads", heads},
-                        {"context", context},
-                        {"max_steps", max_steps},
-                        {"reward_bins", reward_bins}}
-      .dump();
-}
-
-StepModelOptions StepModelOptions::FromJson(const std::string& text) {
-  StepModelOptions options;
-  try {
-    const auto json = nlohmann::json::parse(text);
-    json.at("levels").get_to(options.layout.levels);
-    json.at("codes").get_to(options.layout.codes);
-    json.at("level_codes").get_to(options.layout.level_codes);
-    json.at("actions").get_to(options.layout.actions);
-    json.at("places").get_to(options.layout.places);
-    json.at("value_channels").get_to(options.value_channels);
-    json.at("channels").get_to(options.channels);
-    json.at("local_blocks").get_to(options.local_blocks);
-    json.at("local_path").get_to(options.local_path);
-    json.at("local_frames").get_to(options.local_frames);
-    json.at("depth_head").get_to(options.depth_head);
-    json.at("width").get_to(options.width);
-    json.at("layers").get_to(options.layers);
-    json.at("heads").get_to(options.heads);
-    json.at("context").get_to(options.context);
-    json.at("max_steps").get_to(options.max_steps);
-    json.at("reward_bins").get_to(options.reward_bins);
-  } catch (const nlohmann::json::exception& error) {
-    throw UserError("save the agent again", "damaged world model options: {}", error.what());
-  }
-  return options;
-}
 
 StepModelImpl::StepModelImpl(const StepModelOptions& options) : options_(options) {
   const TokenLayout& layout = options.layout;

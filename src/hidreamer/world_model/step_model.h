@@ -3,6 +3,7 @@
 #include <torch/torch.h>
 
 #include <cstdint>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -26,8 +27,9 @@ struct StepModelOptions {
   int64_t max_steps = 24;  // longest sequence
   int64_t reward_bins = 255;
 
-  std::string ToJson() const;
-  static StepModelOptions FromJson(const std::string& json);
+  NLOHMANN_DEFINE_TYPE_INTRUSIVE(StepModelOptions, layout, value_channels, channels, local_blocks,
+                                 local_path, local_frames, depth_head, width, layers, heads,
+                                 context, max_steps, reward_bins)
 };
 
 // A sequence of steps as the model reads it.

@@ -140,7 +140,8 @@ TEST(StepModel, PlacesSeeTheirNeighboursOnlyWithTheLocalPath) {
 
 TEST(StepModelOptions, SurviveJson) {
   const auto options = SmallStepOptions();
-  EXPECT_EQ(StepModelOptions::FromJson(options.ToJson()).ToJson(), options.ToJson());
+  const nlohmann::json json = options;
+  EXPECT_EQ(nlohmann::json(json.get<StepModelOptions>()), json);
 }
 
 }  // namespace

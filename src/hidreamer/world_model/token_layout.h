@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <nlohmann/json.hpp>
 #include <vector>
 
 namespace hidreamer::world_model {
@@ -23,6 +24,8 @@ struct TokenLayout {
   int64_t positions_per_step() const { return levels + 1; }  // K
   int64_t action_slot() const { return levels; }             // slot of ACTION within a step
   bool operator==(const TokenLayout&) const = default;
+
+  NLOHMANN_DEFINE_TYPE_INTRUSIVE(TokenLayout, levels, codes, actions, places, level_codes)
 };
 
 }  // namespace hidreamer::world_model

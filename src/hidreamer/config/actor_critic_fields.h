@@ -1,0 +1,31 @@
+#pragma once
+
+#include "hidreamer/config/field.h"
+
+namespace hidreamer::config {
+
+// Fields that every policy section has, whatever else it learns by.
+template <typename Visitor, typename Policy>
+void VisitActorCritic(Visitor& v, Policy& policy) {
+  v({.name = "gamma", .help = "discount", .min = 0, .max = 1}, policy.gamma);
+  v({.name = "lambda", .help = "lambda of the lambda-return", .min = 0, .max = 1}, policy.lambda);
+  v({.name = "entropy", .help = "entropy bonus", .min = 0, .max = 1}, policy.entropy);
+  v({.name = "unimix",
+     .help = "share of the uniform distribution mixed into the actor",
+     .min = 0,
+     .max = 1},
+    policy.unimix);
+  v({.name = "lr", .help = "Adam learning rate", .min = 0, .max = 1}, policy.lr);
+  v({.name = "clip_norm",
+     .help = "largest global gradient norm, per network",
+     .min = 1e-6,
+     .max = 1e9},
+    policy.clip_norm);
+  v({.name = "slow_tau",
+     .help = "share of the critic mixed into the slow critic at each update",
+     .min = 0,
+     .max = 1},
+    policy.slow_tau);
+}
+
+}  // namespace hidreamer::config
