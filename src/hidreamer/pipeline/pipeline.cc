@@ -6,11 +6,13 @@
 #include <algorithm>
 #include <chrono>
 #include <exception>
+#include <thread>
 
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/interrupt.h"
 #include "hidreamer/base/progress.h"
 #include "hidreamer/env/make_environment.h"
+#include "hidreamer/nn/runtime.h"
 #include "hidreamer/pipeline/figure_table.h"
 #include "hidreamer/pipeline/run_directory.h"
 #include "hidreamer/pipeline/stages.h"
@@ -66,6 +68,17 @@ std::vector<StageState> InspectAll(RunDirectory& run, const std::vector<Stage>& 
   return states;
 }
 
+// Whether every stage asked for was done before.
+bool AllDone(const std::vector<Stage>& stages, const std::vector<StageState>& states,
+             const std::vector<std::string>& only) {
+  for (size_t i = 0; i < stages.size(); ++i) {
+    if (Selected(stages[i], only) && states[i] != StageState::kDone) {
+      return false;
+    }
+  }
+  return true;
+}
+
 void RunSelected(StageContext& context, const std::vector<Stage>& stages,
                  const std::vector<StageState>& states, const std::vector<std::string>& only) {
   size_t last = 0;
@@ -105,7 +118,8 @@ nlohmann::json TrainStage(StageContext& context, const StageId& id, nn::Learner&
                       .checkpoint_seconds = context.config.checkpoint_seconds,
                       .identity = context.run.Identity(id),
                       .metadata = metadata,
-                      .title = id.name});
+                      .title = id.name,
+                      .group = &context.group});
   return {{"updates", learner.total_updates()}, {"train_seconds", result.seconds}};
 }
 
@@ -137,16 +151,24 @@ std::vector<Stage> AllStages(const config::ExperimentConfig& config) {
   return stages;
 }
 
-void RunPipeline(const config::ExperimentConfig& config, const PipelineOptions& options) {
+namespace {
+
+void RunLeading(const config::ExperimentConfig& config, const PipelineOptions& options,
+                nn::ProcessGroup& group) {
   RunDirectory run(options.directory, config);
   const std::vector<Stage> stages = AllStages(config);
   const std::vector<StageState> states = InspectAll(run, stages, options.force);
   CheckGames(config, run);
   run.StartWork(options.command);
-  StageContext context{
-      .config = config, .run = run, .seeds = SeedTree(static_cast<uint64_t>(config.seed))};
+  StageContext context{.config = config,
+                       .run = run,
+                       .seeds = SeedTree(static_cast<uint64_t>(config.seed)),
+                       .group = group};
   try {
     RunSelected(context, stages, states, options.only);
+    if (AllDone(stages, states, options.only)) {
+      DismissFollowers(group);
+    }
   } catch (const Interrupted&) {
     run.EndWork("interrupted");
     throw;
@@ -158,6 +180,36 @@ void RunPipeline(const config::ExperimentConfig& config, const PipelineOptions& 
   if (options.only.empty()) {
     fmt::print("{}\nreport: {}\n", FormatFigureTable(run.path() / "summary.json"),
                (run.path() / "report.html").string());
+  }
+}
+
+// The world model's training alone is shared by several processes.
+void RunTogether(config::ExperimentConfig config, const PipelineOptions& options,
+                 nn::ProcessGroup& group) {
+  if (options.only != std::vector<std::string>{"world_model"}) {
+    throw UserError("under torchrun or mpirun: hidreamer train world-model --run RUN",
+                    "only the world model's training is shared by {} processes", group.size());
+  }
+  if (config.threads == 0) {  // they share the machine's cores
+    config.threads = std::max<int64_t>(
+        1, std::thread::hardware_concurrency() / nn::ProcessGroup::ProcessesHere());
+  }
+  if (!group.leads()) {
+    nn::ConfigureRuntime(config.threads);
+    FollowWorldModel(config, options.directory, group);
+    return;
+  }
+  RunLeading(config, options, group);
+}
+
+}  // namespace
+
+void RunPipeline(const config::ExperimentConfig& config, const PipelineOptions& options) {
+  nn::ProcessGroup group = nn::ProcessGroup::FromEnvironment();
+  if (group.size() > 1) {
+    RunTogether(config, options, group);
+  } else {
+    RunLeading(config, options, group);
   }
 }
 

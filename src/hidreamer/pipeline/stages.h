@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -11,6 +12,7 @@
 #include "hidreamer/data/episode_store.h"
 #include "hidreamer/env/player.h"
 #include "hidreamer/nn/learner.h"
+#include "hidreamer/nn/process_group.h"
 #include "hidreamer/pipeline/run_directory.h"
 
 // The stages of the pipeline, one file each. A stage reads the artefacts of those before it from
@@ -21,6 +23,7 @@ struct StageContext {
   const config::ExperimentConfig& config;
   RunDirectory& run;
   SeedTree seeds;
+  nn::ProcessGroup& group;  // leader of; of one process but for the world model's training
 };
 
 struct Stage {
@@ -52,6 +55,12 @@ std::unique_ptr<env::Player> MakeAnyPlayer(const std::string& policy, const std:
 
 // The recording of a game in the run directory.
 data::EpisodeStore OpenRecording(const StageContext& context, const std::string& game);
+
+// What a process that leads no group does while its leader trains the world model of `directory`.
+void FollowWorldModel(const config::ExperimentConfig& config,
+                      const std::filesystem::path& directory, nn::ProcessGroup& group);
+// Tells those that follow that there is nothing to train.
+void DismissFollowers(nn::ProcessGroup& group);
 
 // Trains with checkpoints in the stage's folder; returns {"updates", "train_seconds"}.
 nlohmann::json TrainStage(StageContext& context, const StageId& id, nn::Learner& learner,

@@ -95,6 +95,38 @@ void CheckLoss(const nn::Learner& learner, const nlohmann::json& values, int64_t
   }
 }
 
+// The leader's state and update become everyone's. Returns the update.
+int64_t ShareStart(nn::Learner& learner, nn::ProcessGroup& group, int64_t first) {
+  if (group.size() == 1) {
+    return first;
+  }
+  nn::TensorMap state = learner.State();
+  std::vector<torch::Tensor> tensors = {torch::tensor(first, torch::kLong)};
+  for (auto& [name, tensor] : state) {
+    tensor = tensor.clone();
+    tensors.push_back(tensor);
+  }
+  group.Share(tensors);
+  if (!group.leads()) {
+    learner.LoadState(state);
+  }
+  return tensors.front().item<int64_t>();
+}
+
+// Training in a process that leads no group: the same updates, and nothing written.
+TrainingResult Follow(nn::Learner& learner, nn::ProcessGroup& group) {
+  const Clock::time_point start = Clock::now();
+  const int64_t first = ShareStart(learner, group, 0);
+  const int64_t total = learner.total_updates();
+  for (int64_t update = first; update < total; ++update) {
+    CheckLoss(learner, learner.Update(update), update);
+    if (group.Any(InterruptRequested())) {
+      throw Interrupted();
+    }
+  }
+  return {.updates = total - first, .seconds = SecondsSince(start)};
+}
+
 std::string Status(const nlohmann::json& values) {
   const auto loss = values.find("loss");
   return loss != values.end() && loss->is_number() ? fmt::format("loss {:.4f}", loss->get<double>())
@@ -104,9 +136,15 @@ std::string Status(const nlohmann::json& values) {
 }  // namespace
 
 TrainingResult Train(nn::Learner& learner, const TrainingOptions& options) {
+  nn::ProcessGroup alone;
+  nn::ProcessGroup& group = options.group != nullptr ? *options.group : alone;
+  if (!group.leads()) {
+    return Follow(learner, group);
+  }
   EnsureWritableDirectory(options.directory);
   const Clock::time_point start = Clock::now();
   const int64_t first = Resume(learner, options);
+  ShareStart(learner, group, first);
   const int64_t total = learner.total_updates();
   const int64_t per_epoch = learner.updates_per_epoch();
   HID_CHECK(per_epoch > 0, "updates_per_epoch = {}", per_epoch);
@@ -141,7 +179,7 @@ TrainingResult Train(nn::Learner& learner, const TrainingOptions& options) {
       record["epoch"] = done / per_epoch;
       metrics.Write(record);
     }
-    const bool stop = InterruptRequested();
+    const bool stop = group.Any(InterruptRequested());
     if (stop || SecondsSince(last_checkpoint) >= options.checkpoint_seconds) {
       save(done);
       last_checkpoint = Clock::now();
@@ -153,6 +191,10 @@ TrainingResult Train(nn::Learner& learner, const TrainingOptions& options) {
   }
   progress.Finish();
   publish(learner.State());
+  if (group.size() > 1) {
+    spdlog::info("{} processes: {:.1f} % of the time spent in exchanging gradients and waiting",
+                 group.size(), 100 * group.seconds() / SecondsSince(start));
+  }
   return {.updates = total - first, .seconds = SecondsSince(start)};
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "hidreamer/nn/learner.h"
+#include "hidreamer/nn/process_group.h"
 
 namespace hidreamer::pipeline {
 
@@ -15,8 +16,10 @@ struct TrainingOptions {
   nlohmann::json identity;          // kept in each checkpoint; another "config" there is an error
   std::map<std::string, std::string> metadata;  // of model.safetensors: the model's options
   std::string title = {};                       // of the progress line; empty: the learner's name
-  bool publish_often = false;  // model.safetensors with every checkpoint, to be judged
-                               // while training goes on; else at the end alone
+  bool publish_often = false;         // model.safetensors with every checkpoint, to be judged
+                                      // while training goes on; else at the end alone
+  nn::ProcessGroup* group = nullptr;  // that trains together: its leader alone reads and writes
+                                      // files; the others start from what it has read
 };
 
 struct TrainingResult {

@@ -1,4 +1,5 @@
 #include "hidreamer/pipeline/stages.h"
+#include "hidreamer/pipeline/training_loop.h"
 #include "hidreamer/tokenizer/tokenized_game.h"
 #include "hidreamer/world_model/world_model_learner.h"
 
@@ -6,20 +7,54 @@ namespace hidreamer::pipeline {
 
 namespace {
 
+std::vector<tokenizer::TokenizedGame> LoadGames(const config::ExperimentConfig& config,
+                                                const std::filesystem::path& directory) {
+  std::vector<tokenizer::TokenizedGame> games;
+  for (const std::string& game : config.games) {
+    games.push_back(tokenizer::LoadTokenizedGame(directory / "tokens" / (game + ".safetensors")));
+  }
+  return games;
+}
+
+// What the leader of a group tells the others first: whether there is work, and its precision,
+// which may come from a measurement.
+enum class Call : int64_t { kNothing = 0, kTrainF32 = 1, kTrainBf16 = 2 };
+
+Call ShareCall(nn::ProcessGroup& group, Call call) {
+  const auto number = torch::tensor(static_cast<int64_t>(call), torch::kLong);
+  group.Share({number});
+  return static_cast<Call>(number.item<int64_t>());
+}
+
 nlohmann::json TrainWorldModel(StageContext& context, const StageId& id,
                                const config::SplitConfig& split) {
-  std::vector<tokenizer::TokenizedGame> games;
-  for (const std::string& game : context.config.games) {
-    games.push_back(
-        tokenizer::LoadTokenizedGame(context.run.path() / "tokens" / (game + ".safetensors")));
-  }
-  world_model::WorldModelLearner learner(std::move(games), context.config.world_model, split,
-                                         context.run.precision(), context.seeds);
+  ShareCall(context.group,
+            context.run.precision() == nn::Precision::kBf16 ? Call::kTrainBf16 : Call::kTrainF32);
+  world_model::WorldModelLearner learner(LoadGames(context.config, context.run.path()),
+                                         context.config.world_model, split, context.run.precision(),
+                                         context.seeds, torch::kCPU, &context.group);
   return TrainStage(context, id, learner,
                     world_model::WorldModelMetadata(learner.model()->options()));
 }
 
 }  // namespace
+
+void FollowWorldModel(const config::ExperimentConfig& config,
+                      const std::filesystem::path& directory, nn::ProcessGroup& group) {
+  const Call call = ShareCall(group, Call::kNothing);
+  if (call == Call::kNothing) {
+    return;
+  }
+  world_model::WorldModelLearner learner(
+      LoadGames(config, directory), config.world_model, config.split,
+      call == Call::kTrainBf16 ? nn::Precision::kBf16 : nn::Precision::kF32,
+      SeedTree(static_cast<uint64_t>(config.seed)), torch::kCPU, &group);
+  TrainingOptions options;
+  options.group = &group;
+  Train(learner, options);
+}
+
+void DismissFollowers(nn::ProcessGroup& group) { ShareCall(group, Call::kNothing); }
 
 Stage WorldModelStage() {
   const StageId id{.name = "world_model", .settings = "world_model", .folder = "world_model"};

@@ -1,5 +1,7 @@
 #include "hidreamer/world_model/world_model_learner.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -93,12 +95,19 @@ WindowSplit SplitWindows(const std::vector<tokenizer::TokenizedGame>& games, int
 WorldModelLearner::WorldModelLearner(std::vector<tokenizer::TokenizedGame> games,
                                      const config::WorldModelConfig& config,
                                      const config::SplitConfig& split, nn::Precision precision,
-                                     const SeedTree& seeds, torch::Device device)
+                                     const SeedTree& seeds, torch::Device device,
+                                     nn::ProcessGroup* group)
     : games_(std::move(games)),
       config_(config),
       precision_(precision),
       seeds_(seeds),
-      device_(device) {
+      device_(device),
+      group_(group) {
+  if (group_ != nullptr && config.batch % group_->size() != 0) {
+    throw UserError("choose world_model.batch as a multiple of the number of processes",
+                    "{} processes do not share a batch of {} windows evenly", group_->size(),
+                    config.batch);
+  }
   const TokenLayout layout = LayoutOf(games_);
   CheckTokensFit(games_, layout);
   if (config.window > config.max_steps) {
@@ -136,10 +145,13 @@ std::vector<WindowRef> WorldModelLearner::BatchWindows(int64_t update, int64_t m
                  .Permutation(static_cast<int64_t>(split_.train.size()));
     order_epoch_ = epoch;
   }
+  const int64_t size = group_ == nullptr ? 1 : group_->size();
+  const int64_t rank = group_ == nullptr ? 0 : group_->rank();
+  const int64_t own = config_.batch / size;
   const int64_t first =
-      ((update % updates_per_epoch_) * config_.accumulate + micro) * config_.batch;
+      ((update % updates_per_epoch_) * config_.accumulate + micro) * config_.batch + rank * own;
   std::vector<WindowRef> windows;
-  for (int64_t i = first; i < first + config_.batch; ++i) {
+  for (int64_t i = first; i < first + own; ++i) {
     const int64_t window = order_[static_cast<size_t>(i) % order_.size()];
     windows.push_back(split_.train[static_cast<size_t>(window)]);
   }
@@ -147,7 +159,10 @@ std::vector<WindowRef> WorldModelLearner::BatchWindows(int64_t update, int64_t m
 }
 
 nlohmann::json WorldModelLearner::Update(int64_t update) {
-  torch::manual_seed(seeds_.Stream("world_model/dropout", static_cast<uint64_t>(update)));
+  const bool alone = group_ == nullptr || group_->leads();
+  torch::manual_seed(seeds_.Stream(
+      alone ? "world_model/dropout" : fmt::format("world_model/dropout/{}", group_->rank()),
+      static_cast<uint64_t>(update)));
   model_->train();
   optimizer_->ZeroGrad();
   const auto levels = static_cast<size_t>(model_->options().layout.levels);
@@ -171,6 +186,9 @@ nlohmann::json WorldModelLearner::Update(int64_t update) {
       targets[level] += loss.targets[level].item<double>();
     }
   }
+  if (group_ != nullptr) {
+    AverageOverGroup(total, losses, correct, targets);
+  }
   const double norm = nn::ClipGradNorm(optimizer_->parameters(), config_.clip_norm).item<double>();
   const double final_share = config_.lr > 0 ? config_.final_lr / config_.lr : 0.0;
   const double lr =
@@ -183,6 +201,31 @@ nlohmann::json WorldModelLearner::Update(int64_t update) {
     record[LevelName("accuracy", level)] = correct[level] / targets[level];
   }
   return record;
+}
+
+void WorldModelLearner::AverageOverGroup(double& total, std::vector<double>& losses,
+                                         std::vector<double>& correct,
+                                         std::vector<double>& targets) {
+  std::vector<torch::Tensor> tensors;
+  for (const auto& parameter : optimizer_->parameters()) {
+    if (parameter.value.grad().defined()) {
+      tensors.push_back(parameter.value.grad());
+    }
+  }
+  std::vector<double> numbers = {total};
+  for (const auto* values : {&losses, &correct, &targets}) {
+    numbers.insert(numbers.end(), values->begin(), values->end());
+  }
+  const auto logged = torch::tensor(numbers, torch::kFloat32);
+  tensors.push_back(logged);
+  group_->Average(tensors);
+  int64_t i = 0;
+  total = logged[i++].item<double>();
+  for (auto* values : {&losses, &correct, &targets}) {
+    for (double& value : *values) {
+      value = logged[i++].item<double>();
+    }
+  }
 }
 
 std::vector<WindowRef> WorldModelLearner::ValidationWindows() const {

@@ -10,6 +10,7 @@
 #include "hidreamer/nn/learner.h"
 #include "hidreamer/nn/optimizer.h"
 #include "hidreamer/nn/precision.h"
+#include "hidreamer/nn/process_group.h"
 #include "hidreamer/tokenizer/tokenized_game.h"
 #include "hidreamer/world_model/prediction_metrics.h"
 #include "hidreamer/world_model/world_model.h"
@@ -34,14 +35,16 @@ WindowSplit SplitWindows(const std::vector<tokenizer::TokenizedGame>& games, int
 
 // Trains one world model on several games. An update sums the gradients of `accumulate` batches; an
 // epoch visits every training window once, in an order of its own (or updates_per_epoch of it), so
-// batches mix the games in proportion to their windows. AdamW, linear warm-up, cosine, clipping.
+// batches mix the games in proportion to their windows. AdamW, linear warm-up, cosine, clipping. In
+// a group of processes each takes its part of every batch, and gradients are averaged: the same
+// updates to rounding, but for dropout, which each draws for itself.
 class WorldModelLearner : public nn::Learner {
  public:
   // Throws a user Error if no game has a window of config.window steps, or tokens do not fit.
   WorldModelLearner(std::vector<tokenizer::TokenizedGame> games,
                     const config::WorldModelConfig& config, const config::SplitConfig& split,
                     nn::Precision precision, const SeedTree& seeds,
-                    torch::Device device = torch::kCPU);
+                    torch::Device device = torch::kCPU, nn::ProcessGroup* group = nullptr);
 
   std::string name() const override { return "world_model"; }
   int64_t total_updates() const override { return config_.epochs * updates_per_epoch_; }
@@ -59,15 +62,19 @@ class WorldModelLearner : public nn::Learner {
   const WindowSplit& split() const { return split_; }
 
  private:
-  // Windows of the micro-th batch of an update.
+  // This process's windows of the micro-th batch of an update.
   std::vector<WindowRef> BatchWindows(int64_t update, int64_t micro);
   std::vector<WindowRef> ValidationWindows() const;
+  // Gradients and logged sums become their means over all processes.
+  void AverageOverGroup(double& total, std::vector<double>& losses, std::vector<double>& correct,
+                        std::vector<double>& targets);
 
   std::vector<tokenizer::TokenizedGame> games_;
   config::WorldModelConfig config_;
   nn::Precision precision_;
   SeedTree seeds_;
   torch::Device device_;
+  nn::ProcessGroup* group_;  // null: alone
   WindowSplit split_;
   int64_t updates_per_epoch_;
   WorldModel model_{nullptr};

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <torch/torch.h>
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+namespace hidreamer::nn {
+
+// The processes that train one model together, each on its share of every batch (data parallel),
+// over torch's distributed engine (c10d; Gloo over TCP). A group of one exchanges nothing. Every
+// process must make the same calls in the same order; they wait for each other. Where another
+// process has ended, a call throws a user Error.
+class ProcessGroup {
+ public:
+  ProcessGroup();  // of one
+  ~ProcessGroup();
+  ProcessGroup(ProcessGroup&&) noexcept;
+
+  // The group that torchrun (RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT), Open MPI
+  // (OMPI_COMM_WORLD_RANK, …) or another MPI or Slurm (PMI_RANK, …) started this process in; of one
+  // where none did. Waits until all are there.
+  static ProcessGroup FromEnvironment();
+
+  int rank() const { return rank_; }
+  int size() const { return size_; }
+  bool leads() const { return rank_ == 0; }  // writes files and checkpoints
+  // Processes of the group on this machine, as far as the environment says; they share its cores.
+  static int ProcessesHere();
+
+  // Each tensor becomes its mean over all processes, in place.
+  void Average(const std::vector<torch::Tensor>& tensors);
+  // Each tensor becomes the leader's, in place.
+  void Share(const std::vector<torch::Tensor>& tensors);
+  // True everywhere if it is true anywhere.
+  bool Any(bool value);
+
+  double seconds() const { return seconds_; }  // spent in the calls above, waiting included
+
+ private:
+  struct Engine;
+
+  template <typename Work>
+  void Exchange(const Work& work);
+
+  int rank_ = 0, size_ = 1;
+  double seconds_ = 0;
+  std::unique_ptr<Engine> engine_;
+};
+
+}  // namespace hidreamer::nn
