@@ -10,6 +10,7 @@
 #include "hidreamer/base/files.h"
 #include "hidreamer/base/interrupt.h"
 #include "hidreamer/base/progress.h"
+#include "hidreamer/base/temporary_directory.h"
 #include "hidreamer/env/vector_environment.h"
 
 namespace hidreamer::data {
@@ -32,19 +33,6 @@ struct Recorder {
   std::array<uint8_t, env::kRamBytes> ram{};
 };
 
-// Removes the shards whatever happens.
-struct TemporaryDirectory {
-  explicit TemporaryDirectory(fs::path p) : path(std::move(p)) { Remove(); }
-  ~TemporaryDirectory() { Remove(); }
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-  void Remove() const {
-    std::error_code ignored;
-    fs::remove_all(path, ignored);
-  }
-  fs::path path;
-};
-
 class Collector {
  public:
   Collector(const CollectOptions& options, env::Player& player, fs::path path)
@@ -65,7 +53,7 @@ class Collector {
     for (int slot = 0; slot < games_.size(); ++slot) {
       const auto index = static_cast<uint64_t>(slot);
       recorders_.push_back(
-          std::make_unique<Recorder>(shards_.path / fmt::format("{:04}", slot), info_));
+          std::make_unique<Recorder>(shards_.path() / fmt::format("{:04}", slot), info_));
       recorders_.back()->quota =
           options.steps / games_.size() + (slot < options.steps % games_.size() ? 1 : 0);
       rngs_.push_back(seeds_.Generator("player", index));
