@@ -158,6 +158,10 @@ std::vector<WindowRef> WorldModelLearner::BatchWindows(int64_t update, int64_t m
   return windows;
 }
 
+TokenBatch WorldModelLearner::DrawBatch(int64_t update, int64_t micro) {
+  return GatherWindows(games_, BatchWindows(update, micro), config_.window);
+}
+
 nlohmann::json WorldModelLearner::Update(int64_t update) {
   const bool alone = group_ == nullptr || group_->leads();
   torch::manual_seed(seeds_.Stream(
@@ -170,7 +174,7 @@ nlohmann::json WorldModelLearner::Update(int64_t update) {
   double total = 0;
   std::vector<double> losses(levels, 0.0), correct(levels, 0.0), targets(levels, 0.0);
   for (int64_t micro = 0; micro < config_.accumulate; ++micro) {
-    const TokenBatch batch = GatherWindows(games_, BatchWindows(update, micro), config_.window);
+    const TokenBatch batch = DrawBatch(update, micro);
     const torch::Tensor tokens = batch.tokens.to(device_);
     HierarchicalLoss loss;
     {

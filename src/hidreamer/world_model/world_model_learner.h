@@ -57,12 +57,13 @@ class WorldModelLearner : public nn::Learner {
   nn::TensorMap State() const override;
   void LoadState(const nn::TensorMap& state) override;
 
+  // The micro-th batch of windows that update trains on.
+  TokenBatch DrawBatch(int64_t update, int64_t micro);
   WorldModel model() const { return model_; }
   const std::vector<tokenizer::TokenizedGame>& games() const { return games_; }
   const WindowSplit& split() const { return split_; }
 
  private:
-  // This process's windows of the micro-th batch of an update.
   std::vector<WindowRef> BatchWindows(int64_t update, int64_t micro);
   std::vector<WindowRef> ValidationWindows() const;
   // Gradients and logged sums become their means over all processes.
