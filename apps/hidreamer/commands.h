@@ -20,6 +20,7 @@ void AddEvalCommand(CLI::App& app);
 void AddProbeCommand(CLI::App& app);
 void AddDreamCommand(CLI::App& app);
 void AddReportCommand(CLI::App& app);
+void AddBenchCommand(CLI::App& app);
 void AddDoctorCommand(CLI::App& app);
 
 // The command line as it was given, for run.json.

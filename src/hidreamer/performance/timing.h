@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+namespace hidreamer::performance {
+
+// Wall-clock seconds of one repetition.
+struct Timing {
+  double median = 0;
+  double min = 0;
+  double max = 0;
+  int64_t repetitions = 0;
+};
+
+// Throws an internal Error for no value at all.
+Timing Summarize(std::vector<double> seconds);
+
+// When to stop repeating: after `most` repetitions, or once `seconds` are over and `fewest` done.
+struct RepetitionLimits {
+  int64_t fewest = 3;
+  int64_t most = 100;
+  double seconds = 10;
+};
+
+// One repetition to warm up, untimed, then as many as the limits ask for. Throws Interrupted on
+// Ctrl-C.
+Timing TimeRepetitions(const std::function<void()>& run, const RepetitionLimits& limits);
+
+// Since the system started this process, or 0 where it does not tell; to 10 ms.
+double SecondsSinceProcessStart();
+
+}  // namespace hidreamer::performance

@@ -1,0 +1,134 @@
+#include <fmt/format.h>
+
+#include "hidreamer/imagination/dream.h"
+#include "hidreamer/performance/workload.h"
+#include "hidreamer/world_model/world_model_learner.h"
+
+namespace hidreamer::performance {
+namespace {
+
+constexpr int64_t kActions =
+    9;  // of the largest action set of the three games: 11,341,440 parameters
+constexpr int64_t kLevels = 3, kCodes = 256;
+
+// One batch an update, so that an update is the training step that people compare.
+config::WorldModelConfig WorldModelConfigOf(const WorkloadOptions& options) {
+  config::WorldModelConfig config;
+  config.accumulate = 1;
+  if (options.quick) {
+    config.layers = 1;
+    config.batch = 2;
+    config.window = 4;
+  }
+  return config;
+}
+
+// Three games of random tokens, as long as the real recordings.
+std::vector<tokenizer::TokenizedGame> RandomGames(const WorkloadOptions& options) {
+  const int64_t rows = options.quick ? 400 : 100000, episode = options.quick ? 100 : 1000;
+  torch::manual_seed(kWorkloadSeed);
+  std::vector<tokenizer::TokenizedGame> games(3);
+  for (size_t g = 0; g < games.size(); ++g) {
+    tokenizer::TokenizedGame& game = games[g];
+    game.game = fmt::format("random{}", g);
+    game.tokens = torch::randint(kCodes, {rows, kLevels}, torch::kLong);
+    game.actions = torch::randint(kActions, {rows}, torch::kLong);
+    game.rewards = torch::zeros({rows});
+    game.terminals = torch::zeros({rows}, torch::kUInt8);
+    game.truncateds = torch::zeros({rows}, torch::kUInt8);
+    for (int64_t end = episode; end <= rows; end += episode) {
+      game.episodes.push_back({end - episode, end});
+      game.terminals[end - 1] = 1;
+    }
+    game.num_actions = kActions;
+    game.codes = kCodes;
+  }
+  return games;
+}
+
+std::shared_ptr<world_model::WorldModelLearner> MakeLearner(const WorkloadOptions& options) {
+  return std::make_shared<world_model::WorldModelLearner>(
+      RandomGames(options), WorldModelConfigOf(options), config::SplitConfig{}, options.precision,
+      SeedTree(kWorkloadSeed));
+}
+
+world_model::WorldModel MakeModel(const WorkloadOptions& options) {
+  torch::manual_seed(kWorkloadSeed);
+  world_model::WorldModel model(world_model::OptionsFromConfig(
+      WorldModelConfigOf(options), {.levels = kLevels, .codes = kCodes, .actions = kActions}));
+  model->eval();
+  return model;
+}
+
+}  // namespace
+
+Workload WorldModelTrain(const WorkloadOptions& options) {
+  const config::WorldModelConfig config = WorldModelConfigOf(options);
+  return {.shape =
+              fmt::format("{} x {} steps, dropout {}", config.batch, config.window, config.dropout),
+          .precision = options.precision,
+          .run =
+              [learner = MakeLearner(options), update = int64_t{0}]() mutable {
+                learner->Update(update++ % learner->total_updates());
+              },
+          .unit = "updates"};
+}
+
+Workload WorldModelForward(const WorkloadOptions& options) {
+  const config::WorldModelConfig config = WorldModelConfigOf(options);
+  world_model::WorldModel model = MakeModel(options);
+  const torch::Tensor tokens =
+      torch::randint(kCodes, {config.batch, config.window, kLevels}, torch::kLong);
+  const torch::Tensor actions =
+      torch::randint(kActions, {config.batch, config.window}, torch::kLong);
+  return {.shape = fmt::format("{} x {} steps", config.batch, config.window),
+          .precision = options.precision,
+          .run =
+              [model, tokens, actions, precision = options.precision]() mutable {
+                const torch::NoGradGuard no_grad;
+                const nn::AutocastGuard autocast(precision);
+                model->forward(tokens, actions);
+              },
+          .unit = "batches"};
+}
+
+Workload Imagination(const WorkloadOptions& options) {
+  const int64_t batch = options.quick ? 2 : 32, context = options.quick ? 3 : 16;
+  const int64_t horizon = options.quick ? 2 : 15;
+  world_model::WorldModel model = MakeModel(options);
+  const imagination::StateFeatures features("hidden", model->options());
+  policy::PolicyModel policy(policy::PolicyModelOptions{.game = "random",
+                                                        .feature_width = features.state_width(),
+                                                        .outcome_width = features.outcome_width(),
+                                                        .actions = kActions});
+  policy->eval();
+  auto dreamer = std::make_shared<imagination::Dreamer>(model, features, batch, context + horizon);
+  const torch::Tensor tokens = torch::randint(kCodes, {batch, context, kLevels}, torch::kLong);
+  const torch::Tensor actions = torch::randint(kActions, {batch, context - 1}, torch::kLong);
+  return {.shape = fmt::format("{} rollouts, context {}, horizon {}", batch, context, horizon),
+          .precision = options.precision,
+          .run =
+              [=, precision = options.precision, seed = kWorkloadSeed]() mutable {
+                const nn::AutocastGuard autocast(precision);
+                dreamer->Roll(policy, tokens, actions, horizon, seed++);
+              },
+          .items = static_cast<double>(batch * horizon),
+          .unit = "dreamed steps"};
+}
+
+Workload WindowSampling(const WorkloadOptions& options) {
+  const int64_t draws = options.quick ? 2 : 64;
+  const config::WorldModelConfig config = WorldModelConfigOf(options);
+  return {.shape = fmt::format("{} x {} steps", config.batch, config.window),
+          .precision = nn::Precision::kF32,
+          .run =
+              [learner = MakeLearner(options), draws, update = int64_t{0}]() mutable {
+                for (int64_t i = 0; i < draws; ++i) {
+                  learner->DrawBatch(update++ % learner->total_updates(), 0);
+                }
+              },
+          .items = static_cast<double>(draws),
+          .unit = "batches"};
+}
+
+}  // namespace hidreamer::performance
