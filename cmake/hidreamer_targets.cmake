@@ -3,7 +3,7 @@
 #   DEPENDS  hidreamer folders this one may include (tools/check_layers holds it to that)
 #   LINK     third-party targets
 #   TORCH    uses libtorch: gets the shared precompiled header and -O1 (it only calls torch); others are built with -O2
-#   HOT      sources with inner loops of their own: -O3, no precompiled header
+#   HOT      sources with inner loops of their own: -O3, no precompiled header, and the vectorizer may forget errno and traps
 # hidreamer_test(NAME SOURCES a_test.cc … DEPENDS … [LABELS unit] [TIMEOUT s]): one gtest executable, one CTest entry.
 
 set(HID_WARNINGS -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wnon-virtual-dtor -Woverloaded-virtual)
@@ -34,7 +34,7 @@ function(hidreamer_library name)
   add_library(${target} STATIC ${arg_SOURCES} ${arg_HOT})
   hid_compile_settings(${target} "${arg_TORCH}")
   foreach(source IN LISTS arg_HOT)
-    set_source_files_properties(${source} PROPERTIES SKIP_PRECOMPILE_HEADERS ON COMPILE_OPTIONS "-O3")
+    set_source_files_properties(${source} PROPERTIES SKIP_PRECOMPILE_HEADERS ON COMPILE_OPTIONS "-O3;-fno-math-errno;-fno-trapping-math")
   endforeach()
   foreach(dependency IN LISTS arg_DEPENDS)
     target_link_libraries(${target} PUBLIC hidreamer_${dependency})

@@ -1,9 +1,10 @@
 #include "hidreamer/world_model/transformer.h"
 
-#include <cmath>
 #include <limits>
 
 #include "hidreamer/base/error.h"
+#include "hidreamer/nn/dropout.h"
+#include "hidreamer/world_model/fused_attention.h"
 
 namespace hidreamer::world_model {
 
@@ -31,22 +32,10 @@ torch::Tensor SelfAttentionImpl::Project(const torch::Tensor& x) {
 }
 
 torch::Tensor SelfAttentionImpl::Attend(const torch::Tensor& qkv, const AttentionPattern& pattern) {
-  const int64_t batch = qkv.size(0), positions = qkv.size(1), width = qkv.size(2) / 3;
-  const int64_t head_width = width / heads_;
-  const torch::Tensor split =
-      qkv.view({batch, positions, 3, heads_, head_width}).permute({2, 0, 3, 1, 4});
-  const torch::Tensor q = split[0].reshape({batch * heads_, positions, head_width});
-  const torch::Tensor k = split[1].reshape({batch * heads_, positions, head_width});
-  const torch::Tensor v = split[2].reshape({batch * heads_, positions, head_width});
-  const double scale = 1.0 / std::sqrt(static_cast<double>(head_width));
-  const torch::Tensor scores =
-      torch::baddbmm(pattern.additive.to(q.scalar_type()), q, k.transpose(1, 2), /*beta=*/1,
-                     /*alpha=*/scale);  // (B*heads, P, P)
-  const torch::Tensor weights = torch::dropout(torch::softmax(scores, -1), dropout_, is_training());
-  return torch::bmm(weights, v)
-      .view({batch, heads_, positions, head_width})
-      .transpose(1, 2)
-      .reshape({batch, positions, width});
+  const double dropout = is_training() ? dropout_ : 0.0;
+  return qkv.is_cpu() && qkv.scalar_type() == torch::kFloat32
+             ? FusedAttention(qkv, pattern.additive, heads_, dropout)
+             : PlainAttention(qkv, pattern.additive, heads_, dropout);
 }
 
 FeedForwardImpl::FeedForwardImpl(int64_t width, int64_t hidden_width, double dropout)
@@ -57,8 +46,8 @@ FeedForwardImpl::FeedForwardImpl(int64_t width, int64_t hidden_width, double dro
 
 torch::Tensor FeedForwardImpl::forward(const torch::Tensor& x) {
   const torch::Tensor hidden = torch::gelu(expand_->forward(x));  // (…, F)
-  const torch::Tensor dropped = torch::dropout(hidden, dropout_, is_training());
-  return torch::dropout(contract_->forward(dropped), dropout_, is_training());
+  const torch::Tensor dropped = nn::Dropout(hidden, dropout_, is_training());
+  return nn::Dropout(contract_->forward(dropped), dropout_, is_training());
 }
 
 TransformerBlockImpl::TransformerBlockImpl(int64_t width, int64_t heads, int64_t ffn_width,

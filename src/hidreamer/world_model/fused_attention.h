@@ -1,0 +1,23 @@
+#pragma once
+
+#include <torch/torch.h>
+
+namespace hidreamer::world_model {
+
+// Masked multi-head self-attention with dropout on the weights, softmax(q k' / sqrt(d) + additive)
+// v, head by head.
+//   qkv (B, P, 3 D): q, k, v side by side, head h takes columns [h d, (h+1) d) of each
+//   additive (P, P) f32: 0 or -infinity; no query may attend to a later position
+//   -> (B, P, D)
+// The definition, in torch's operators; any device and type.
+torch::Tensor PlainAttention(const torch::Tensor& qkv, const torch::Tensor& additive, int64_t heads,
+                             double dropout);
+
+// The same for f32 on the CPU: heads are spread over the threads, and the scores of some queries at
+// a time stay in the cache through softmax and dropout. Keys behind a block of queries are never
+// looked at. The dropout draws other elements than PlainAttention's, the same for any number of
+// threads.
+torch::Tensor FusedAttention(const torch::Tensor& qkv, const torch::Tensor& additive, int64_t heads,
+                             double dropout);
+
+}  // namespace hidreamer::world_model

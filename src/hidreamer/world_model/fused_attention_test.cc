@@ -1,0 +1,100 @@
+#include "hidreamer/world_model/fused_attention.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "hidreamer/world_model/mask.h"
+#include "hidreamer/world_model/transformer.h"
+
+namespace hidreamer::world_model {
+namespace {
+
+torch::Tensor Additive(int64_t positions) {
+  return MakeAttentionPattern(AttentionMask(TokenLayout{}, MaskKind::kReference, positions))
+      .additive;
+}
+
+struct Result {
+  torch::Tensor output, gradient;
+};
+template <typename Attention>
+Result Differentiate(Attention attention, const torch::Tensor& values,
+                     const torch::Tensor& additive, int64_t heads, const torch::Tensor& upstream) {
+  const torch::Tensor qkv = values.clone().requires_grad_();
+  const torch::Tensor output = attention(qkv, additive, heads, 0.0);
+  output.backward(upstream);
+  return {output.detach(), qkv.grad()};
+}
+
+// Lengths below, at and above a block of queries, and a head width that no vector divides.
+TEST(FusedAttention, EqualsTheDefinitionWithItsGradient) {
+  torch::manual_seed(1);
+  for (const auto& [positions, heads, head_width] :
+       {std::tuple{int64_t{7}, int64_t{2}, int64_t{5}},
+        std::tuple{int64_t{128}, int64_t{3}, int64_t{16}},
+        std::tuple{int64_t{256}, int64_t{2}, int64_t{64}},
+        std::tuple{int64_t{300}, int64_t{1}, int64_t{24}}}) {
+    const torch::Tensor qkv = torch::randn({2, positions, 3 * heads * head_width}) * 2;
+    const torch::Tensor upstream = torch::randn({2, positions, heads * head_width});
+    const torch::Tensor additive = Additive(positions);
+    const Result fused = Differentiate(FusedAttention, qkv, additive, heads, upstream);
+    const Result plain = Differentiate(PlainAttention, qkv, additive, heads, upstream);
+    EXPECT_TRUE(torch::allclose(fused.output, plain.output, 1e-4, 1e-5)) << positions;
+    EXPECT_TRUE(torch::allclose(fused.gradient, plain.gradient, 1e-4, 1e-5)) << positions;
+    const torch::NoGradGuard no_grad;
+    EXPECT_TRUE(torch::equal(FusedAttention(qkv, additive, heads, 0.0), fused.output)) << positions;
+  }
+}
+
+// With unit vectors as values the output shows the dropped weights, and so what was kept.
+TEST(FusedAttention, DropsWeightsInBothDirections) {
+  constexpr int64_t kPositions = 160;
+  constexpr double kDropout = 0.2;
+  torch::manual_seed(1);
+  const torch::Tensor additive = Additive(kPositions);
+  const torch::Tensor qk = torch::randn({1, kPositions, 2 * kPositions}) * 0.5;
+  const torch::Tensor values = torch::eye(kPositions).unsqueeze(0);
+  const torch::Tensor qkv = torch::cat({qk, values}, 2);
+  const torch::Tensor upstream = torch::randn({1, kPositions, kPositions});
+
+  const torch::Tensor fused_input = qkv.clone().requires_grad_();
+  const torch::Tensor fused = FusedAttention(fused_input, additive, 1, kDropout);
+  fused.backward(upstream);
+
+  const torch::Tensor input = qkv.clone().requires_grad_();
+  const auto parts = input.chunk(3, 2);
+  const torch::Tensor weights = torch::softmax(
+      torch::bmm(parts[0], parts[1].transpose(1, 2)) / std::sqrt(double{kPositions}) + additive,
+      -1);
+  const torch::Tensor kept = fused.detach().gt(0).to(torch::kFloat32) / (1 - kDropout);
+  const torch::Tensor expected = torch::bmm(weights * kept, parts[2]);
+  expected.backward(upstream);
+  EXPECT_TRUE(torch::allclose(fused, expected, 1e-4, 1e-6));
+  EXPECT_TRUE(torch::allclose(fused_input.grad(), input.grad(), 1e-4, 1e-5));
+
+  const double allowed = additive.eq(0).sum().item<double>();
+  const double share = 1 - kept.gt(0).sum().item<double>() / allowed;
+  EXPECT_NEAR(share, kDropout, 5 * std::sqrt(kDropout * (1 - kDropout) / allowed));
+}
+
+TEST(FusedAttention, DoesNotDependOnTheThreads) {
+  const torch::Tensor additive = Additive(64);
+  const torch::Tensor qkv = torch::randn({3, 64, 3 * 32}), upstream = torch::randn({3, 64, 32});
+  const int threads = torch::get_num_threads();
+  std::vector<Result> results;
+  for (const int count : {1, 3}) {
+    torch::set_num_threads(count);
+    torch::manual_seed(5);
+    const torch::Tensor input = qkv.clone().requires_grad_();
+    const torch::Tensor output = FusedAttention(input, additive, 4, 0.1);
+    output.backward(upstream);
+    results.push_back({output.detach(), input.grad()});
+  }
+  torch::set_num_threads(threads);
+  EXPECT_TRUE(torch::equal(results[0].output, results[1].output));
+  EXPECT_TRUE(torch::equal(results[0].gradient, results[1].gradient));
+}
+
+}  // namespace
+}  // namespace hidreamer::world_model
