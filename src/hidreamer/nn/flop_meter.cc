@@ -109,4 +109,10 @@ FlopMeter::~FlopMeter() {
 
 int64_t FlopMeter::flops() const { return counted; }
 
+void CountFlops(int64_t flops) {
+  if (counting) {
+    counted += flops;
+  }
+}
+
 }  // namespace hidreamer::nn

@@ -23,4 +23,7 @@ class FlopMeter {
   at::CallbackHandle handle_;
 };
 
+// Adds the operations of a kernel of our own to the meter that is alive, if any.
+void CountFlops(int64_t flops);
+
 }  // namespace hidreamer::nn

@@ -4,6 +4,7 @@
 
 #include "hidreamer/base/error.h"
 #include "hidreamer/nn/dropout.h"
+#include "hidreamer/nn/linear.h"
 #include "hidreamer/world_model/fused_attention.h"
 
 namespace hidreamer::world_model {
@@ -28,7 +29,11 @@ SelfAttentionImpl::SelfAttentionImpl(int64_t width, int64_t heads, double dropou
 }
 
 torch::Tensor SelfAttentionImpl::Project(const torch::Tensor& x) {
-  return torch::linear(x, in_proj_weight_, in_proj_bias_);
+  return nn::Linear(x, in_proj_weight_, in_proj_bias_);
+}
+
+torch::Tensor SelfAttentionImpl::Output(const torch::Tensor& attended) {
+  return nn::Linear(attended, out_proj_->weight, out_proj_->bias);
 }
 
 torch::Tensor SelfAttentionImpl::Attend(const torch::Tensor& qkv, const AttentionPattern& pattern) {
@@ -45,9 +50,11 @@ FeedForwardImpl::FeedForwardImpl(int64_t width, int64_t hidden_width, double dro
 }
 
 torch::Tensor FeedForwardImpl::forward(const torch::Tensor& x) {
-  const torch::Tensor hidden = torch::gelu(expand_->forward(x));  // (…, F)
+  const torch::Tensor hidden =
+      torch::gelu(nn::Linear(x, expand_->weight, expand_->bias));  // (…, F)
   const torch::Tensor dropped = nn::Dropout(hidden, dropout_, is_training());
-  return nn::Dropout(contract_->forward(dropped), dropout_, is_training());
+  return nn::Dropout(nn::Linear(dropped, contract_->weight, contract_->bias), dropout_,
+                     is_training());
 }
 
 TransformerBlockImpl::TransformerBlockImpl(int64_t width, int64_t heads, int64_t ffn_width,

@@ -22,7 +22,7 @@ class SelfAttentionImpl : public torch::nn::Module {
   torch::Tensor Project(const torch::Tensor& x);
   // Attention itself: qkv (B, P, 3 D) -> (B, P, D).
   torch::Tensor Attend(const torch::Tensor& qkv, const AttentionPattern& pattern);
-  torch::Tensor Output(const torch::Tensor& attended) { return out_proj_->forward(attended); }
+  torch::Tensor Output(const torch::Tensor& attended);  // (B, P, D) -> (B, P, D)
 
  private:
   int64_t heads_;

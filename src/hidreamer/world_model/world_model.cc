@@ -1,6 +1,7 @@
 #include "hidreamer/world_model/world_model.h"
 
 #include "hidreamer/base/error.h"
+#include "hidreamer/nn/linear.h"
 #include "hidreamer/nn/safetensors.h"
 #include "hidreamer/nn/tensor_map.h"
 
@@ -137,7 +138,8 @@ torch::Tensor WorldModelImpl::Hidden(const torch::Tensor& tokens, const torch::T
 }
 
 torch::Tensor WorldModelImpl::Logits(int64_t level, const torch::Tensor& hidden) {
-  return heads_.at(static_cast<size_t>(level))->forward(hidden);
+  const torch::nn::Linear& head = heads_.at(static_cast<size_t>(level));
+  return nn::Linear(hidden, head->weight, head->bias);
 }
 
 WorldModelOutput WorldModelImpl::forward(const torch::Tensor& tokens,

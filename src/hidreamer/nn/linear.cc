@@ -1,0 +1,47 @@
+#include "hidreamer/nn/linear.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+
+#include "hidreamer/nn/flop_meter.h"
+#include "hidreamer/nn/linear_kernels.h"
+#include "hidreamer/nn/torch_compat.h"
+
+namespace hidreamer::nn {
+namespace {
+
+constexpr int64_t kFewRows = 64;
+
+bool IsPlain(const torch::Tensor& x) {
+  return x.is_cpu() && x.scalar_type() == torch::kFloat32 && x.is_contiguous();
+}
+
+}  // namespace
+
+torch::Tensor Linear(const torch::Tensor& x, const torch::Tensor& weight,
+                     const torch::Tensor& bias) {
+  const int64_t inner = weight.size(1), outputs = weight.size(0);
+  const int64_t rows = x.numel() / inner;
+  if (rows == 0 || rows > kFewRows || torch::GradMode::is_enabled() || !IsPlain(x) ||
+      !IsPlain(weight) || !IsPlain(bias) || compat::IsAutocastEnabled(torch::kCPU)) {
+    return torch::linear(x, weight, bias);
+  }
+  auto shape = x.sizes().vec();
+  shape.back() = outputs;
+  torch::Tensor out = torch::empty(shape, x.options());
+  const float* const from = x.data_ptr<float>();
+  const float* const w = weight.data_ptr<float>();
+  const float* const b = bias.data_ptr<float>();
+  float* const to = out.data_ptr<float>();
+  constexpr int64_t kGrain = 1 << 18;  // multiply-adds worth a thread
+  at::parallel_for(0, outputs, std::max<int64_t>(1, kGrain / (rows * inner)),
+                   [&](int64_t begin, int64_t end) {
+                     FewRowsLinear(from, rows, inner, w + begin * inner, b + begin, end - begin,
+                                   to + begin, outputs);
+                   });
+  CountFlops(2 * rows * inner * outputs);
+  return out;
+}
+
+}  // namespace hidreamer::nn

@@ -1,0 +1,13 @@
+#pragma once
+
+#include <torch/torch.h>
+
+namespace hidreamer::nn {
+
+// x (..., K) times weight (N, K) transposed, plus bias (N): (..., N). As torch::linear; few rows
+// without gradient, in f32 on the CPU, take a kernel of our own, because the library then spends a
+// third of its time on rearranging the weights.
+torch::Tensor Linear(const torch::Tensor& x, const torch::Tensor& weight,
+                     const torch::Tensor& bias);
+
+}  // namespace hidreamer::nn
