@@ -52,6 +52,12 @@ TEST(Bench, MeasuresEveryWork) {
   fs::remove(file);
 }
 
+TEST(Bench, RunsInBf16) {
+  const Outcome outcome = RunProgram({"bench", "--quick", "--threads", "1", "--precision", "bf16"});
+  EXPECT_EQ(outcome.code, 0) << outcome.text;
+  EXPECT_THAT(outcome.text, HasSubstr("| bf16"));
+}
+
 TEST(Bench, RefusesWhatItDoesNotKnow) {
   const Outcome name = RunProgram({"bench", "--only", "hrvq_train,imaginatoin"});
   EXPECT_EQ(name.code, 2);

@@ -106,10 +106,9 @@ Workload Imagination(const WorkloadOptions& options) {
   const torch::Tensor tokens = torch::randint(kCodes, {batch, context, kLevels}, torch::kLong);
   const torch::Tensor actions = torch::randint(kActions, {batch, context - 1}, torch::kLong);
   return {.shape = fmt::format("{} rollouts, context {}, horizon {}", batch, context, horizon),
-          .precision = options.precision,
+          .precision = nn::Precision::kF32,  // as the policy's learner and the player dream
           .run =
-              [=, precision = options.precision, seed = kWorkloadSeed]() mutable {
-                const nn::AutocastGuard autocast(precision);
+              [=, seed = kWorkloadSeed]() mutable {
                 dreamer->Roll(policy, tokens, actions, horizon, seed++);
               },
           .items = static_cast<double>(batch * horizon),
