@@ -126,12 +126,13 @@ nlohmann::json ModelLearner::Update(const data::ReplayBuffer& replay, int64_t up
     const nn::AutocastGuard autocast(device_, precision_);
     windows = ReadWindows(models_, batch, device_);
   }
+  const double warm = static_cast<double>(update + 1) / static_cast<double>(config.warmup_updates);
+  const double lr = std::min(1.0, warm) * nn::Cosine(config.lr, config.final_lr, progress);
   const int64_t size = (config.batch + config.minibatches - 1) / config.minibatches;
   int64_t parts = 0;
   nlohmann::json sums = nlohmann::json::object();
   for (int64_t begin = 0; begin < config.batch; begin += size, ++parts) {
-    AddTo(sums,
-          StepWorldModel(windows.Some(begin, std::min(size, config.batch - begin)), progress));
+    AddTo(sums, StepWorldModel(windows.Some(begin, std::min(size, config.batch - begin)), lr));
   }
   for (const auto& [key, sum] : sums.items()) {
     log[key] = sum.get<double>() / static_cast<double>(parts);
@@ -139,7 +140,7 @@ nlohmann::json ModelLearner::Update(const data::ReplayBuffer& replay, int64_t up
   return log;
 }
 
-nlohmann::json ModelLearner::StepWorldModel(const Windows& windows, double progress) {
+nlohmann::json ModelLearner::StepWorldModel(const Windows& windows, double lr) {
   const auto& config = config_.world_model;
   const auto& [inputs, codes, actions, rewards, terminals] = windows;
   auto& model = models_->world_model;
@@ -203,7 +204,7 @@ nlohmann::json ModelLearner::StepWorldModel(const Windows& windows, double progr
   model_optimizer_->ZeroGrad();
   loss.backward();
   const auto norm = nn::ClipGradNorm(model_optimizer_->parameters(), config.clip_norm);
-  model_optimizer_->Step(nn::Cosine(config.lr, config.final_lr, progress));
+  model_optimizer_->Step(lr);
   nlohmann::json log = {{"loss", loss.item<double>()},
                         {"code_loss", code_loss.item<double>()},
                         {"reward_loss", reward_loss.item<double>()},

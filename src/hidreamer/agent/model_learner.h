@@ -37,7 +37,7 @@ class ModelLearner {
   nlohmann::json StepTokenizer(const torch::Tensor& frames, const torch::Tensor& previous,
                                int64_t update, double lr);
   // The loss of some windows, backward and step.
-  nlohmann::json StepWorldModel(const Windows& windows, double progress);
+  nlohmann::json StepWorldModel(const Windows& windows, double lr);
 
   AgentModels models_;
   config::AgentConfig config_;

@@ -52,6 +52,7 @@ AgentConfig TestPreset() {
   config.world_model.changed_weight = 8;
   config.world_model.cpc_scale = 0;
   config.world_model.lr = 2e-3;
+  config.world_model.warmup_updates = 1;
   config.world_model.final_lr = 3e-4;
   config.policy.batch = 48;
   config.policy.context = 4;

@@ -169,6 +169,7 @@ struct AgentWorldModelConfig {
   double cpc_scale = 0.1;
   int64_t cpc_steps = 10;
   double lr = 3e-3;
+  int64_t warmup_updates = 60;
   double final_lr = 1e-4;
   double clip_norm = 1.0;
 
@@ -227,6 +228,12 @@ struct AgentWorldModelConfig {
        .max = 1024},
       cpc_steps);
     v({.name = "lr", .help = "AdamW learning rate at the start", .min = 0, .max = 1}, lr);
+    v({.name = "warmup_updates",
+       .help = "updates over which the learning rate rises from 0",
+       .unit = "updates",
+       .min = 1,
+       .max = 1e9},
+      warmup_updates);
     v({.name = "final_lr", .help = "learning rate at the end of the cosine", .min = 0, .max = 1},
       final_lr);
     v({.name = "clip_norm", .help = "largest global gradient norm", .min = 1e-6, .max = 1e9},

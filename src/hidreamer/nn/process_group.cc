@@ -72,11 +72,14 @@ ProcessGroup ProcessGroup::FromEnvironment() {
   }
 #ifdef HID_WITH_GLOO
   const std::string host = Variable({"MASTER_ADDR"}, "127.0.0.1");
-  const int port = Number({"MASTER_PORT"}, c10d::TCPStoreOptions::kDefaultPort);
+  // torchrun keeps a store of its own at MASTER_PORT, which speaks the language of its torch's
+  // version alone: the leader opens another beside it.
+  const bool taken = Variable({"TORCHELASTIC_USE_AGENT_STORE"}, "") == "True";
+  const int port = Number({"MASTER_PORT"}, c10d::TCPStoreOptions::kDefaultPort) + (taken ? 1 : 0);
   try {
     c10d::TCPStoreOptions where;
     where.port = static_cast<uint16_t>(port);
-    where.isServer = group.leads() && std::getenv("TORCHELASTIC_USE_AGENT_STORE") == nullptr;
+    where.isServer = group.leads();
     where.numWorkers = static_cast<size_t>(group.size_);
     where.timeout = kArrival;
     auto options = c10d::ProcessGroupGloo::Options::create(kPatience);
