@@ -102,7 +102,7 @@ TEST_F(OnlineLearnerTest, AblationsRun) {
       {"no_rarity", [](auto& c) { c.tokenizer.rarity = false; }},
       {"no_stillness", [](auto& c) { c.tokenizer.stillness = 0; }},
       {"frozen", [](auto& c) { c.tokenizer.freeze_after = 2; }},
-      {"minibatches", [](auto& c) { c.world_model.minibatches = 2; }},
+      {"one_batch", [](auto& c) { c.world_model.minibatches = 1; }},
       {"no_local_path", [](auto& c) { c.world_model.local_path = false; }},
       {"two_frames", [](auto& c) { c.world_model.local_frames = 2; }},
       {"no_depth_head", [](auto& c) { c.world_model.depth_head = false; }},

@@ -29,7 +29,7 @@ AgentConfig GpuPreset() {
 AgentConfig TestPreset() {
   AgentConfig config;
   config.game = "catch";
-  config.steps = 12000;
+  config.steps = 14000;
   config.precision = "f32";
   config.evaluations = 1;
   config.evaluation_episodes = 0;
@@ -47,7 +47,7 @@ AgentConfig TestPreset() {
   config.world_model.layers = 1;
   config.world_model.local_frames = 4;
   config.world_model.batch = 16;
-  config.world_model.minibatches = 1;
+  config.world_model.minibatches = 2;
   config.world_model.window = 16;
   config.world_model.changed_weight = 8;
   config.world_model.cpc_scale = 0;
