@@ -15,9 +15,10 @@ struct AgentRunOptions {
 
 // hidreamer agent: plays and learns online, resumable to the bit. Writes
 //   RUN/config.yaml, run.json
-//   RUN/agent/{begun.json or stage.json, checkpoints, metrics.jsonl, events.out…,
-//   model.safetensors} RUN/replay/           the real steps, for resuming RUN/agent/curve.json
-//   training games and evaluations by real steps
+//   RUN/agent/begun.json or stage.json  what it was begun with; done
+//   RUN/agent/{checkpoints, metrics.jsonl, events.out…, model.safetensors}
+//   RUN/agent/curve.json  training games and evaluations by real steps
+//   RUN/replay/           the real steps, for resuming
 void RunAgent(const config::AgentConfig& config, const AgentRunOptions& options);
 
 }  // namespace hidreamer::pipeline
