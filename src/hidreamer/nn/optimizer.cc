@@ -1,11 +1,19 @@
 #include "hidreamer/nn/optimizer.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
 #include "hidreamer/base/error.h"
 
 namespace hidreamer::nn {
+namespace {
+
+torch::Tensor ZerosLike(const NamedParameter& parameter) {
+  return torch::zeros_like(parameter.value, torch::MemoryFormat::Contiguous).detach();
+}
+
+}  // namespace
 
 std::vector<NamedParameter> NamedParameters(const torch::nn::Module& module,
                                             const std::string& prefix) {
@@ -18,18 +26,46 @@ std::vector<NamedParameter> NamedParameters(const torch::nn::Module& module,
   return parameters;
 }
 
+void Optimizer::ZeroGrad() {
+  for (NamedParameter& parameter : parameters_) {
+    parameter.value.mutable_grad().reset();
+  }
+}
+
+void Optimizer::LoadState(const TensorMap& state) {
+  torch::NoGradGuard no_grad;
+  TensorMap own = State();
+  for (const auto& [name, tensor] : own) {
+    const auto found = state.find(name);
+    if (found == state.end() || found->second.sizes() != tensor.sizes()) {
+      throw UserError("the checkpoint belongs to another model or an older version",
+                      "the saved optimizer state {} {}",
+                      found == state.end() ? "lacks" : "does not fit", name);
+    }
+  }
+  if (state.size() != own.size()) {
+    throw UserError("the checkpoint belongs to another model or an older version",
+                    "the saved optimizer state has {} entries, expected {}", state.size(),
+                    own.size());
+  }
+  for (auto& [name, tensor] : own) {
+    tensor.copy_(state.at(name));
+  }
+}
+
 Adam::Adam(std::vector<NamedParameter> parameters, AdamOptions options)
-    : parameters_(std::move(parameters)), options_(options) {
+    : Optimizer(std::move(parameters)),
+      options_(options),
+      step_(torch::zeros({}, torch::kInt64)) {
   for (const NamedParameter& parameter : parameters_) {
-    m_.push_back(torch::zeros_like(parameter.value, torch::MemoryFormat::Contiguous).detach());
-    v_.push_back(torch::zeros_like(parameter.value, torch::MemoryFormat::Contiguous).detach());
+    m_.push_back(ZerosLike(parameter));
+    v_.push_back(ZerosLike(parameter));
   }
 }
 
 void Adam::Step(double lr) {
   torch::NoGradGuard no_grad;
-  ++step_;
-  const double step = static_cast<double>(step_);
+  const auto step = static_cast<double>(step_.add_(1).item<int64_t>());
   const double correction1 = 1 - std::pow(options_.beta1, step);
   const double correction2_root = std::sqrt(1 - std::pow(options_.beta2, step));
   for (size_t i = 0; i < parameters_.size(); ++i) {
@@ -52,43 +88,60 @@ void Adam::Step(double lr) {
   }
 }
 
-void Adam::ZeroGrad() {
-  for (NamedParameter& parameter : parameters_) {
-    parameter.value.mutable_grad().reset();
-  }
-}
-
 TensorMap Adam::State() const {
   TensorMap state;
   for (size_t i = 0; i < parameters_.size(); ++i) {
     state.emplace(parameters_[i].name + ".m", m_[i]);
     state.emplace(parameters_[i].name + ".v", v_[i]);
   }
-  state.emplace("step", torch::tensor(step_, torch::kInt64));
+  state.emplace("step", step_);
   return state;
 }
 
-void Adam::LoadState(const TensorMap& state) {
+Muon::Muon(std::vector<NamedParameter> parameters, MuonOptions options)
+    : Optimizer(std::move(parameters)), options_(options) {
+  for (const NamedParameter& parameter : parameters_) {
+    HID_CHECK(parameter.value.dim() >= 2, "{} is no matrix", parameter.name);
+    momentum_.push_back(ZerosLike(parameter));
+  }
+}
+
+void Muon::Step(double lr) {
   torch::NoGradGuard no_grad;
-  const TensorMap own = State();
-  for (const auto& [name, tensor] : own) {
-    const auto found = state.find(name);
-    if (found == state.end() || found->second.sizes() != tensor.sizes()) {
-      throw UserError("the checkpoint belongs to another model or an older version",
-                      "the saved optimizer state {} {}",
-                      found == state.end() ? "lacks" : "does not fit", name);
-    }
-  }
-  if (state.size() != own.size()) {
-    throw UserError("the checkpoint belongs to another model or an older version",
-                    "the saved optimizer state has {} entries, expected {}", state.size(),
-                    own.size());
-  }
   for (size_t i = 0; i < parameters_.size(); ++i) {
-    m_[i].copy_(state.at(parameters_[i].name + ".m"));
-    v_[i].copy_(state.at(parameters_[i].name + ".v"));
+    torch::Tensor& parameter = parameters_[i].value;
+    const torch::Tensor gradient = parameter.grad();
+    if (!gradient.defined()) {
+      continue;
+    }
+    momentum_[i].mul_(options_.momentum).add_(gradient);
+    const auto matrix = gradient.add(momentum_[i], options_.momentum).flatten(1);
+    // A tall matrix's columns must not move less for having more rows to share their length.
+    const double tall =
+        std::max(1.0, static_cast<double>(matrix.size(0)) / static_cast<double>(matrix.size(1)));
+    parameter.mul_(1 - lr * options_.weight_decay)
+        .add_(NearlyOrthogonal(matrix).view(parameter.sizes()), -lr * std::sqrt(tall));
   }
-  step_ = state.at("step").item<int64_t>();
+}
+
+TensorMap Muon::State() const {
+  TensorMap state;
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    state.emplace(parameters_[i].name + ".momentum", momentum_[i]);
+  }
+  return state;
+}
+
+torch::Tensor NearlyOrthogonal(const torch::Tensor& matrix) {
+  constexpr double kLinear = 3.4445, kCubic = -4.7750, kQuintic = 2.0315;
+  const bool tall = matrix.size(0) > matrix.size(1);
+  torch::Tensor x = tall ? matrix.t() : matrix;  // the products below are of the shorter side
+  x = x / (x.norm() + 1e-7);
+  for (int step = 0; step < 5; ++step) {
+    const auto gram = x.mm(x.t());
+    x = torch::addmm(x, torch::addmm(gram, gram, gram, kCubic, kQuintic), x, kLinear);
+  }
+  return tall ? x.t().contiguous() : x;
 }
 
 torch::Tensor ClipGradNorm(const std::vector<NamedParameter>& parameters, double max_norm) {

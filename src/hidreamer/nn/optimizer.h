@@ -27,26 +27,64 @@ struct AdamOptions {
       false;  // true: AdamW (p *= 1 - lr * decay first); false: decay * p is added to the gradient
 };
 
-// Adam (Kingma and Ba, 2015) and AdamW (Loshchilov and Hutter, 2019), bias-corrected. State is kept
-// by parameter name, so that it can be saved and loaded. A parameter without a gradient is left
-// alone.
-class Adam {
+// Steps parameters along their gradients. What it remembers is kept by parameter name, so that it can
+// be saved and loaded. A parameter without a gradient is left alone.
+class Optimizer {
  public:
-  Adam(std::vector<NamedParameter> parameters, AdamOptions options);
+  explicit Optimizer(std::vector<NamedParameter> parameters) : parameters_(std::move(parameters)) {}
+  virtual ~Optimizer() = default;
 
-  void Step(double lr);
+  virtual void Step(double lr) = 0;
   void ZeroGrad();
   const std::vector<NamedParameter>& parameters() const { return parameters_; }
 
-  TensorMap State() const;  // "NAME.m", "NAME.v", "step"
+  // The memory itself, not a copy of it.
+  virtual TensorMap State() const = 0;
+  // Throws a user Error where the state is that of other parameters.
   void LoadState(const TensorMap& state);
 
- private:
+ protected:
   std::vector<NamedParameter> parameters_;
+};
+
+// Adam (Kingma and Ba, 2015) and AdamW (Loshchilov and Hutter, 2019), bias-corrected.
+class Adam : public Optimizer {
+ public:
+  Adam(std::vector<NamedParameter> parameters, AdamOptions options);
+
+  void Step(double lr) override;
+  TensorMap State() const override;  // "NAME.m", "NAME.v", "step"
+
+ private:
   AdamOptions options_;
   std::vector<torch::Tensor> m_, v_;
-  int64_t step_ = 0;
+  torch::Tensor step_;  // () int64
 };
+
+struct MuonOptions {
+  double momentum = 0.95;
+  double weight_decay = 0.01;
+};
+
+// Muon (Jordan et al., 2024, "Muon: an optimizer for hidden layers in neural networks"): Nesterov's
+// momentum, each matrix of it replaced by a nearly orthogonal one, so that all its directions move
+// alike fast. For weights of hidden layers, (out, …) with at least two dimensions; the dimensions
+// after the first are taken as one.
+class Muon : public Optimizer {
+ public:
+  Muon(std::vector<NamedParameter> parameters, MuonOptions options);
+
+  void Step(double lr) override;
+  TensorMap State() const override;  // "NAME.momentum"
+
+ private:
+  MuonOptions options_;
+  std::vector<torch::Tensor> momentum_;
+};
+
+// U V^T for the matrix U S V^T, but with singular values in about [0.7, 1.2] instead of 1: five steps
+// of the quintic Newton-Schulz iteration of Jordan et al.
+torch::Tensor NearlyOrthogonal(const torch::Tensor& matrix);
 
 // Scales all gradients by max_norm / (norm + 1e-6) if their global L2 norm exceeds max_norm.
 // Returns the norm before, () f32.
