@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "hidreamer/agent/observation.h"
+#include "hidreamer/policy/networks.h"
 
 namespace hidreamer::agent {
 namespace {
@@ -30,7 +31,21 @@ ModelLearner::ModelLearner(AgentModels models, const config::AgentConfig& config
       device_(device) {
   tokenizer_optimizer_ =
       std::make_unique<nn::Adam>(nn::NamedParameters(*models_->tokenizer), nn::AdamOptions{});
-  auto parameters = nn::NamedParameters(*models_->world_model, "world_model.");
+  learning_ = world_model::StepModel(models_->options().world_model);
+  learning_->to(device);
+  policy::MoveTowards(*learning_, *models_->world_model, 1);
+  std::vector<nn::NamedParameter> matrices;
+  if (config.world_model.matrix_lr > 0) {
+    matrices = learning_->LocalMatrices();
+  }
+  std::vector<nn::NamedParameter> others;
+  for (auto& parameter : nn::NamedParameters(*learning_)) {
+    const bool matrix = std::ranges::any_of(
+        matrices, [&](const auto& other) { return other.name == parameter.name; });
+    if (!matrix) {
+      others.push_back(parameter);
+    }
+  }
   if (config.world_model.cpc_scale > 0) {
     cpc_ = policy::AcCpc(policy::AcCpcOptions{.feature_width = config.world_model.width,
                                               .width = kCpcWidth,
@@ -38,11 +53,16 @@ ModelLearner::ModelLearner(AgentModels models, const config::AgentConfig& config
                                               .actions = models_->options().actions});
     cpc_->to(device);
     for (auto& parameter : nn::NamedParameters(*cpc_, "cpc.")) {
-      parameters.push_back(parameter);
+      others.push_back(parameter);
     }
   }
+  model_parameters_ = others;
+  model_parameters_.insert(model_parameters_.end(), matrices.begin(), matrices.end());
+  if (!matrices.empty()) {
+    matrix_optimizer_ = std::make_unique<nn::Muon>(matrices, nn::MuonOptions{});
+  }
   model_optimizer_ = std::make_unique<nn::Adam>(
-      parameters, nn::AdamOptions{.beta2 = 0.99, .weight_decay = 1e-4, .decoupled = true});
+      others, nn::AdamOptions{.beta2 = 0.99, .weight_decay = 1e-4, .decoupled = true});
 }
 
 void ModelLearner::Start(const data::ReplayBuffer& replay) {
@@ -127,12 +147,12 @@ nlohmann::json ModelLearner::Update(const data::ReplayBuffer& replay, int64_t up
     windows = ReadWindows(models_, batch, device_);
   }
   const double warm = static_cast<double>(update + 1) / static_cast<double>(config.warmup_updates);
-  const double lr = std::min(1.0, warm) * nn::Cosine(config.lr, config.final_lr, progress);
+  const double share = std::min(1.0, warm) * nn::Cosine(1, config.final_lr_share, progress);
   const int64_t size = (config.batch + config.minibatches - 1) / config.minibatches;
   int64_t parts = 0;
   nlohmann::json sums = nlohmann::json::object();
   for (int64_t begin = 0; begin < config.batch; begin += size, ++parts) {
-    AddTo(sums, StepWorldModel(windows.Some(begin, std::min(size, config.batch - begin)), lr));
+    AddTo(sums, StepWorldModel(windows.Some(begin, std::min(size, config.batch - begin)), share));
   }
   for (const auto& [key, sum] : sums.items()) {
     log[key] = sum.get<double>() / static_cast<double>(parts);
@@ -140,10 +160,10 @@ nlohmann::json ModelLearner::Update(const data::ReplayBuffer& replay, int64_t up
   return log;
 }
 
-nlohmann::json ModelLearner::StepWorldModel(const Windows& windows, double lr) {
+nlohmann::json ModelLearner::StepWorldModel(const Windows& windows, double share) {
   const auto& config = config_.world_model;
   const auto& [inputs, codes, actions, rewards, terminals] = windows;
-  auto& model = models_->world_model;
+  auto& model = learning_;
   const int64_t b = windows.batch(), t = windows.length(), levels = codes.size(3);
   torch::Tensor code_loss, reward_loss, continue_loss, cpc_loss, changed_accuracy;
   torch::Tensor loss;
@@ -202,9 +222,16 @@ nlohmann::json ModelLearner::StepWorldModel(const Windows& windows, double lr) {
     }
   }
   model_optimizer_->ZeroGrad();
+  if (matrix_optimizer_) {
+    matrix_optimizer_->ZeroGrad();
+  }
   loss.backward();
-  const auto norm = nn::ClipGradNorm(model_optimizer_->parameters(), config.clip_norm);
-  model_optimizer_->Step(lr);
+  const auto norm = nn::ClipGradNorm(model_parameters_, config.clip_norm);
+  model_optimizer_->Step(share * config.lr);
+  if (matrix_optimizer_) {
+    matrix_optimizer_->Step(share * config.matrix_lr);
+  }
+  policy::MoveTowards(*models_->world_model, *learning_, 1 - config.average);
   nlohmann::json log = {{"loss", loss.item<double>()},
                         {"code_loss", code_loss.item<double>()},
                         {"reward_loss", reward_loss.item<double>()},
@@ -220,7 +247,11 @@ nlohmann::json ModelLearner::StepWorldModel(const Windows& windows, double lr) {
 nn::TensorMap ModelLearner::State() const {
   nn::TensorMap state;
   nn::InsertWithPrefix(state, tokenizer_optimizer_->State(), "tokenizer.");
+  nn::InsertWithPrefix(state, nn::NamedState(*learning_), "learning.");
   nn::InsertWithPrefix(state, model_optimizer_->State(), "model.");
+  if (matrix_optimizer_) {
+    nn::InsertWithPrefix(state, matrix_optimizer_->State(), "matrices.");
+  }
   if (cpc_) {
     nn::InsertWithPrefix(state, nn::NamedState(*cpc_), "cpc.");
   }
@@ -229,7 +260,11 @@ nn::TensorMap ModelLearner::State() const {
 
 void ModelLearner::LoadState(const nn::TensorMap& state) {
   tokenizer_optimizer_->LoadState(nn::WithoutPrefix(state, "tokenizer."));
+  nn::LoadNamedState(*learning_, state, "learning.");
   model_optimizer_->LoadState(nn::WithoutPrefix(state, "model."));
+  if (matrix_optimizer_) {
+    matrix_optimizer_->LoadState(nn::WithoutPrefix(state, "matrices."));
+  }
   if (cpc_) {
     nn::LoadNamedState(*cpc_, state, "cpc.");
   }

@@ -15,7 +15,8 @@ namespace hidreamer::agent {
 
 // Trains tokenizer and world model on windows of the replay. The tokenizer learns to draw the
 // frames; the world model foretells its codes, reward and end. No gradient passes between the two,
-// so that codes do not collapse into what is easy to foretell.
+// so that codes do not collapse into what is easy to foretell. The world model of `models`, which
+// dreams and plays, is a moving average of the one that learns.
 class ModelLearner {
  public:
   ModelLearner(AgentModels models, const config::AgentConfig& config, const SeedTree& seeds,
@@ -29,24 +30,27 @@ class ModelLearner {
   // windows; progress in [0, 1] sets the learning rates.
   nlohmann::json Update(const data::ReplayBuffer& replay, int64_t update, double progress);
 
-  nn::TensorMap State() const;  // optimizers and the contrastive head
+  nn::TensorMap State() const;  // the learning world model, optimizers, the contrastive head
   void LoadState(const nn::TensorMap& state);
 
  private:
   // The loss of one batch of frames and those before them, backward and step.
   nlohmann::json StepTokenizer(const torch::Tensor& frames, const torch::Tensor& previous,
                                int64_t update, double lr);
-  // The loss of some windows, backward and step.
-  nlohmann::json StepWorldModel(const Windows& windows, double lr);
+  // The loss of some windows, backward and step; `share` of the full learning rates.
+  nlohmann::json StepWorldModel(const Windows& windows, double share);
 
   AgentModels models_;
   config::AgentConfig config_;
   SeedTree seeds_;
   nn::Precision precision_;
   torch::Device device_;
+  world_model::StepModel learning_{nullptr};
   policy::AcCpc cpc_{nullptr};
   std::unique_ptr<nn::Adam> tokenizer_optimizer_;
   std::unique_ptr<nn::Adam> model_optimizer_;
+  std::unique_ptr<nn::Muon> matrix_optimizer_;        // world_model.matrix_lr > 0 alone
+  std::vector<nn::NamedParameter> model_parameters_;  // of both
 };
 
 }  // namespace hidreamer::agent

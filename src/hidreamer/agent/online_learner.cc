@@ -202,7 +202,7 @@ nlohmann::json OnlineLearner::Update(int64_t update) {
     const int half = std::max(1, threads_ / 2);
     auto dreams = std::async(std::launch::async, [&] {
       at::set_num_threads(half);
-      return policy_trainer_->Update(dreaming_, replay_, trained);
+      return policy_trainer_->Update(dreaming_, replay_, trained, progress);
     });
     at::set_num_threads(half);
     const auto model_log = model_learner_->Update(replay_, trained, progress);
@@ -212,7 +212,7 @@ nlohmann::json OnlineLearner::Update(int64_t update) {
   } else {
     log.update(model_learner_->Update(replay_, trained, progress));
     if (policy) {
-      log.update(policy_trainer_->Update(models_, replay_, trained));
+      log.update(policy_trainer_->Update(models_, replay_, trained, progress));
     }
   }
   if (meter) {

@@ -1,6 +1,7 @@
 #include "hidreamer/agent/policy_trainer.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "hidreamer/agent/windows.h"
 #include "hidreamer/policy/losses.h"
@@ -21,10 +22,13 @@ PolicyTrainer::PolicyTrainer(AgentModels models, const config::AgentConfig& conf
 }
 
 nlohmann::json PolicyTrainer::Update(AgentModels dreaming, const data::ReplayBuffer& replay,
-                                     int64_t update) {
+                                     int64_t update, double progress) {
   Rng rng = seeds_.Generator("policy/update", static_cast<uint64_t>(update));
+  const double entropy = config_.policy.entropy *
+                         std::pow(config_.policy.final_entropy / config_.policy.entropy, progress);
   return Learn(config_.policy.experience == "dream" ? Imagine(dreaming, replay, rng)
-                                                    : RealSteps(dreaming, replay, rng));
+                                                    : RealSteps(dreaming, replay, rng),
+               entropy);
 }
 
 Dreams PolicyTrainer::Imagine(AgentModels dreaming, const data::ReplayBuffer& replay, Rng& rng) {
@@ -72,7 +76,7 @@ Dreams PolicyTrainer::RealSteps(AgentModels seeing, const data::ReplayBuffer& re
   return real;
 }
 
-nlohmann::json PolicyTrainer::Learn(const Dreams& dreams) {
+nlohmann::json PolicyTrainer::Learn(const Dreams& dreams, double entropy_bonus) {
   const auto& config = config_.policy;
   const auto& scalars = models_->scalars();
   const int64_t horizon = dreams.actions.size(1);
@@ -99,8 +103,8 @@ nlohmann::json PolicyTrainer::Learn(const Dreams& dreams) {
       const nn::AutocastGuard autocast(device_, precision_);
       const auto distribution = models_->Policy(features);
       actor_loss = ppo ? policy::PpoLoss(distribution, targets, dreams.log_probs, config.ppo_clip,
-                                         config.entropy)
-                       : policy::ReinforceLoss(distribution, targets, config.entropy);
+                                         entropy_bonus)
+                       : policy::ReinforceLoss(distribution, targets, entropy_bonus);
       entropy = distribution.Entropy().detach().mean();
       const auto outputs = models_->critic->forward(features).to(torch::kFloat32);
       critic_loss = (weights * scalars.Loss(outputs, returns)).mean();

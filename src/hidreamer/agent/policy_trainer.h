@@ -23,8 +23,10 @@ class PolicyTrainer {
   PolicyTrainer(AgentModels models, const config::AgentConfig& config, const SeedTree& seeds,
                 nn::Precision precision, torch::Device device);
 
+  // progress in [0, 1] sets the entropy bonus.
   // {"return", "dream_reward", "entropy", "actor_loss", "critic_loss", "value", …}
-  nlohmann::json Update(AgentModels dreaming, const data::ReplayBuffer& replay, int64_t update);
+  nlohmann::json Update(AgentModels dreaming, const data::ReplayBuffer& replay, int64_t update,
+                        double progress);
 
   nn::TensorMap State() const;  // optimizers and normaliser
   void LoadState(const nn::TensorMap& state);
@@ -32,7 +34,7 @@ class PolicyTrainer {
  private:
   Dreams Imagine(AgentModels dreaming, const data::ReplayBuffer& replay, Rng& rng);
   Dreams RealSteps(AgentModels seeing, const data::ReplayBuffer& replay, Rng& rng);
-  nlohmann::json Learn(const Dreams& dreams);
+  nlohmann::json Learn(const Dreams& dreams, double entropy_bonus);
 
   AgentModels models_;
   config::AgentConfig config_;

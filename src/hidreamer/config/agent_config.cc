@@ -53,13 +53,14 @@ AgentConfig TestPreset() {
   config.world_model.cpc_scale = 0;
   config.world_model.lr = 2e-3;
   config.world_model.warmup_updates = 1;
-  config.world_model.final_lr = 3e-4;
+  config.world_model.final_lr_share = 0.15;
   config.policy.batch = 48;
   config.policy.context = 4;
   config.policy.horizon = 12;
   config.policy.hidden_width = 64;
   config.policy.start_after = 300;
   config.policy.entropy = 3e-3;
+  config.policy.final_entropy = 3e-3;
   config.policy.temperature = 1.0;
   config.policy.lr = 5e-4;
   return config;

@@ -13,7 +13,7 @@ namespace hidreamer::config {
 struct AgentCollectConfig {
   int64_t environments = 8;
   int64_t prefill = 6000;
-  int64_t steps_per_update = 32;
+  int64_t steps_per_update = 24;
   std::string behaviour = "agent";
 
   template <typename Visitor>
@@ -168,9 +168,11 @@ struct AgentWorldModelConfig {
   double changed_weight = 4;
   double cpc_scale = 0.1;
   int64_t cpc_steps = 10;
-  double lr = 3e-3;
-  int64_t warmup_updates = 60;
-  double final_lr = 1e-4;
+  double lr = 1e-3;
+  double matrix_lr = 0.03;
+  int64_t warmup_updates = 15;
+  double final_lr_share = 0.05;
+  double average = 0.98;
   double clip_norm = 1.0;
 
   template <typename Visitor>
@@ -228,14 +230,29 @@ struct AgentWorldModelConfig {
        .max = 1024},
       cpc_steps);
     v({.name = "lr", .help = "AdamW learning rate at the start", .min = 0, .max = 1}, lr);
+    v({.name = "matrix_lr",
+       .help = "Muon's learning rate at the start, for the weights of the local path's hidden "
+               "layers; 0: AdamW for them too",
+       .min = 0,
+       .max = 1},
+      matrix_lr);
     v({.name = "warmup_updates",
        .help = "updates over which the learning rate rises from 0",
        .unit = "updates",
        .min = 1,
        .max = 1e9},
       warmup_updates);
-    v({.name = "final_lr", .help = "learning rate at the end of the cosine", .min = 0, .max = 1},
-      final_lr);
+    v({.name = "final_lr_share",
+       .help = "what is left of the learning rates at the end of their cosine",
+       .min = 0,
+       .max = 1},
+      final_lr_share);
+    v({.name = "average",
+       .help = "dreams and games use a moving average of the weights: what it keeps at each "
+               "optimizer step; 0: the newest weights",
+       .min = 0,
+       .max = 0.99999},
+      average);
     v({.name = "clip_norm", .help = "largest global gradient norm", .min = 1e-6, .max = 1e9},
       clip_norm);
   }
@@ -244,7 +261,7 @@ struct AgentWorldModelConfig {
 struct AgentPolicyConfig {
   std::string experience = "dream";
   std::string sees = "codes+hidden";
-  int64_t start_after = 400;
+  int64_t start_after = 300;
   int64_t batch = 96;
   int64_t context = 8;
   int64_t horizon = 15;
@@ -255,10 +272,11 @@ struct AgentPolicyConfig {
   double gamma = 0.99;
   double lambda = 0.95;
   double entropy = 0.01;
+  double final_entropy = 5e-4;
   double unimix = 0.01;
   bool normalize_returns = true;
   double temperature = 0.5;
-  double lr = 1e-4;
+  double lr = 2e-4;
   double clip_norm = 1.0;
   double slow_tau = 0.02;
 
@@ -298,6 +316,12 @@ struct AgentPolicyConfig {
       passes);
     v({.name = "ppo_clip", .help = "PPO's clip range", .min = 0, .max = 10}, ppo_clip);
     VisitActorCritic(v, *this);
+    v({.name = "final_entropy",
+       .help = "entropy bonus at the end, reached at a constant ratio from one update to the next: "
+               "explore first, then play well",
+       .min = 1e-9,
+       .max = 1},
+      final_entropy);
     v({.name = "normalize_returns", .help = "divide advantages by the spread of the returns"},
       normalize_returns);
     v({.name = "temperature",

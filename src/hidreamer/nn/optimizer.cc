@@ -54,9 +54,7 @@ void Optimizer::LoadState(const TensorMap& state) {
 }
 
 Adam::Adam(std::vector<NamedParameter> parameters, AdamOptions options)
-    : Optimizer(std::move(parameters)),
-      options_(options),
-      step_(torch::zeros({}, torch::kInt64)) {
+    : Optimizer(std::move(parameters)), options_(options), step_(torch::zeros({}, torch::kInt64)) {
   for (const NamedParameter& parameter : parameters_) {
     m_.push_back(ZerosLike(parameter));
     v_.push_back(ZerosLike(parameter));

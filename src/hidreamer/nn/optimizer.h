@@ -27,8 +27,8 @@ struct AdamOptions {
       false;  // true: AdamW (p *= 1 - lr * decay first); false: decay * p is added to the gradient
 };
 
-// Steps parameters along their gradients. What it remembers is kept by parameter name, so that it can
-// be saved and loaded. A parameter without a gradient is left alone.
+// Steps parameters along their gradients. What it remembers is kept by parameter name, so that it
+// can be saved and loaded. A parameter without a gradient is left alone.
 class Optimizer {
  public:
   explicit Optimizer(std::vector<NamedParameter> parameters) : parameters_(std::move(parameters)) {}
@@ -82,8 +82,8 @@ class Muon : public Optimizer {
   std::vector<torch::Tensor> momentum_;
 };
 
-// U V^T for the matrix U S V^T, but with singular values in about [0.7, 1.2] instead of 1: five steps
-// of the quintic Newton-Schulz iteration of Jordan et al.
+// U V^T for the matrix U S V^T, but with singular values in about [0.7, 1.2] instead of 1: five
+// steps of the quintic Newton-Schulz iteration of Jordan et al.
 torch::Tensor NearlyOrthogonal(const torch::Tensor& matrix);
 
 // Scales all gradients by max_norm / (norm + 1e-6) if their global L2 norm exceeds max_norm.

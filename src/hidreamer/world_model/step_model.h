@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "hidreamer/nn/optimizer.h"
 #include "hidreamer/world_model/token_layout.h"
 #include "hidreamer/world_model/transformer.h"
 
@@ -80,6 +81,9 @@ class StepModelImpl : public torch::nn::Module {
   torch::Tensor Features(const torch::Tensor& values, const torch::Tensor& hidden,
                          const torch::Tensor& local);
   int64_t feature_width() const;
+  // The weights of the hidden layers between a place's codes and its next ones: few and small, and
+  // what the ball depends on.
+  std::vector<nn::NamedParameter> LocalMatrices() const;
 
  private:
   friend class StepDecoder;
