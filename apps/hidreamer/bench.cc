@@ -8,6 +8,7 @@
 
 #include "commands.h"
 #include "hidreamer/base/files.h"
+#include "hidreamer/performance/scaling.h"
 #include "hidreamer/performance/workload.h"
 
 namespace hidreamer::app {
@@ -16,11 +17,14 @@ namespace {
 struct BenchArguments {
   performance::BenchOptions options;
   std::filesystem::path json;
+  bool scaling = false;
 };
 
 void Bench(const BenchArguments& arguments) {
-  const nlohmann::json bench = performance::RunBench(arguments.options);
-  fmt::print("{}", performance::FormatBench(bench));
+  const nlohmann::json bench = arguments.scaling ? performance::RunScaling(arguments.options)
+                                                 : performance::RunBench(arguments.options);
+  fmt::print("{}", arguments.scaling ? performance::FormatScaling(bench)
+                                     : performance::FormatBench(bench));
   if (!arguments.json.empty()) {
     WriteFileAtomically(arguments.json, bench.dump(1) + "\n");
   }
@@ -36,10 +40,11 @@ void AddBenchCommand(CLI::App& app) {
   for (const performance::NamedWorkload& workload : performance::AllWorkloads()) {
     names.push_back(workload.name);
   }
-  command
-      ->add_option("--only", arguments->options.only,
-                   fmt::format("some of {} (default: all)", fmt::join(names, ", ")))
-      ->delimiter(',');
+  CLI::Option* only =
+      command
+          ->add_option("--only", arguments->options.only,
+                       fmt::format("some of {} (default: all)", fmt::join(names, ", ")))
+          ->delimiter(',');
   command
       ->add_option("--precision", arguments->options.precision,
                    "of matrix products: f32, bf16, or auto: what is faster here")
@@ -54,6 +59,10 @@ void AddBenchCommand(CLI::App& app) {
       ->check(CLI::Range(0.0, 3600.0));
   command->add_flag("--quick", arguments->options.quick,
                     "tiny shapes, two repetitions: only shows that everything runs");
+  command
+      ->add_flag("--scaling", arguments->scaling,
+                 "instead: how a world-model training step grows with T, B, levels and codes")
+      ->excludes(only);
   command->add_option("--json", arguments->json, "file for all figures");
   command->footer("Example: hidreamer bench --only hrvq_encode,imagination --json bench.json");
   command->callback([arguments] { Bench(*arguments); });

@@ -4,6 +4,7 @@
 #include <ATen/record_function.h>
 
 #include <atomic>
+#include <mutex>
 #include <string_view>
 
 #include "hidreamer/base/error.h"
@@ -11,16 +12,15 @@
 namespace hidreamer::nn {
 namespace {
 
-std::atomic<int64_t> counted{0};
+std::atomic<int64_t> total{0};
 std::atomic<bool> counting{false};
+std::atomic<bool> listing{false};
+std::mutex listed_mutex;
+std::vector<CountedOperator> listed;
 
 // Input i if it is a tensor, else an undefined one.
 at::Tensor TensorAt(c10::ArrayRef<const c10::IValue> inputs, size_t i) {
   return i < inputs.size() && inputs[i].isTensor() ? inputs[i].toTensor() : at::Tensor();
-}
-
-int64_t Product(const at::Tensor& a, const at::Tensor& b) {  // (…, M, K) x (…, K, N)
-  return a.defined() && b.defined() ? 2 * a.numel() * b.size(-1) : 0;
 }
 
 // Multiply-adds of one pass: every element of the (dense) output side meets one filter.
@@ -30,51 +30,68 @@ int64_t Convolution(const at::Tensor& input, const at::Tensor& weight, int64_t o
   return 2 * positions * weight.numel();
 }
 
-int64_t FlopsOf(const at::RecordFunction& function) {
+CountedOperator::Operand Describe(const at::Tensor& tensor) {
+  return {.sizes = tensor.sizes().vec(),
+          .strides = tensor.strides().vec(),
+          .type = tensor.scalar_type()};
+}
+
+// flops 0: an operator that does not count.
+CountedOperator Read(const at::RecordFunction& function) {
   const std::string_view name = function.name();
+  CountedOperator counted;
   if (name != "aten::mm" && name != "aten::bmm" && name != "aten::addmm" &&
       name != "aten::baddbmm" && name != "aten::convolution" &&
       name != "aten::convolution_backward") {
-    return 0;  // not all operators have inputs to ask for
+    return counted;  // not all operators have inputs to ask for
   }
+  counted.name = name;
   const c10::ArrayRef<const c10::IValue> inputs = function.inputs();
-  if (name == "aten::mm" || name == "aten::bmm") {
-    return Product(TensorAt(inputs, 0), TensorAt(inputs, 1));
-  }
-  if (name == "aten::addmm" || name == "aten::baddbmm") {
-    return Product(TensorAt(inputs, 1), TensorAt(inputs, 2));
-  }
-  if (name == "aten::convolution") {
-    // input, weight, bias, stride, padding, dilation, transposed, …
-    const auto input = TensorAt(inputs, 0), weight = TensorAt(inputs, 1);
-    if (inputs.size() < 7 || !input.defined() || !weight.defined()) {
-      return 0;
+  if (!name.ends_with("convolution") && !name.ends_with("backward")) {
+    const size_t first = name.find("add") == std::string_view::npos ? 0 : 1;
+    const auto a = TensorAt(inputs, first), b = TensorAt(inputs, first + 1);
+    if (a.defined() && b.defined()) {
+      counted.operands = {Describe(a), Describe(b)};
+      counted.flops = 2 * a.numel() * b.size(-1);  // (…, M, K) x (…, K, N)
     }
-    const auto stride = inputs[3].toIntVector(), padding = inputs[4].toIntVector(),
-               dilation = inputs[5].toIntVector();
+    return counted;
+  }
+  // input, weight, bias, stride, padding, dilation, transposed, …; the gradient's are
+  // grad_output, input, weight, bias_sizes, stride, padding, dilation, transposed,
+  // output_padding, groups, output_mask
+  const size_t shift = name == "aten::convolution_backward" ? 1 : 0;
+  const auto input = TensorAt(inputs, shift), weight = TensorAt(inputs, shift + 1);
+  if (inputs.size() < (shift == 0 ? 7U : 11U) || !input.defined() || !weight.defined()) {
+    return counted;
+  }
+  counted.operands = {Describe(input), Describe(weight)};
+  counted.stride = inputs[shift + 3].toIntVector();
+  counted.padding = inputs[shift + 4].toIntVector();
+  counted.dilation = inputs[shift + 5].toIntVector();
+  counted.transposed = inputs[shift + 6].toBool();
+  if (shift == 0) {
     int64_t positions = input.size(0);
-    for (size_t d = 0; d < stride.size(); ++d) {
+    for (size_t d = 0; d < counted.stride.size(); ++d) {
       const auto axis = static_cast<int64_t>(d) + 2;
-      positions *= (input.size(axis) + 2 * padding[d] - dilation[d] * (weight.size(axis) - 1) - 1) /
-                       stride[d] +
+      positions *= (input.size(axis) + 2 * counted.padding[d] -
+                    counted.dilation[d] * (weight.size(axis) - 1) - 1) /
+                       counted.stride[d] +
                    1;
     }
-    return Convolution(input, weight, positions, inputs[6].toBool());
+    counted.flops = Convolution(input, weight, positions, counted.transposed);
+    return counted;
   }
-  if (name == "aten::convolution_backward") {
-    // grad_output, input, weight, bias_sizes, stride, padding, dilation, transposed,
-    // output_padding, groups, output_mask
-    const auto gradient = TensorAt(inputs, 0), input = TensorAt(inputs, 1),
-               weight = TensorAt(inputs, 2);
-    if (inputs.size() < 11 || !gradient.defined() || !input.defined() || !weight.defined()) {
-      return 0;
-    }
-    const auto mask = inputs[10].toBoolList();
-    const int64_t passes = (mask.get(0) ? 1 : 0) + (mask.get(1) ? 1 : 0);
-    return passes *
-           Convolution(input, weight, gradient.numel() / gradient.size(1), inputs[7].toBool());
+  const auto gradient = TensorAt(inputs, 0);
+  if (!gradient.defined()) {
+    return counted;
   }
-  return 0;
+  counted.operands.insert(counted.operands.begin(), Describe(gradient));
+  const auto mask = inputs[10].toBoolList();
+  counted.gradients = {mask.get(0), mask.get(1), mask.get(2)};
+  const int64_t passes = (mask.get(0) ? 1 : 0) + (mask.get(1) ? 1 : 0);
+  counted.flops =
+      passes * Convolution(input, weight, gradient.numel() / gradient.size(1), counted.transposed);
+  return counted;
 }
 
 // Operators may call one another (autocast's do): the outermost of those that count counts.
@@ -85,33 +102,47 @@ struct Counted : at::ObserverContext {
 };
 
 std::unique_ptr<at::ObserverContext> Count(const at::RecordFunction& function) {
-  const int64_t flops = FlopsOf(function);
-  if (flops == 0) {
+  CountedOperator read = Read(function);
+  if (read.flops == 0) {
     return nullptr;
   }
-  counted += depth == 0 ? flops : 0;
+  if (depth == 0) {
+    total += read.flops;
+    if (listing) {
+      const std::lock_guard lock(listed_mutex);
+      listed.push_back(std::move(read));
+    }
+  }
   return std::make_unique<Counted>();
 }
 
 }  // namespace
 
-FlopMeter::FlopMeter() {
+FlopMeter::FlopMeter(bool list) {
   HID_CHECK(!counting.exchange(true), "two FLOP meters at a time");
-  counted = 0;
+  total = 0;
+  listing = list;
   handle_ = at::addGlobalCallback(
       at::RecordFunctionCallback(&Count).needsInputs(true).scopes({at::RecordScope::FUNCTION}));
 }
 
 FlopMeter::~FlopMeter() {
   at::removeCallback(handle_);
+  listed.clear();
+  listing = false;
   counting = false;
 }
 
-int64_t FlopMeter::flops() const { return counted; }
+std::vector<CountedOperator> FlopMeter::operators() const {
+  const std::lock_guard lock(listed_mutex);
+  return listed;
+}
+
+int64_t FlopMeter::flops() const { return total; }
 
 void CountFlops(int64_t flops) {
   if (counting) {
-    counted += flops;
+    total += flops;
   }
 }
 

@@ -55,5 +55,24 @@ TEST(FlopMeter, BatchesOfProducts) {
   EXPECT_EQ(Count([&] { (a + 1).sum().item<float>(); }), 0);
 }
 
+TEST(FlopMeter, ListsWhatItCounted) {
+  torch::nn::Conv2d conv(torch::nn::Conv2dOptions(4, 8, 3).stride(2).padding(1));
+  const auto a = torch::randn({5, 4}), b = torch::randn({6, 5});
+  const FlopMeter meter(/*list=*/true);
+  a.t().mm(b.t());
+  conv->forward(torch::randn({5, 4, 12, 12})).sum().backward();
+  CountFlops(7);
+  const auto operators = meter.operators();
+  ASSERT_EQ(operators.size(), 3U);
+  EXPECT_EQ(operators[0].name, "aten::mm");
+  EXPECT_EQ(operators[0].operands[0].sizes, (std::vector<int64_t>{4, 5}));
+  EXPECT_EQ(operators[0].operands[0].strides, (std::vector<int64_t>{1, 4}));
+  EXPECT_EQ(operators[1].stride, (std::vector<int64_t>{2, 2}));
+  EXPECT_EQ(operators[2].name, "aten::convolution_backward");
+  EXPECT_EQ(operators[2].operands.size(), 3U);
+  EXPECT_EQ(operators[2].gradients, (std::array{false, true, true}));
+  EXPECT_EQ(operators[0].flops + operators[1].flops + operators[2].flops + 7, meter.flops());
+}
+
 }  // namespace
 }  // namespace hidreamer::nn

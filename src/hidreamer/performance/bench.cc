@@ -11,6 +11,7 @@
 #include "hidreamer/nn/flop_meter.h"
 #include "hidreamer/nn/runtime.h"
 #include "hidreamer/performance/matmul_peak.h"
+#include "hidreamer/performance/products_alone.h"
 #include "hidreamer/performance/timing.h"
 #include "hidreamer/performance/workload.h"
 #include "hidreamer/pipeline/machine.h"
@@ -24,12 +25,6 @@ using nlohmann::json;
 constexpr int64_t kRows = 32 * 64 * 4, kWidth = 384;
 constexpr int64_t kQuickPeak = 256;
 
-int64_t CountFlops(const Workload& workload) {
-  const nn::FlopMeter meter;
-  workload.run();
-  return meter.flops();
-}
-
 json Measure(const Workload& workload, const BenchOptions& options, const json& peaks) {
   RepetitionLimits limits{.seconds = options.seconds};
   if (options.quick) {
@@ -41,11 +36,26 @@ json Measure(const Workload& workload, const BenchOptions& options, const json& 
                  {"median", timing.median}, {"min", timing.min},
                  {"max", timing.max},       {"repetitions", timing.repetitions},
                  {"unit", workload.unit},   {"rate", workload.items / timing.median}};
-  if (const int64_t flops = CountFlops(workload); flops > 0) {
+  int64_t flops = 0;
+  std::vector<nn::CountedOperator> operators;
+  {
+    const nn::FlopMeter meter(/*list=*/true);
+    workload.run();
+    flops = meter.flops();
+    operators = meter.operators();
+  }
+  if (flops > 0) {
+    const double peak = peaks.at(precision).at("gflops").get<double>();
     const double gflops = static_cast<double>(flops) / timing.median / 1e9;
+    int64_t of_own_kernels = flops;
+    for (const auto& counted : operators) {
+      of_own_kernels -= counted.flops;
+    }
+    result["products_alone"] = TimeProductsAlone(operators, limits.fewest) +
+                               static_cast<double>(of_own_kernels) / peak * 1e-9;
     result["flops"] = flops;
     result["gflops"] = gflops;
-    result["share_of_peak"] = gflops / peaks.at(precision).at("gflops").get<double>();
+    result["share_of_peak"] = gflops / peak;
   }
   return result;
 }
@@ -80,7 +90,7 @@ std::vector<std::string> TableRow(const json& result) {
   std::vector<std::string> row = {result.at("name").get<std::string>()};
   if (result.contains("skipped")) {
     row.push_back("skipped: " + result.at("skipped").get<std::string>());
-    row.resize(10, none);
+    row.resize(11, none);
     return row;
   }
   const auto number = [&](const char* key) { return result.at(key).get<double>(); };
@@ -96,7 +106,8 @@ std::vector<std::string> TableRow(const json& result) {
               Seconds(number("median")), Seconds(number("min")), Seconds(number("max")),
               std::to_string(result.at("repetitions").get<int64_t>()),
               fmt::format("{:.4g} {}/s", number("rate"), result.at("unit").get<std::string>()),
-              counted ? fmt::format("{:.4g}", number("gflops")) : none, share});
+              counted ? fmt::format("{:.4g}", number("gflops")) : none, share,
+              counted ? Seconds(number("products_alone")) : none});
   return row;
 }
 
@@ -150,8 +161,9 @@ std::string FormatBench(const json& bench) {
   }
   text += fmt::format("threads: {}, start of the program to its first product: {:.2f} s\n\n",
                       bench.at("threads").get<int>(), bench.at("start_seconds").get<double>());
-  std::vector<std::vector<std::string>> rows = {
-      {"work", "shape", "precision", "median", "min", "max", "runs", "rate", "GFLOP/s", "of peak"}};
+  std::vector<std::vector<std::string>> rows = {{"work", "shape", "precision", "median", "min",
+                                                 "max", "runs", "rate", "GFLOP/s", "of peak",
+                                                 "products alone"}};
   for (const json& result : bench.at("results")) {
     rows.push_back(TableRow(result));
   }

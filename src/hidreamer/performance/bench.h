@@ -22,7 +22,9 @@ struct BenchOptions {
 //    "matmul_peak": {"f32": {"gflops", "size"}, …},
 //    "results": [{"name", "shape", "precision", "median", "min", "max" (seconds), "repetitions",
 //                 "unit", "rate" (units a second), "flops", "gflops" (a second), "share_of_peak",
-//                 "share_of_training_step"} or {"name", "skipped": why}]}
+//                 "products_alone" (seconds), "share_of_training_step"} or {"name", "skipped":
+//                 why}]}
+// products_alone: TimeProductsAlone, and at the peak what kernels of our own counted.
 // What does not apply is left out; start_seconds is from the start of the process to the end of its
 // first matrix product.
 nlohmann::json RunBench(const BenchOptions& options);

@@ -26,12 +26,15 @@ TEST(FormatBench, ShowsFiguresAndWhatIsMissing) {
                                    {"rate", 500.0},
                                    {"flops", 200000000},
                                    {"gflops", 100.0},
-                                   {"share_of_peak", 0.5}},
+                                   {"share_of_peak", 0.5},
+                                   {"products_alone", 0.0015}},
                                   {{"name", "atari"}, {"skipped", "no ROM"}}}}};
   const std::string text = FormatBench(bench);
   EXPECT_THAT(text, HasSubstr("f32: 200 GFLOP/s (2048 x 2048)"));
   EXPECT_THAT(text, HasSubstr("first product: 0.25 s"));
-  EXPECT_THAT(text, HasSubstr("| 2 ms   | 1 ms | 3 ms | 7    | 500 updates/s | 100     | 50 %"));
+  EXPECT_THAT(
+      text,
+      HasSubstr("| 2 ms   | 1 ms | 3 ms | 7    | 500 updates/s | 100     | 50 %    | 1.5 ms"));
   EXPECT_THAT(text, HasSubstr("skipped: no ROM"));
 }
 
@@ -46,6 +49,7 @@ TEST(RunBench, ComparesSamplingWithATrainingStep) {
   const nlohmann::json& training = bench.at("results")[0];
   EXPECT_GT(training.at("flops"), 0);
   EXPECT_GT(training.at("share_of_peak"), 0);
+  EXPECT_GT(training.at("products_alone"), 0);
   const nlohmann::json& sampling = bench.at("results")[1];
   EXPECT_FALSE(sampling.contains("flops"));
   EXPECT_NEAR(sampling.at("share_of_training_step").get<double>(),

@@ -29,6 +29,15 @@ struct Workload {
   std::string unit;           // of the items
 };
 
+// What the cost of a world-model training step grows with.
+struct WorldModelSize {
+  int64_t window = 64;  // T, steps
+  int64_t batch = 32;   // B
+  int64_t levels = 3;   // L
+  int64_t codes = 256;  // V, of each level
+};
+Workload WorldModelTrainOf(const WorldModelSize& size, const WorkloadOptions& options);
+
 using WorkloadMaker = Workload (*)(const WorkloadOptions&);
 
 // Each makes what `hidreamer bench` lists under the same name; what they allocate lives as long as

@@ -9,12 +9,17 @@ namespace {
 
 constexpr int64_t kActions =
     9;  // of the largest action set of the three games: 11,341,440 parameters
-constexpr int64_t kLevels = 3, kCodes = 256;
+constexpr double kLossWeights[] = {1.0, 0.5, 0.1, 0.1};  // by level
 
 // One batch an update, so that an update is the training step that people compare.
-config::WorldModelConfig WorldModelConfigOf(const WorkloadOptions& options) {
+config::WorldModelConfig WorldModelConfigOf(const WorkloadOptions& options,
+                                            const WorldModelSize& size = {}) {
   config::WorldModelConfig config;
   config.accumulate = 1;
+  config.batch = size.batch;
+  config.window = size.window;
+  config.max_steps = std::max(config.max_steps, size.window);
+  config.loss_weights.assign(kLossWeights, kLossWeights + size.levels);
   if (options.quick) {
     config.layers = 1;
     config.batch = 2;
@@ -24,14 +29,15 @@ config::WorldModelConfig WorldModelConfigOf(const WorkloadOptions& options) {
 }
 
 // Three games of random tokens, as long as the real recordings.
-std::vector<tokenizer::TokenizedGame> RandomGames(const WorkloadOptions& options) {
+std::vector<tokenizer::TokenizedGame> RandomGames(const WorkloadOptions& options,
+                                                  const WorldModelSize& size) {
   const int64_t rows = options.quick ? 400 : 100000, episode = options.quick ? 100 : 1000;
   torch::manual_seed(kWorkloadSeed);
   std::vector<tokenizer::TokenizedGame> games(3);
   for (size_t g = 0; g < games.size(); ++g) {
     tokenizer::TokenizedGame& game = games[g];
     game.game = fmt::format("random{}", g);
-    game.tokens = torch::randint(kCodes, {rows, kLevels}, torch::kLong);
+    game.tokens = torch::randint(size.codes, {rows, size.levels}, torch::kLong);
     game.actions = torch::randint(kActions, {rows}, torch::kLong);
     game.rewards = torch::zeros({rows});
     game.terminals = torch::zeros({rows}, torch::kUInt8);
@@ -41,34 +47,39 @@ std::vector<tokenizer::TokenizedGame> RandomGames(const WorkloadOptions& options
       game.terminals[end - 1] = 1;
     }
     game.num_actions = kActions;
-    game.codes = kCodes;
+    game.codes = size.codes;
   }
   return games;
 }
 
-std::shared_ptr<world_model::WorldModelLearner> MakeLearner(const WorkloadOptions& options) {
+std::shared_ptr<world_model::WorldModelLearner> MakeLearner(const WorkloadOptions& options,
+                                                            const WorldModelSize& size = {}) {
   return std::make_shared<world_model::WorldModelLearner>(
-      RandomGames(options), WorldModelConfigOf(options), config::SplitConfig{}, options.precision,
-      SeedTree(kWorkloadSeed));
+      RandomGames(options, size), WorldModelConfigOf(options, size), config::SplitConfig{},
+      options.precision, SeedTree(kWorkloadSeed));
 }
 
 world_model::WorldModel MakeModel(const WorkloadOptions& options) {
+  const WorldModelSize size;
   torch::manual_seed(kWorkloadSeed);
   world_model::WorldModel model(world_model::OptionsFromConfig(
-      WorldModelConfigOf(options), {.levels = kLevels, .codes = kCodes, .actions = kActions}));
+      WorldModelConfigOf(options),
+      {.levels = size.levels, .codes = size.codes, .actions = kActions}));
   model->eval();
   return model;
 }
 
 }  // namespace
 
-Workload WorldModelTrain(const WorkloadOptions& options) {
-  const config::WorldModelConfig config = WorldModelConfigOf(options);
+Workload WorldModelTrain(const WorkloadOptions& options) { return WorldModelTrainOf({}, options); }
+
+Workload WorldModelTrainOf(const WorldModelSize& size, const WorkloadOptions& options) {
+  const config::WorldModelConfig config = WorldModelConfigOf(options, size);
   return {.shape =
               fmt::format("{} x {} steps, dropout {}", config.batch, config.window, config.dropout),
           .precision = options.precision,
           .run =
-              [learner = MakeLearner(options), update = int64_t{0}]() mutable {
+              [learner = MakeLearner(options, size), update = int64_t{0}]() mutable {
                 learner->Update(update++ % learner->total_updates());
               },
           .unit = "updates"};
@@ -77,8 +88,8 @@ Workload WorldModelTrain(const WorkloadOptions& options) {
 Workload WorldModelForward(const WorkloadOptions& options) {
   const config::WorldModelConfig config = WorldModelConfigOf(options);
   world_model::WorldModel model = MakeModel(options);
-  const torch::Tensor tokens =
-      torch::randint(kCodes, {config.batch, config.window, kLevels}, torch::kLong);
+  const torch::Tensor tokens = torch::randint(
+      WorldModelSize{}.codes, {config.batch, config.window, WorldModelSize{}.levels}, torch::kLong);
   const torch::Tensor actions =
       torch::randint(kActions, {config.batch, config.window}, torch::kLong);
   return {.shape = fmt::format("{} x {} steps", config.batch, config.window),
@@ -103,7 +114,9 @@ Workload Imagination(const WorkloadOptions& options) {
                                                         .actions = kActions});
   policy->eval();
   auto dreamer = std::make_shared<imagination::Dreamer>(model, features, batch, context + horizon);
-  const torch::Tensor tokens = torch::randint(kCodes, {batch, context, kLevels}, torch::kLong);
+  const torch::Tensor tokens =
+      torch::randint(model->options().layout.codes,
+                     {batch, context, model->options().layout.levels}, torch::kLong);
   const torch::Tensor actions = torch::randint(kActions, {batch, context - 1}, torch::kLong);
   return {.shape = fmt::format("{} rollouts, context {}, horizon {}", batch, context, horizon),
           .precision = nn::Precision::kF32,  // as the policy's learner and the player dream
