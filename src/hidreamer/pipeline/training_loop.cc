@@ -174,9 +174,10 @@ TrainingResult Train(nn::Learner& learner, const TrainingOptions& options) {
       metrics.Write(Record(values, done));
     }
     progress.Update(done, Status(values));
-    if (done % per_epoch == 0) {
-      nlohmann::json record = Record(learner.EndEpoch(update / per_epoch), done);
-      record["epoch"] = done / per_epoch;
+    if (done % per_epoch == 0 || done == total) {  // the last epoch may be a shorter one
+      const int64_t epoch = update / per_epoch;
+      nlohmann::json record = Record(learner.EndEpoch(epoch), done);
+      record["epoch"] = epoch + 1;
       metrics.Write(record);
     }
     const bool stop = group.Any(InterruptRequested());

@@ -130,6 +130,15 @@ TEST_F(TrainingLoop, WritesTheModelAndTheMetrics) {
   EXPECT_LT(records[42]["loss"], records[0]["loss"]);
 }
 
+TEST_F(TrainingLoop, EndsAShorterLastEpochToo) {
+  LinearLearner learner(15);
+  Train(learner, Options("a"));
+  const std::vector<nlohmann::json> records = Records("a");
+  EXPECT_EQ(records.back()["epoch"], 2);
+  EXPECT_EQ(records.back()["step"], 15);
+  EXPECT_EQ(records.back()["norm"], 1.0);
+}
+
 TEST_F(TrainingLoop, AnInterruptedRunGoesOnToTheBit) {
   const std::string whole = WholeModel();
   LinearLearner first;
