@@ -24,8 +24,8 @@ PolicyTrainer::PolicyTrainer(AgentModels models, const config::AgentConfig& conf
 nlohmann::json PolicyTrainer::Update(AgentModels dreaming, const data::ReplayBuffer& replay,
                                      int64_t update, double progress) {
   Rng rng = seeds_.Generator("policy/update", static_cast<uint64_t>(update));
-  const double entropy = config_.policy.entropy *
-                         std::pow(config_.policy.final_entropy / config_.policy.entropy, progress);
+  const auto [first, last] = std::pair(config_.policy.entropy, config_.policy.final_entropy);
+  const double entropy = first > 0 ? first * std::pow(last / first, progress) : 0;
   return Learn(config_.policy.experience == "dream" ? Imagine(dreaming, replay, rng)
                                                     : RealSteps(dreaming, replay, rng),
                entropy);
