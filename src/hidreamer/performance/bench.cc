@@ -51,7 +51,7 @@ json Measure(const Workload& workload, const BenchOptions& options, const json& 
     for (const auto& counted : operators) {
       of_own_kernels -= counted.flops;
     }
-    result["products_alone"] = TimeProductsAlone(operators, limits.fewest) +
+    result["products_alone"] = TimeProductsAlone(operators, workload.precision, limits.fewest) +
                                static_cast<double>(of_own_kernels) / peak * 1e-9;
     result["flops"] = flops;
     result["gflops"] = gflops;

@@ -4,13 +4,16 @@
 #include <vector>
 
 #include "hidreamer/nn/flop_meter.h"
+#include "hidreamer/nn/precision.h"
 
 namespace hidreamer::performance {
 
 // How long the matrix products and convolutions of some work take by themselves, in seconds: each
-// is run again, through the same library, on operands of the same shapes, strides and types, into
-// memory that is there already, and the fastest of `repetitions` counts. What is left of the work's
-// own time is everything that a program could save without a faster library or fewer products.
-double TimeProductsAlone(const std::vector<nn::CountedOperator>& operators, int64_t repetitions);
+// is run again, through the same library, on operands of the same shapes, strides and types (all in
+// bf16 for that precision, as autocast turns them), and the fastest of `repetitions` counts. What
+// is left of the work's own time is everything that a program could save without a faster library
+// or fewer products.
+double TimeProductsAlone(const std::vector<nn::CountedOperator>& operators, nn::Precision precision,
+                         int64_t repetitions);
 
 }  // namespace hidreamer::performance
