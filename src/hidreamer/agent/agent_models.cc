@@ -2,6 +2,7 @@
 
 #include "hidreamer/agent/observation.h"
 #include "hidreamer/base/error.h"
+#include "hidreamer/nn/optimizer.h"
 #include "hidreamer/nn/safetensors.h"
 
 namespace hidreamer::agent {
@@ -81,7 +82,7 @@ AgentModelsImpl::AgentModelsImpl(const AgentOptions& options)
   actor = register_module("actor", head(options.actions));
   critic = register_module("critic", head(scalars_.outputs()));
   slow_critic = register_module("slow_critic", head(scalars_.outputs()));
-  policy::MoveTowards(*slow_critic, *critic, 1);
+  nn::MoveTowards(*slow_critic, *critic, 1);
 }
 
 torch::Tensor AgentModelsImpl::Features(const AgentState& state) {

@@ -33,19 +33,8 @@ ModelLearner::ModelLearner(AgentModels models, const config::AgentConfig& config
       std::make_unique<nn::Adam>(nn::NamedParameters(*models_->tokenizer), nn::AdamOptions{});
   learning_ = world_model::StepModel(models_->options().world_model);
   learning_->to(device);
-  policy::MoveTowards(*learning_, *models_->world_model, 1);
-  std::vector<nn::NamedParameter> matrices;
-  if (config.world_model.matrix_lr > 0) {
-    matrices = learning_->LocalMatrices();
-  }
-  std::vector<nn::NamedParameter> others;
-  for (auto& parameter : nn::NamedParameters(*learning_)) {
-    const bool matrix = std::ranges::any_of(
-        matrices, [&](const auto& other) { return other.name == parameter.name; });
-    if (!matrix) {
-      others.push_back(parameter);
-    }
-  }
+  nn::MoveTowards(*learning_, *models_->world_model, 1);
+  auto parameters = nn::NamedParameters(*learning_);
   if (config.world_model.cpc_scale > 0) {
     cpc_ = policy::AcCpc(policy::AcCpcOptions{.feature_width = config.world_model.width,
                                               .width = kCpcWidth,
@@ -53,16 +42,13 @@ ModelLearner::ModelLearner(AgentModels models, const config::AgentConfig& config
                                               .actions = models_->options().actions});
     cpc_->to(device);
     for (auto& parameter : nn::NamedParameters(*cpc_, "cpc.")) {
-      others.push_back(parameter);
+      parameters.push_back(parameter);
     }
   }
-  model_parameters_ = others;
-  model_parameters_.insert(model_parameters_.end(), matrices.begin(), matrices.end());
-  if (!matrices.empty()) {
-    matrix_optimizer_ = std::make_unique<nn::Muon>(matrices, nn::MuonOptions{});
-  }
-  model_optimizer_ = std::make_unique<nn::Adam>(
-      others, nn::AdamOptions{.beta2 = 0.99, .weight_decay = 1e-4, .decoupled = true});
+  const bool muon = config.world_model.matrix_lr > 0;
+  model_optimizer_ = std::make_unique<nn::MuonWithAdam>(
+      parameters, muon ? learning_->LocalMatrices() : std::vector<torch::Tensor>(),
+      nn::MuonOptions{}, nn::AdamOptions{.beta2 = 0.99, .weight_decay = 1e-4, .decoupled = true});
 }
 
 void ModelLearner::Start(const data::ReplayBuffer& replay) {
@@ -116,7 +102,7 @@ nlohmann::json ModelLearner::UpdateTokenizer(const data::ReplayBuffer& replay, i
 }
 
 nlohmann::json ModelLearner::Update(const data::ReplayBuffer& replay, int64_t update,
-                                    double progress) {
+                                    int64_t total) {
   Rng rng = seeds_.Generator("model/update", static_cast<uint64_t>(update));
   const auto& config = config_.world_model;
   const auto starts = replay.Sample(config.batch, config.window,
@@ -137,17 +123,18 @@ nlohmann::json ModelLearner::Update(const data::ReplayBuffer& replay, int64_t up
                      rng.UniformInt(config.window - 1));
     }
     const auto index = torch::tensor(rows, torch::kLong).to(device_);
-    log.update(StepTokenizer(
-        frames.index_select(0, index), frames.index_select(0, index - 1), update,
-        nn::Cosine(config_.tokenizer.online_lr, config_.tokenizer.final_lr, progress)));
+    log.update(StepTokenizer(frames.index_select(0, index), frames.index_select(0, index - 1),
+                             update,
+                             nn::Cosine(config_.tokenizer.online_lr, config_.tokenizer.final_lr,
+                                        static_cast<double>(update) / static_cast<double>(total))));
   }
   Windows windows;
   {
     const nn::AutocastGuard autocast(device_, precision_);
     windows = ReadWindows(models_, batch, device_);
   }
-  const double warm = static_cast<double>(update + 1) / static_cast<double>(config.warmup_updates);
-  const double share = std::min(1.0, warm) * nn::Cosine(1, config.final_lr_share, progress);
+  const double share =
+      nn::WarmupCosine(update, config.warmup_updates, total, config.final_lr_share);
   const int64_t size = (config.batch + config.minibatches - 1) / config.minibatches;
   int64_t parts = 0;
   nlohmann::json sums = nlohmann::json::object();
@@ -222,16 +209,10 @@ nlohmann::json ModelLearner::StepWorldModel(const Windows& windows, double share
     }
   }
   model_optimizer_->ZeroGrad();
-  if (matrix_optimizer_) {
-    matrix_optimizer_->ZeroGrad();
-  }
   loss.backward();
-  const auto norm = nn::ClipGradNorm(model_parameters_, config.clip_norm);
-  model_optimizer_->Step(share * config.lr);
-  if (matrix_optimizer_) {
-    matrix_optimizer_->Step(share * config.matrix_lr);
-  }
-  policy::MoveTowards(*models_->world_model, *learning_, 1 - config.average);
+  const auto norm = nn::ClipGradNorm(model_optimizer_->parameters(), config.clip_norm);
+  model_optimizer_->Step(share * config.matrix_lr, share * config.lr);
+  nn::MoveTowards(*models_->world_model, *learning_, 1 - config.average);
   nlohmann::json log = {{"loss", loss.item<double>()},
                         {"code_loss", code_loss.item<double>()},
                         {"reward_loss", reward_loss.item<double>()},
@@ -249,9 +230,6 @@ nn::TensorMap ModelLearner::State() const {
   nn::InsertWithPrefix(state, tokenizer_optimizer_->State(), "tokenizer.");
   nn::InsertWithPrefix(state, nn::NamedState(*learning_), "learning.");
   nn::InsertWithPrefix(state, model_optimizer_->State(), "model.");
-  if (matrix_optimizer_) {
-    nn::InsertWithPrefix(state, matrix_optimizer_->State(), "matrices.");
-  }
   if (cpc_) {
     nn::InsertWithPrefix(state, nn::NamedState(*cpc_), "cpc.");
   }
@@ -262,9 +240,6 @@ void ModelLearner::LoadState(const nn::TensorMap& state) {
   tokenizer_optimizer_->LoadState(nn::WithoutPrefix(state, "tokenizer."));
   nn::LoadNamedState(*learning_, state, "learning.");
   model_optimizer_->LoadState(nn::WithoutPrefix(state, "model."));
-  if (matrix_optimizer_) {
-    matrix_optimizer_->LoadState(nn::WithoutPrefix(state, "matrices."));
-  }
   if (cpc_) {
     nn::LoadNamedState(*cpc_, state, "cpc.");
   }

@@ -27,8 +27,8 @@ class ModelLearner {
   // One update of the tokenizer alone.
   nlohmann::json UpdateTokenizer(const data::ReplayBuffer& replay, int64_t update);
   // One update of the tokenizer, then the world model's steps on the minibatches of one batch of
-  // windows; progress in [0, 1] sets the learning rates.
-  nlohmann::json Update(const data::ReplayBuffer& replay, int64_t update, double progress);
+  // windows. The learning rates have fallen to their last value at update `total`.
+  nlohmann::json Update(const data::ReplayBuffer& replay, int64_t update, int64_t total);
 
   nn::TensorMap State() const;  // the learning world model, optimizers, the contrastive head
   void LoadState(const nn::TensorMap& state);
@@ -48,9 +48,7 @@ class ModelLearner {
   world_model::StepModel learning_{nullptr};
   policy::AcCpc cpc_{nullptr};
   std::unique_ptr<nn::Adam> tokenizer_optimizer_;
-  std::unique_ptr<nn::Adam> model_optimizer_;
-  std::unique_ptr<nn::Muon> matrix_optimizer_;        // world_model.matrix_lr > 0 alone
-  std::vector<nn::NamedParameter> model_parameters_;  // of both
+  std::unique_ptr<nn::MuonWithAdam> model_optimizer_;  // of the contrastive head too
 };
 
 }  // namespace hidreamer::agent

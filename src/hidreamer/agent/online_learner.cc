@@ -190,8 +190,7 @@ nlohmann::json OnlineLearner::Update(int64_t update) {
       model_learner_->UpdateTokenizer(replay_, u);
     }
   }
-  const double progress =
-      static_cast<double>(trained) / static_cast<double>(total_updates() - prefill_updates_);
+  const int64_t total = total_updates() - prefill_updates_;
   const bool policy = trained >= config_.policy.start_after && config_.collect.behaviour == "agent";
   if (policy && config_.overlap) {
     // What a dream uses; the critics judge it afterwards.
@@ -202,17 +201,17 @@ nlohmann::json OnlineLearner::Update(int64_t update) {
     const int half = std::max(1, threads_ / 2);
     auto dreams = std::async(std::launch::async, [&] {
       at::set_num_threads(half);
-      return policy_trainer_->Update(dreaming_, replay_, trained, progress);
+      return policy_trainer_->Update(dreaming_, replay_, trained, total);
     });
     at::set_num_threads(half);
-    const auto model_log = model_learner_->Update(replay_, trained, progress);
+    const auto model_log = model_learner_->Update(replay_, trained, total);
     log.update(dreams.get());
     log.update(model_log);
     at::set_num_threads(threads_);
   } else {
-    log.update(model_learner_->Update(replay_, trained, progress));
+    log.update(model_learner_->Update(replay_, trained, total));
     if (policy) {
-      log.update(policy_trainer_->Update(models_, replay_, trained, progress));
+      log.update(policy_trainer_->Update(models_, replay_, trained, total));
     }
   }
   if (meter) {

@@ -22,9 +22,10 @@ PolicyTrainer::PolicyTrainer(AgentModels models, const config::AgentConfig& conf
 }
 
 nlohmann::json PolicyTrainer::Update(AgentModels dreaming, const data::ReplayBuffer& replay,
-                                     int64_t update, double progress) {
+                                     int64_t update, int64_t total) {
   Rng rng = seeds_.Generator("policy/update", static_cast<uint64_t>(update));
   const auto [first, last] = std::pair(config_.policy.entropy, config_.policy.final_entropy);
+  const double progress = static_cast<double>(update) / static_cast<double>(total);
   const double entropy = first > 0 ? first * std::pow(last / first, progress) : 0;
   return Learn(config_.policy.experience == "dream" ? Imagine(dreaming, replay, rng)
                                                     : RealSteps(dreaming, replay, rng),
@@ -117,7 +118,7 @@ nlohmann::json PolicyTrainer::Learn(const Dreams& dreams, double entropy_bonus) 
     actor_optimizer_->Step(config.lr);
     critic_optimizer_->Step(config.lr);
   }
-  policy::MoveTowards(*models_->slow_critic, *models_->critic, config.slow_tau);
+  nn::MoveTowards(*models_->slow_critic, *models_->critic, config.slow_tau);
   return {{"return", returns.mean().item<double>()},
           {"dream_reward", dreams.rewards.sum(1).mean().item<double>()},
           {"rewarding_dreams",

@@ -23,10 +23,10 @@ class PolicyTrainer {
   PolicyTrainer(AgentModels models, const config::AgentConfig& config, const SeedTree& seeds,
                 nn::Precision precision, torch::Device device);
 
-  // progress in [0, 1] sets the entropy bonus.
+  // The entropy bonus has fallen to its last value at update `total`.
   // {"return", "dream_reward", "entropy", "actor_loss", "critic_loss", "value", …}
   nlohmann::json Update(AgentModels dreaming, const data::ReplayBuffer& replay, int64_t update,
-                        double progress);
+                        int64_t total);
 
   nn::TensorMap State() const;  // optimizers and normaliser
   void LoadState(const nn::TensorMap& state);

@@ -194,7 +194,7 @@ nlohmann::json PolicyLearner::UpdateActorCritic(int64_t update) {
     actor_optimizer_->Step(config_.lr);
     critic_optimizer_->Step(config_.lr);
   }
-  policy::MoveTowards(*model_->slow_critic, *model_->critic, config_.slow_tau);
+  nn::MoveTowards(*model_->slow_critic, *model_->critic, config_.slow_tau);
 
   const auto dream_reward = dream.rewards.sum(1);  // (B)
   return {

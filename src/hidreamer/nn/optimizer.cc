@@ -130,6 +130,44 @@ TensorMap Muon::State() const {
   return state;
 }
 
+MuonWithAdam::MuonWithAdam(const std::vector<NamedParameter>& parameters,
+                           const std::vector<torch::Tensor>& matrices, MuonOptions muon,
+                           AdamOptions adam)
+    : parameters_(parameters), muon_({}, muon), adam_({}, adam) {
+  std::vector<NamedParameter> stepped_by_muon, stepped_by_adam;
+  for (const NamedParameter& parameter : parameters) {
+    const bool matrix = std::ranges::any_of(
+        matrices, [&](const torch::Tensor& other) { return other.is_same(parameter.value); });
+    (matrix ? stepped_by_muon : stepped_by_adam).push_back(parameter);
+  }
+  HID_CHECK(stepped_by_muon.size() == matrices.size(), "{} of {} matrices are among the parameters",
+            stepped_by_muon.size(), matrices.size());
+  muon_ = Muon(stepped_by_muon, muon);
+  adam_ = Adam(stepped_by_adam, adam);
+}
+
+void MuonWithAdam::ZeroGrad() {
+  muon_.ZeroGrad();
+  adam_.ZeroGrad();
+}
+
+void MuonWithAdam::Step(double matrix_lr, double lr) {
+  muon_.Step(matrix_lr);
+  adam_.Step(lr);
+}
+
+TensorMap MuonWithAdam::State() const {
+  TensorMap state;
+  InsertWithPrefix(state, muon_.State(), "muon.");
+  InsertWithPrefix(state, adam_.State(), "adam.");
+  return state;
+}
+
+void MuonWithAdam::LoadState(const TensorMap& state) {
+  muon_.LoadState(WithoutPrefix(state, "muon."));
+  adam_.LoadState(WithoutPrefix(state, "adam."));
+}
+
 torch::Tensor NearlyOrthogonal(const torch::Tensor& matrix) {
   constexpr double kLinear = 3.4445, kCubic = -4.7750, kQuintic = 2.0315;
   const bool tall = matrix.size(0) > matrix.size(1);
@@ -140,6 +178,16 @@ torch::Tensor NearlyOrthogonal(const torch::Tensor& matrix) {
     x = torch::addmm(x, torch::addmm(gram, gram, gram, kCubic, kQuintic), x, kLinear);
   }
   return tall ? x.t().contiguous() : x;
+}
+
+void MoveTowards(torch::nn::Module& target, const torch::nn::Module& source, double share) {
+  torch::NoGradGuard no_grad;
+  auto to = target.parameters();
+  const auto from = source.parameters();
+  HID_CHECK(to.size() == from.size(), "{} and {} parameters", to.size(), from.size());
+  for (size_t i = 0; i < to.size(); ++i) {
+    to[i].lerp_(from[i], share);
+  }
 }
 
 torch::Tensor ClipGradNorm(const std::vector<NamedParameter>& parameters, double max_norm) {

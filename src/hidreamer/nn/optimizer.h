@@ -82,9 +82,33 @@ class Muon : public Optimizer {
   std::vector<torch::Tensor> momentum_;
 };
 
+// Muon for some of a network's weights and Adam for all others, as one.
+class MuonWithAdam {
+ public:
+  // `matrices` are the tensors of `parameters` themselves that Muon steps; there may be none.
+  MuonWithAdam(const std::vector<NamedParameter>& parameters,
+               const std::vector<torch::Tensor>& matrices, MuonOptions muon, AdamOptions adam);
+
+  void Step(double matrix_lr, double lr);
+  void ZeroGrad();
+  const std::vector<NamedParameter>& parameters() const { return parameters_; }  // of both
+
+  TensorMap State() const;  // "muon.…", "adam.…"
+  void LoadState(const TensorMap& state);
+
+ private:
+  std::vector<NamedParameter> parameters_;
+  Muon muon_;
+  Adam adam_;
+};
+
 // U V^T for the matrix U S V^T, but with singular values in about [0.7, 1.2] instead of 1: five
 // steps of the quintic Newton-Schulz iteration of Jordan et al.
 torch::Tensor NearlyOrthogonal(const torch::Tensor& matrix);
+
+// target <- target + share * (source - target), parameter by parameter, without gradient. Both
+// modules have the same parameters.
+void MoveTowards(torch::nn::Module& target, const torch::nn::Module& source, double share);
 
 // Scales all gradients by max_norm / (norm + 1e-6) if their global L2 norm exceeds max_norm.
 // Returns the norm before, () f32.

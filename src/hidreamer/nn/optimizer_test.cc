@@ -135,6 +135,35 @@ TEST(Muon, SolvesAnIllConditionedProblemSoonerThanGradientDescent) {
   EXPECT_LT(loss().item<double>(), 1e-3 * before);
 }
 
+TEST(MuonWithAdam, StepsEachParameterByItsOwn) {
+  torch::nn::Sequential both = SmallNetwork(6), by_muon = SmallNetwork(6),
+                        by_adam = SmallNetwork(6);
+  MuonWithAdam optimizer(NamedParameters(*both), {both->parameters()[0]}, {}, {});
+  Muon muon({{"matrix", by_muon->parameters()[0]}}, {});
+  Adam adam(NamedParameters(*by_adam), {});
+  for (auto* network : {&both, &by_muon, &by_adam}) {
+    Loss(*network).backward();
+  }
+  optimizer.Step(0.02, 0.01);
+  muon.Step(0.02);
+  adam.Step(0.01);
+  EXPECT_TRUE(torch::equal(both->parameters()[0], by_muon->parameters()[0]));
+  for (size_t i = 1; i < both->parameters().size(); ++i) {
+    EXPECT_TRUE(torch::equal(both->parameters()[i], by_adam->parameters()[i])) << i;
+  }
+  EXPECT_FALSE(torch::equal(both->parameters()[0], by_adam->parameters()[0]));
+  EXPECT_THROW(MuonWithAdam(NamedParameters(*both), {torch::zeros({2, 2})}, {}, {}),
+               std::exception);  // a matrix of another network
+}
+
+TEST(MoveTowards, MovesByTheShare) {
+  torch::nn::Sequential target = SmallNetwork(1), source = SmallNetwork(2);
+  const auto before = target->parameters()[2].clone();
+  MoveTowards(*target, *source, 0.25);
+  EXPECT_TRUE(torch::allclose(target->parameters()[2],
+                              0.75 * before + 0.25 * source->parameters()[2], 1e-5, 1e-7));
+}
+
 TEST(Muon, GoesOnFromASavedState) {
   const auto run = [](int save_at) {
     torch::manual_seed(4);

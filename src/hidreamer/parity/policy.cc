@@ -129,8 +129,8 @@ void CheckNetworks(const ParityComponent& component, std::vector<ParityRow>& row
                                    torch::binary_cross_entropy_with_logits(continues, alive)));
   std::vector<torch::Tensor> updated;
   for (int update = 1; update <= 5; ++update) {
-    policy::MoveTowards(*networks.slow_critic, *networks.critic,
-                        networks.config.at("slow_tau").get<double>());
+    nn::MoveTowards(*networks.slow_critic, *networks.critic,
+                    networks.config.at("slow_tau").get<double>());
     if (update == 1 || update == 5) {
       updated.push_back(networks.slow_critic->forward(features).squeeze(-1));
     }

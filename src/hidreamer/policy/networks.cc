@@ -1,7 +1,5 @@
 #include "hidreamer/policy/networks.h"
 
-#include "hidreamer/base/error.h"
-
 namespace hidreamer::policy {
 
 MlpHeadImpl::MlpHeadImpl(int64_t in, int64_t hidden, int64_t out) {
@@ -29,16 +27,6 @@ FeatureExtractorImpl::FeatureExtractorImpl(int64_t in, int64_t out) {
 
 torch::Tensor FeatureExtractorImpl::forward(const torch::Tensor& x) {
   return projection_->forward(x);
-}
-
-void MoveTowards(torch::nn::Module& target, const torch::nn::Module& source, double share) {
-  torch::NoGradGuard no_grad;
-  auto to = target.parameters();
-  const auto from = source.parameters();
-  HID_CHECK(to.size() == from.size(), "{} and {} parameters", to.size(), from.size());
-  for (size_t i = 0; i < to.size(); ++i) {
-    to[i].lerp_(from[i], share);
-  }
 }
 
 }  // namespace hidreamer::policy

@@ -36,8 +36,4 @@ class FeatureExtractorImpl : public torch::nn::Module {
 };
 TORCH_MODULE(FeatureExtractor);
 
-// target <- target + share * (source - target), parameter by parameter, without gradient. Both
-// modules have the same parameters.
-void MoveTowards(torch::nn::Module& target, const torch::nn::Module& source, double share);
-
 }  // namespace hidreamer::policy

@@ -34,14 +34,5 @@ TEST(MlpHead, StartsAtZeroWhereAskedTo) {
   EXPECT_EQ(head->forward(torch::randn({4, 6})).abs().max().item<float>(), 0.0F);
 }
 
-TEST(MoveTowards, MovesByTheShare) {
-  torch::manual_seed(1);
-  MlpHead target(3, 4, 2), source(3, 4, 2);
-  const auto before = target->parameters()[2].clone();
-  MoveTowards(*target, *source, 0.25);
-  EXPECT_TRUE(torch::allclose(target->parameters()[2],
-                              0.75 * before + 0.25 * source->parameters()[2], 1e-5, 1e-7));
-}
-
 }  // namespace
 }  // namespace hidreamer::policy

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "hidreamer/base/error.h"
+#include "hidreamer/nn/optimizer.h"
 #include "hidreamer/nn/safetensors.h"
 #include "hidreamer/nn/tensor_map.h"
 
@@ -69,7 +70,7 @@ PolicyModelImpl::PolicyModelImpl(const PolicyModelOptions& options)
   actor->ZeroOutput();
   critic->ZeroOutput();
   reward->ZeroOutput();
-  MoveTowards(*slow_critic, *critic, 1.0);
+  nn::MoveTowards(*slow_critic, *critic, 1.0);
   for (auto& parameter : slow_critic->parameters()) {
     parameter.set_requires_grad(false);
   }

@@ -212,14 +212,13 @@ torch::Tensor StepModelImpl::Features(const torch::Tensor& values, const torch::
   return torch::cat({values.flatten(1), GridFeatures(local).to(torch::kFloat32), hidden}, 1);
 }
 
-std::vector<nn::NamedParameter> StepModelImpl::LocalMatrices() const {
-  std::vector<nn::NamedParameter> matrices = {{"local_in.weight", local_in_->weight}};
+std::vector<torch::Tensor> StepModelImpl::LocalMatrices() const {
+  std::vector<torch::Tensor> matrices = {local_in_->weight};
   for (size_t i = 0; i < local_.size(); ++i) {
-    matrices.push_back({"local_" + std::to_string(i) + ".weight", local_[i]->weight});
-    matrices.push_back({"after_" + std::to_string(i) + ".weight", after_[i]->weight});
+    matrices.insert(matrices.end(), {local_[i]->weight, after_[i]->weight});
   }
-  for (size_t l = 0; l < depth_in_.size(); ++l) {
-    matrices.push_back({"depth_" + std::to_string(l) + "_in.weight", depth_in_[l]->weight});
+  for (const auto& layer : depth_in_) {
+    matrices.push_back(layer->weight);
   }
   return matrices;
 }

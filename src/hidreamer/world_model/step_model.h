@@ -83,7 +83,7 @@ class StepModelImpl : public torch::nn::Module {
   int64_t feature_width() const;
   // The weights of the hidden layers between a place's codes and its next ones: few and small, and
   // what the ball depends on.
-  std::vector<nn::NamedParameter> LocalMatrices() const;
+  std::vector<torch::Tensor> LocalMatrices() const;
 
  private:
   friend class StepDecoder;
