@@ -1,6 +1,5 @@
 #include <fmt/format.h>
 #include <torch/torch.h>
-#include <unistd.h>
 
 #include <cstdio>
 #include <exception>
@@ -31,48 +30,6 @@ std::string command_line;
 }  // namespace
 
 const std::string& hidreamer::app::CommandLine() { return command_line; }
-
-// OpenMP's threads wait for each other in a busy loop by default. Beside any other work on the same
-// cores that costs more than the computation: on 2 cores a training step beside a compiler took 4
-// times as long, two runs side by side 6 times. libgomp reads its settings when it is loaded, so
-// the program starts itself once more with them. The user's own settings stay.
-//   The loader calls this before it initializes the libraries: libtorch's initialization takes
-// longer than all else at the start and would be done twice. So nothing here may need an
-// initialized library (getenv, the sanitizers' checks).
-#define HID_BEFORE_LIBRARIES __attribute__((no_sanitize("address", "undefined")))
-
-HID_BEFORE_LIBRARIES static bool IsSet(char** environment, const char* name) {
-  for (; *environment != nullptr; ++environment) {
-    size_t i = 0;
-    while (name[i] != '\0' && (*environment)[i] == name[i]) {
-      ++i;
-    }
-    if (name[i] == '\0' && (*environment)[i] == '=') {
-      return true;
-    }
-  }
-  return false;
-}
-
-HID_BEFORE_LIBRARIES static void StopOpenMpFromSpinning(int, char** argv, char** environment) {
-  constexpr size_t kMostVariables = 4096;
-  static char setting[] = "GOMP_SPINCOUNT=0";
-  static char* changed[kMostVariables + 2] = {setting};
-  if (IsSet(environment, "GOMP_SPINCOUNT") || IsSet(environment, "OMP_WAIT_POLICY")) {
-    return;
-  }
-  for (size_t i = 0; environment[i] != nullptr; ++i) {
-    if (i == kMostVariables) {
-      return;
-    }
-    changed[i + 1] = environment[i];
-  }
-  ::execve("/proc/self/exe", argv, changed);  // where this fails the program goes on as it is
-}
-
-__attribute__((section(".preinit_array"),
-               used)) static void (*const before_libraries)(int, char**,
-                                                            char**) = StopOpenMpFromSpinning;
 
 int main(int argc, char** argv) {
   for (int i = 0; i < argc; ++i) {
