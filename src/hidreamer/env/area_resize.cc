@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <numeric>
 
 #include "hidreamer/base/error.h"
@@ -37,7 +38,8 @@ AreaResizer::Axis AreaResizer::MakeAxis(int source, int target) {
 }
 
 AreaResizer::AreaResizer(int source_height, int source_width, int height, int width)
-    : source_width_(source_width),
+    : source_height_(source_height),
+      source_width_(source_width),
       width_(width),
       rows_(MakeAxis(source_height, height)),
       columns_(MakeAxis(source_width, width)) {
@@ -58,7 +60,18 @@ void AreaResizer::Resize(const uint8_t* source, uint8_t* out) {
   const uint64_t half = uint64_t{rows_.total} * columns_.total / 2;
   const auto taps = static_cast<size_t>(columns_.taps);
   const auto source_width = static_cast<size_t>(source_width_);
+  const bool first = last_source_.empty();
+  last_source_.resize(source_width * static_cast<size_t>(source_height_));
+  last_out_.resize(static_cast<size_t>(width_) * rows_.spans.size());
+  uint8_t* out_row = last_out_.data();
   for (const Span& rows : rows_.spans) {
+    const size_t begin = static_cast<size_t>(rows.begin) * source_width;
+    const size_t size = rows.weights.size() * source_width;
+    uint8_t* to = out_row;
+    out_row += width_;
+    if (!first && std::memcmp(source + begin, last_source_.data() + begin, size) == 0) {
+      continue;
+    }
     std::fill_n(row_.begin(), source_width, 0U);
     for (size_t r = 0; r < rows.weights.size(); ++r) {
       const uint32_t weight = rows.weights[r];
@@ -75,9 +88,11 @@ void AreaResizer::Resize(const uint8_t* source, uint8_t* out) {
         sum += uint64_t{weights[t]} * inputs[t];
       }
       weights += taps;
-      *out++ = static_cast<uint8_t>((sum * reciprocal_) >> kReciprocalShift);
+      *to++ = static_cast<uint8_t>((sum * reciprocal_) >> kReciprocalShift);
     }
   }
+  std::memcpy(last_source_.data(), source, last_source_.size());
+  std::memcpy(out, last_out_.data(), last_out_.size());
 }
 
 void ResizeByDefinition(const uint8_t* source, int source_height, int source_width, uint8_t* out,

@@ -7,8 +7,9 @@
 namespace hidreamer::env {
 
 // Shrinks a gray picture by area averaging: each output pixel is the mean of the input area that it
-// covers, computed exactly in integers and rounded to the nearest (halves up). Separable; buffers
-// are kept, so one instance serves one thread.
+// covers, computed exactly in integers and rounded to the nearest (halves up). Separable. The last
+// picture is kept, and rows that have not changed since are not computed again: of a game's frames
+// most. So one instance serves one thread, and best one game.
 class AreaResizer {
  public:
   AreaResizer(int source_height, int source_width, int height, int width);
@@ -29,11 +30,13 @@ class AreaResizer {
   };
   static Axis MakeAxis(int source, int target);
 
+  int source_height_;
   int source_width_;
   int width_;
   Axis rows_;
   Axis columns_;
   uint64_t reciprocal_;
+  std::vector<uint8_t> last_source_, last_out_;  // empty before the first picture
   std::vector<uint32_t> row_;             // (source_width + padding) one weighted sum of rows
   std::vector<uint32_t> column_weights_;  // (width, taps)
 };

@@ -35,6 +35,22 @@ TEST(AreaResizer, MatchesTheDefinitionForOtherSizes) {
   ExpectMatchesDefinition(6, 6, 6, 6);
 }
 
+TEST(AreaResizer, FollowsAPictureThatChangesInPlaces) {
+  AreaResizer resizer(210, 160, 84, 84);
+  std::vector<uint8_t> picture = RandomPicture(210 * 160, 5);
+  std::vector<uint8_t> fast(84 * 84), plain(84 * 84);
+  Rng rng(7);
+  for (int frame = 0; frame < 20; ++frame) {
+    resizer.Resize(picture.data(), fast.data());
+    ResizeByDefinition(picture.data(), 210, 160, plain.data(), 84, 84);
+    ASSERT_EQ(fast, plain) << frame;
+    for (int64_t pixel = rng.UniformInt(3); pixel > 0; --pixel) {  // now and then none
+      auto& changed = picture[static_cast<size_t>(rng.UniformInt(210 * 160))];
+      changed = static_cast<uint8_t>(changed + 100);
+    }
+  }
+}
+
 TEST(AreaResizer, KeepsTheExtremes) {
   for (const int gray : {0, 1, 254, 255}) {
     const std::vector<uint8_t> picture(210 * 160, static_cast<uint8_t>(gray));

@@ -7,6 +7,7 @@
 
 #include "hidreamer/base/error.h"
 #include "hidreamer/env/area_resize.h"
+#include "hidreamer/env/gray_picture.h"
 
 namespace hidreamer::env {
 namespace {
@@ -157,14 +158,8 @@ float AtariEnvironment::PlayFrame(int action) {
 void AtariEnvironment::Observe(bool pooled) {
   Emulator& e = *emulator_;
   const std::span<const uint8_t> screen = e.Screen();
-  for (size_t i = 0; i < screen.size(); ++i) {
-    e.picture[i] = e.gray[screen[i]];
-  }
-  if (pooled) {
-    for (size_t i = 0; i < screen.size(); ++i) {
-      e.picture[i] = std::max(e.picture[i], e.gray[e.previous_screen[i]]);
-    }
-  }
+  DrawGray(screen.data(), pooled ? e.previous_screen.data() : screen.data(), screen.size(), e.gray,
+           e.picture.data());
   e.resizer->Resize(e.picture.data(), frame_.data());
   const ale::ALERAM& ram = e.ale.getRAM();
   std::copy_n(ram.array(), kRamBytes, ram_.begin());
