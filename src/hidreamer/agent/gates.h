@@ -36,7 +36,8 @@ nlohmann::json MeasureOpenLoop(AgentModels models, const data::EpisodeStore& hel
                                const GateOptions& options);
 
 // Sums of rewards over the next H steps, dreamed and real, from the same states of a recording in
-// which the agent itself played.
+// which the agent itself played; gains and losses apart too. Errors are standard errors of means,
+// those of differences paired by state.
 nlohmann::json MeasureDreamReturn(AgentModels models, const data::EpisodeStore& own_play,
                                   int64_t horizon, const GateOptions& options);
 
