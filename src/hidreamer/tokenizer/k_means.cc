@@ -1,13 +1,10 @@
 #include "hidreamer/tokenizer/k_means.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <vector>
 
 #include "hidreamer/base/error.h"
 #include "hidreamer/nn/precision.h"
-#include "hidreamer/tokenizer/code_search.h"
 
 namespace hidreamer::tokenizer {
 namespace {
@@ -15,18 +12,6 @@ namespace {
 // Rows whose products with 256 centers take 1 MB: they stay in the cache between the product and
 // the search for the smallest.
 constexpr int64_t kBlockRows = 1024;
-
-torch::Tensor NearestOnTheCpu(const torch::Tensor& rows, const torch::Tensor& centers) {
-  const CodeSearch search(centers);
-  torch::Tensor nearest = torch::empty({rows.size(0)}, torch::kLong);
-  const float* const from = rows.data_ptr<float>();
-  auto* const to = nearest.data_ptr<int64_t>();
-  const int64_t dim = rows.size(1);
-  at::parallel_for(0, rows.size(0), CodeSearch::kGrainRows, [&](int64_t begin, int64_t end) {
-    search.Nearest(from + begin * dim, end - begin, to + begin, 1);
-  });
-  return nearest;
-}
 
 // Squared distances of all rows from one of them: (N).
 torch::Tensor SquaredDistances(const torch::Tensor& rows, int64_t from) {
@@ -52,9 +37,6 @@ torch::Tensor NearestRows(const torch::Tensor& rows, const torch::Tensor& center
   HID_CHECK(rows.dim() == 2 && centers.dim() == 2 && rows.size(1) == centers.size(1),
             "rows and centers must be (N, D) and (V, D)");
   torch::NoGradGuard no_grad;
-  if (CodeSearch::Fits(rows) && CodeSearch::Fits(centers)) {
-    return NearestOnTheCpu(rows, centers);
-  }
   const nn::AutocastGuard full(rows.device(), nn::Precision::kF32);
   const auto type = rows.scalar_type() == torch::kDouble ? torch::kDouble : torch::kFloat;
   const torch::Tensor c = centers.to(type);

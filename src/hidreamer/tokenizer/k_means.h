@@ -8,7 +8,7 @@ namespace hidreamer::tokenizer {
 
 // Index of the nearest of `centers` (V, D) for every one of `rows` (N, D), by squared Euclidean
 // distance: (N) int64. Computed as |c|^2 - 2 z.c in the type of rows (f32 or f64), block by block,
-// so that no N x V matrix is held. Of equally near centers, one is taken: on the CPU the first.
+// so that no N x V matrix is held. Of equally near centers, one is taken.
 torch::Tensor NearestRows(const torch::Tensor& rows, const torch::Tensor& centers);
 
 // k-means++ (Arthur and Vassilvitskii, 2007): `count` of the rows (N, D), each drawn with

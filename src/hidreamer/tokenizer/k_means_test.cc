@@ -35,13 +35,6 @@ TEST(NearestRows, DoesNotDependOnTheOtherRows) {
   EXPECT_TRUE(all.narrow(0, 700, 900).equal(NearestRows(z.narrow(0, 700, 900), centers)));
 }
 
-TEST(NearestRows, TakesTheFirstOfEquallyNearCenters) {
-  torch::manual_seed(4);
-  const torch::Tensor centers = torch::randn({30, 12});
-  const torch::Tensor twice = torch::cat({centers, centers});
-  EXPECT_TRUE(NearestRows(centers, twice).equal(torch::arange(30)));
-}
-
 TEST(KMeansPlusPlus, TakesOneRowOfEachFarCluster) {
   const torch::Tensor rows = Clusters(20, 30, 16);
   Rng rng(5);

@@ -1,17 +1,12 @@
 #include "hidreamer/tokenizer/residual_quantizer.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <nlohmann/json.hpp>
-#include <numeric>
 #include <utility>
 
 #include "hidreamer/base/error.h"
 #include "hidreamer/nn/precision.h"
 #include "hidreamer/nn/safetensors.h"
-#include "hidreamer/tokenizer/code_search.h"
-#include "hidreamer/tokenizer/codebook_kernels.h"
 #include "hidreamer/tokenizer/k_means.h"
 
 namespace hidreamer::tokenizer {
@@ -46,47 +41,14 @@ void CodebookLevelImpl::Update(const torch::Tensor& rows, const torch::Tensor& c
   const int64_t count = cluster_size_.size(0);
   const auto type = cluster_size_.scalar_type();
   const torch::Tensor counts = torch::bincount(codes, {}, count).to(type);  // (V)
+  const torch::Tensor sums =
+      torch::zeros_like(ema_weight_).index_add_(0, codes, rows.to(type));  // (V, D)
   cluster_size_.mul_(decay).add_(counts, 1 - decay);
+  ema_weight_.mul_(decay).add_(sums, 1 - decay);
   const torch::Tensor total = cluster_size_.sum();
   const torch::Tensor smoothed =
       (cluster_size_ + epsilon) / (total + static_cast<double>(count) * epsilon) * total;  // (V)
-  if (CodeSearch::Fits(rows) && CodeSearch::Fits(ema_weight_)) {
-    MoveCodes(rows, codes, decay, smoothed);
-    return;
-  }
-  const torch::Tensor sums =
-      torch::zeros_like(ema_weight_).index_add_(0, codes, rows.to(type));  // (V, D)
-  ema_weight_.mul_(decay).add_(sums, 1 - decay);
   codebook_->weight.copy_(ema_weight_ / smoothed.unsqueeze(1));
-}
-
-void CodebookLevelImpl::MoveCodes(const torch::Tensor& rows, const torch::Tensor& codes,
-                                  double decay, const torch::Tensor& smoothed) {
-  const int64_t count = cluster_size_.size(0), n = rows.size(0), dim = rows.size(1);
-  // The rows of each code, one code's after the other's, each in their order.
-  const auto code_of = codes.accessor<int64_t, 1>();
-  std::vector<int32_t> begin(static_cast<size_t>(count + 1)), mine(static_cast<size_t>(n));
-  for (int64_t i = 0; i < n; ++i) {
-    ++begin[static_cast<size_t>(code_of[i] + 1)];
-  }
-  std::partial_sum(begin.begin(), begin.end(), begin.begin());
-  auto next = begin;
-  for (int64_t i = 0; i < n; ++i) {
-    mine[static_cast<size_t>(next[static_cast<size_t>(code_of[i])]++)] = static_cast<int32_t>(i);
-  }
-  const float* const from = rows.data_ptr<float>();
-  const float* const sizes = smoothed.data_ptr<float>();
-  float* const sums = ema_weight_.data_ptr<float>();
-  float* const book = codebook_->weight.data_ptr<float>();
-  constexpr int64_t kGrain = 1 << 15;  // numbers worth a thread
-  at::parallel_for(0, count, std::max<int64_t>(1, kGrain / dim), [&](int64_t first, int64_t last) {
-    for (int64_t v = first; v < last; ++v) {
-      const int32_t* const rows_of_code = mine.data() + begin[static_cast<size_t>(v)];
-      MoveCode(from, rows_of_code,
-               begin[static_cast<size_t>(v + 1)] - begin[static_cast<size_t>(v)], dim, decay,
-               sizes[v], sums + v * dim, book + v * dim);
-    }
-  });
 }
 
 void CodebookLevelImpl::Start(const torch::Tensor& values) {
@@ -136,82 +98,54 @@ ResidualQuantizerImpl::ResidualQuantizerImpl(ResidualQuantizerOptions options)
 ResidualQuantizerOutput ResidualQuantizerImpl::forward(const torch::Tensor& z) {
   HID_CHECK(z.dim() == 2 && z.size(1) == options_.dim, "z must be (N, {})", options_.dim);
   const nn::AutocastGuard full(z.device(), nn::Precision::kF32);
-  ResidualQuantizerOutput output;
-  torch::Tensor residuals;  // (L, N, D)
-  output.codes = Search(z.detach(), &residuals);
   // Codewords carry no gradient, so the residual of each level keeps the one of z: every level's
   // commitment pulls on the encoder. (Passing the straight-through output down, as the reference
   // does, cuts it off below level 0.)
-  const bool learns = torch::GradMode::is_enabled() && z.requires_grad();
-  const auto errors =
-      (learns ? residuals + (z - z.detach()) : residuals).square().mean({1, 2});  // (L)
-  output.commitment_loss =
-      (errors * torch::tensor(options_.commitment_costs, errors.options())).sum();
-  output.level_errors = errors.detach();
-  output.quantized = z + (Decode(output.codes) - z).detach();
-  output.residuals = residuals.unbind(0);
-  for (size_t l = 0; is_training() && l < levels_.size(); ++l) {
-    const torch::Tensor input = l == 0 ? z.detach() : output.residuals[l - 1];
-    levels_[l]->Update(input, output.codes.select(1, static_cast<int64_t>(l)), options_.decay,
-                       options_.epsilon);
+  ResidualQuantizerOutput output;
+  torch::Tensor residual = z;  // (N, D)
+  torch::Tensor sum;           // (N, D)
+  std::vector<torch::Tensor> codes, errors;
+  for (size_t l = 0; l < levels_.size(); ++l) {
+    CodebookLevel& level = levels_[l];
+    const torch::Tensor input = residual.detach();
+    codes.push_back(level->Nearest(input));                    // (N)
+    const torch::Tensor chosen = level->Lookup(codes.back());  // (N, D), a copy
+    residual = residual - chosen;                              // (N, D)
+    sum = sum.defined() ? sum + chosen : chosen;
+    errors.push_back(residual.square().mean());
+    const torch::Tensor weighted = errors.back() * options_.commitment_costs[l];
+    output.commitment_loss =
+        output.commitment_loss.defined() ? output.commitment_loss + weighted : weighted;
+    output.residuals.push_back(residual.detach());
+    if (is_training()) {
+      level->Update(input, codes.back(), options_.decay, options_.epsilon);
+    }
   }
+  output.quantized = z + (sum - z).detach();
+  output.codes = torch::stack(codes, 1);  // (N, L)
+  output.level_errors = torch::stack(errors).detach();
   return output;
 }
 
 torch::Tensor ResidualQuantizerImpl::Encode(const torch::Tensor& z) const {
   HID_CHECK(z.dim() == 2 && z.size(1) == options_.dim, "z must be (N, {})", options_.dim);
-  return Search(z, nullptr);
-}
-
-torch::Tensor ResidualQuantizerImpl::Search(const torch::Tensor& z,
-                                            torch::Tensor* residuals) const {
   torch::NoGradGuard no_grad;
-  const int64_t n = z.size(0), levels = options_.levels, dim = options_.dim;
-  torch::Tensor codes = torch::empty({n, levels}, z.options().dtype(torch::kLong));
-  if (residuals != nullptr) {
-    *residuals = torch::empty({levels, n, dim}, z.options());
-  }
-  if (!CodeSearch::Fits(z) || !CodeSearch::Fits(levels_[0]->weight())) {
-    torch::Tensor residual = z;  // (N, D)
-    for (int64_t l = 0; l < levels; ++l) {
+  // All levels of a block while its rows are in the cache; each level subtracts as forward does, so
+  // the codes are the same.
+  constexpr int64_t kBlockRows = 1024;
+  torch::Tensor codes = torch::empty({z.size(0), options_.levels}, z.options().dtype(torch::kLong));
+  for (int64_t begin = 0; begin < z.size(0); begin += kBlockRows) {
+    const int64_t count = std::min(kBlockRows, z.size(0) - begin);
+    torch::Tensor residual = z.narrow(0, begin, count);  // (n, D)
+    for (int64_t l = 0; l < options_.levels; ++l) {
       const CodebookLevel& level = levels_[static_cast<size_t>(l)];
       const torch::Tensor nearest = level->Nearest(residual);
-      codes.select(1, l).copy_(nearest);
-      residual = residual - level->Lookup(nearest);
-      if (residuals != nullptr) {
-        residuals->select(0, l).copy_(residual);
+      codes.narrow(0, begin, count).select(1, l).copy_(nearest);
+      if (l + 1 < options_.levels) {
+        residual = residual - level->Lookup(nearest);
       }
     }
-    return codes;
   }
-  std::vector<CodeSearch> searches;
-  std::vector<const float*> books;
-  for (const CodebookLevel& level : levels_) {
-    searches.emplace_back(level->weight());
-    books.push_back(level->weight().data_ptr<float>());
-  }
-  const float* const rows = z.data_ptr<float>();
-  auto* const chosen = codes.data_ptr<int64_t>();
-  float* const kept = residuals != nullptr ? residuals->data_ptr<float>() : nullptr;
-  // All levels of a block while its rows are in the cache.
-  constexpr int64_t kBlock = CodeSearch::kGrainRows;
-  at::parallel_for(0, n, kBlock, [&](int64_t first, int64_t last) {
-    std::vector<float> scratch(static_cast<size_t>(kBlock * dim));
-    for (int64_t begin = first; begin < last; begin += kBlock) {
-      const int64_t count = std::min(kBlock, last - begin);
-      const float* input = rows + begin * dim;
-      for (int64_t l = 0; l < levels; ++l) {
-        int64_t* const nearest = chosen + begin * levels + l;
-        searches[static_cast<size_t>(l)].Nearest(input, count, nearest, levels);
-        if (kept == nullptr && l + 1 == levels) {
-          break;
-        }
-        float* const left = kept != nullptr ? kept + (l * n + begin) * dim : scratch.data();
-        SubtractCodes(input, count, dim, books[static_cast<size_t>(l)], nearest, levels, left);
-        input = left;
-      }
-    }
-  });
   return codes;
 }
 

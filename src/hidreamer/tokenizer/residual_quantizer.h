@@ -55,10 +55,6 @@ class CodebookLevelImpl : public torch::nn::Module {
   const torch::Tensor& cluster_size() const { return cluster_size_; }  // (V)
 
  private:
-  // Update's sums and codes on the CPU, given the smoothed sizes (V).
-  void MoveCodes(const torch::Tensor& rows, const torch::Tensor& codes, double decay,
-                 const torch::Tensor& smoothed);
-
   torch::nn::Embedding codebook_{nullptr};
   torch::Tensor ema_weight_, cluster_size_;
 };
@@ -77,7 +73,7 @@ class ResidualQuantizerImpl : public torch::nn::Module {
   // z (N, D). In train mode the moving averages are updated; codes, losses and residuals are those
   // of the codebooks before the update.
   ResidualQuantizerOutput forward(const torch::Tensor& z);
-  // z (N, D) -> codes (N, L) int64. Changes nothing, builds no graph; keeps no N x V matrix.
+  // z (N, D) -> codes (N, L) int64. Changes nothing, builds no graph.
   torch::Tensor Encode(const torch::Tensor& z) const;
   // codes (N, L) int64 -> (N, D), the sum of the codewords.
   torch::Tensor Decode(const torch::Tensor& codes) const;
@@ -88,10 +84,6 @@ class ResidualQuantizerImpl : public torch::nn::Module {
   const CodebookLevel& level(int64_t index) const { return levels_.at(static_cast<size_t>(index)); }
 
  private:
-  // Codes (N, L) of z (N, D), without gradient; `residuals`, where given, receives what is left
-  // after each level (L, N, D).
-  torch::Tensor Search(const torch::Tensor& z, torch::Tensor* residuals) const;
-
   ResidualQuantizerOptions options_;
   std::vector<CodebookLevel> levels_;
 };

@@ -116,40 +116,6 @@ TEST(ResidualQuantizer, MovesCodebooksAsThePlainFormulaSays) {
   }
 }
 
-// Rows that are not contiguous take the plain operators.
-torch::Tensor Scattered(const torch::Tensor& rows) { return rows.t().contiguous().t(); }
-
-TEST(ResidualQuantizer, KernelsAndPlainOperatorsAgree) {
-  // Neither rows, codes nor width are multiples of anything.
-  ResidualQuantizer ours = Seeded(37, 3, 50), plain = Seeded(37, 3, 50);
-  for (int step = 0; step < 3; ++step) {
-    const torch::Tensor z = torch::randn({131, 37});
-    const auto a = ours->forward(z), b = plain->forward(Scattered(z));
-    EXPECT_TRUE(a.codes.equal(b.codes));
-    EXPECT_TRUE(torch::allclose(a.residuals[2], b.residuals[2], 0, 1e-6));
-    EXPECT_TRUE(torch::allclose(a.level_errors, b.level_errors, 1e-6));
-    EXPECT_TRUE(ours->Encode(z).equal(plain->Encode(Scattered(z))));
-  }
-  for (const auto& [name, tensor] : nn::NamedState(*ours)) {
-    EXPECT_TRUE(torch::allclose(tensor, nn::NamedState(*plain).at(name), 1e-5, 1e-7)) << name;
-  }
-}
-
-TEST(ResidualQuantizer, DoesNotDependOnTheNumberOfThreads) {
-  const int threads = at::get_num_threads();
-  std::vector<nn::TensorMap> states;
-  for (const int count : {1, 3}) {
-    at::set_num_threads(count);
-    ResidualQuantizer quantizer = Seeded(24, 2, 40);
-    quantizer->forward(torch::randn({500, 24}));
-    states.push_back(nn::NamedState(*quantizer));
-  }
-  at::set_num_threads(threads);
-  for (const auto& [name, tensor] : states[0]) {
-    EXPECT_TRUE(tensor.equal(states[1].at(name))) << name;
-  }
-}
-
 TEST(ResidualQuantizer, PassesTheGradientStraightThrough) {
   ResidualQuantizer quantizer = Seeded(8, 3, 16);
   quantizer->eval();
