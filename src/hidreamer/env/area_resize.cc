@@ -48,6 +48,7 @@ AreaResizer::AreaResizer(int source_height, int source_width, int height, int wi
   HID_CHECK(total < 60000, "{}x{} is too large a picture", source_height, source_width);
   reciprocal_ = ((uint64_t{1} << kReciprocalShift) + total - 1) / total;
   row_.assign(static_cast<size_t>(source_width + columns_.taps), 0);
+  last_out_.resize(static_cast<size_t>(height) * static_cast<size_t>(width));
   for (const Span& span : columns_.spans) {
     for (int t = 0; t < columns_.taps; ++t) {
       const auto i = static_cast<size_t>(t);
@@ -61,8 +62,6 @@ void AreaResizer::Resize(const uint8_t* source, uint8_t* out) {
   const auto taps = static_cast<size_t>(columns_.taps);
   const auto source_width = static_cast<size_t>(source_width_);
   const bool first = last_source_.empty();
-  last_source_.resize(source_width * static_cast<size_t>(source_height_));
-  last_out_.resize(static_cast<size_t>(width_) * rows_.spans.size());
   uint8_t* out_row = last_out_.data();
   for (const Span& rows : rows_.spans) {
     const size_t begin = static_cast<size_t>(rows.begin) * source_width;
@@ -91,7 +90,7 @@ void AreaResizer::Resize(const uint8_t* source, uint8_t* out) {
       *to++ = static_cast<uint8_t>((sum * reciprocal_) >> kReciprocalShift);
     }
   }
-  std::memcpy(last_source_.data(), source, last_source_.size());
+  last_source_.assign(source, source + source_width * static_cast<size_t>(source_height_));
   std::memcpy(out, last_out_.data(), last_out_.size());
 }
 

@@ -36,7 +36,8 @@ class AreaResizer {
   Axis rows_;
   Axis columns_;
   uint64_t reciprocal_;
-  std::vector<uint8_t> last_source_, last_out_;  // empty before the first picture
+  std::vector<uint8_t> last_source_;      // empty before the first picture
+  std::vector<uint8_t> last_out_;         // (height, width)
   std::vector<uint32_t> row_;             // (source_width + padding) one weighted sum of rows
   std::vector<uint32_t> column_weights_;  // (width, taps)
 };

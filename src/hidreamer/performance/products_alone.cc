@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <functional>
 
-#include "hidreamer/base/error.h"
 #include "hidreamer/performance/timing.h"
 
 namespace hidreamer::performance {

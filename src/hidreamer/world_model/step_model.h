@@ -7,7 +7,6 @@
 #include <string>
 #include <vector>
 
-#include "hidreamer/nn/optimizer.h"
 #include "hidreamer/world_model/token_layout.h"
 #include "hidreamer/world_model/transformer.h"
 
