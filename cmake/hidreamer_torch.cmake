@@ -17,7 +17,12 @@ if(HID_TORCH_WHEEL)
     "${HID_TORCH_WHEEL}/lib/libtorch_cpu.so" "${HID_TORCH_WHEEL}/lib/libc10.so" Threads::Threads)
   target_link_options(hidreamer_torch INTERFACE "-Wl,-rpath,${HID_TORCH_WHEEL}/lib" -Wl,--allow-shlib-undefined)
   if(HID_CUDA)
-    target_link_libraries(hidreamer_torch INTERFACE -Wl,--no-as-needed
+    # Of CUDA's toolkit, or of the package that the wheel needs at run time.
+    find_path(HID_CUDA_INCLUDE_DIR cuda_runtime_api.h REQUIRED
+      HINTS "${HID_TORCH_WHEEL}/../nvidia/cu13/include" "${HID_TORCH_WHEEL}/../nvidia/cuda_runtime/include" /usr/local/cuda/include)
+    find_library(HID_CUDART NAMES cudart libcudart.so.13 libcudart.so.12 REQUIRED
+      HINTS "${HID_CUDA_INCLUDE_DIR}/../lib" "${HID_CUDA_INCLUDE_DIR}/../lib64")
+    target_link_libraries(hidreamer_torch INTERFACE "${HID_CUDART}" -Wl,--no-as-needed
       "${HID_TORCH_WHEEL}/lib/libtorch_cuda.so" "${HID_TORCH_WHEEL}/lib/libc10_cuda.so" -Wl,--as-needed)
   endif()
 else()

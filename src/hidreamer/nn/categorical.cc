@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "hidreamer/nn/device.h"
+
 namespace hidreamer::nn {
 
 torch::Tensor CategoryAt(const torch::Tensor& probabilities, const torch::Tensor& uniforms) {
@@ -15,7 +17,7 @@ torch::Tensor SampleCategory(const torch::Tensor& probabilities, at::Generator g
   auto shape = probabilities.sizes().vec();
   shape.pop_back();
   const auto uniforms = torch::rand(shape, std::move(generator), torch::kFloat64);
-  return CategoryAt(probabilities, uniforms.to(probabilities.device()));
+  return CategoryAt(probabilities, ToDevice(uniforms, probabilities.device()));
 }
 
 }  // namespace hidreamer::nn

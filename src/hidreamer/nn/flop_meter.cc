@@ -138,6 +138,8 @@ std::vector<CountedOperator> FlopMeter::operators() const {
   return listed;
 }
 
+bool FlopMeter::Watching() { return counting; }
+
 int64_t FlopMeter::flops() const { return total; }
 
 void CountFlops(int64_t flops) {

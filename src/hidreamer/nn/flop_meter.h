@@ -38,6 +38,7 @@ class FlopMeter {
   FlopMeter(const FlopMeter&) = delete;
   FlopMeter& operator=(const FlopMeter&) = delete;
 
+  static bool Watching();  // whether one is alive
   int64_t flops() const;
   // In the order of their start. Kernels of our own are counted, not listed.
   std::vector<CountedOperator> operators() const;

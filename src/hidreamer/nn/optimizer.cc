@@ -2,15 +2,38 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <numbers>
 
 #include "hidreamer/base/error.h"
+#include "hidreamer/nn/torch_compat.h"
 
 namespace hidreamer::nn {
 namespace {
 
 torch::Tensor ZerosLike(const NamedParameter& parameter) {
   return torch::zeros_like(parameter.value, torch::MemoryFormat::Contiguous).detach();
+}
+
+// Parameters with a gradient in groups whose steps are computed as one: on a GPU all of them, which
+// spares thousands of small kernels; on a CPU each alone, which keeps it in the cache.
+std::vector<std::vector<size_t>> SteppedTogether(const std::vector<NamedParameter>& parameters) {
+  std::vector<std::vector<size_t>> groups;
+  std::vector<size_t> on_gpu;
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    if (!parameters[i].value.grad().defined()) {
+      continue;
+    }
+    if (parameters[i].value.is_cuda()) {
+      on_gpu.push_back(i);
+    } else {
+      groups.push_back({i});
+    }
+  }
+  if (!on_gpu.empty()) {
+    groups.push_back(on_gpu);
+  }
+  return groups;
 }
 
 }  // namespace
@@ -66,23 +89,29 @@ void Adam::Step(double lr) {
   const auto step = static_cast<double>(step_.add_(1).item<int64_t>());
   const double correction1 = 1 - std::pow(options_.beta1, step);
   const double correction2_root = std::sqrt(1 - std::pow(options_.beta2, step));
-  for (size_t i = 0; i < parameters_.size(); ++i) {
-    torch::Tensor& parameter = parameters_[i].value;
-    torch::Tensor gradient = parameter.grad();
-    if (!gradient.defined()) {
-      continue;
+  for (const std::vector<size_t>& together : SteppedTogether(parameters_)) {
+    std::vector<torch::Tensor> parameters, gradients, m, v;
+    for (const size_t i : together) {
+      parameters.push_back(parameters_[i].value);
+      gradients.push_back(parameters_[i].value.grad());
+      m.push_back(m_[i]);
+      v.push_back(v_[i]);
     }
     if (options_.weight_decay != 0) {
       if (options_.decoupled) {
-        parameter.mul_(1 - lr * options_.weight_decay);
+        at::_foreach_mul_(parameters, 1 - lr * options_.weight_decay);
       } else {
-        gradient = gradient.add(parameter, options_.weight_decay);
+        gradients = at::_foreach_add(gradients, parameters, options_.weight_decay);
       }
     }
-    m_[i].mul_(options_.beta1).add_(gradient, 1 - options_.beta1);
-    v_[i].mul_(options_.beta2).addcmul_(gradient, gradient, 1 - options_.beta2);
-    const torch::Tensor denominator = v_[i].sqrt().div_(correction2_root).add_(options_.epsilon);
-    parameter.addcdiv_(m_[i], denominator, -lr / correction1);
+    at::_foreach_mul_(m, options_.beta1);
+    at::_foreach_add_(m, gradients, 1 - options_.beta1);
+    at::_foreach_mul_(v, options_.beta2);
+    at::_foreach_addcmul_(v, gradients, gradients, 1 - options_.beta2);
+    auto denominators = at::_foreach_sqrt(v);
+    at::_foreach_div_(denominators, correction2_root);
+    at::_foreach_add_(denominators, options_.epsilon);
+    at::_foreach_addcdiv_(parameters, m, denominators, -lr / correction1);
   }
 }
 
@@ -106,19 +135,29 @@ Muon::Muon(std::vector<NamedParameter> parameters, MuonOptions options)
 
 void Muon::Step(double lr) {
   torch::NoGradGuard no_grad;
-  for (size_t i = 0; i < parameters_.size(); ++i) {
-    torch::Tensor& parameter = parameters_[i].value;
-    const torch::Tensor gradient = parameter.grad();
-    if (!gradient.defined()) {
-      continue;
+  for (const std::vector<size_t>& together : SteppedTogether(parameters_)) {
+    std::vector<torch::Tensor> parameters, gradients, momenta;
+    for (const size_t i : together) {
+      parameters.push_back(parameters_[i].value);
+      gradients.push_back(parameters_[i].value.grad());
+      momenta.push_back(momentum_[i]);
     }
-    momentum_[i].mul_(options_.momentum).add_(gradient);
-    const auto matrix = gradient.add(momentum_[i], options_.momentum).flatten(1);
-    // A tall matrix's columns must not move less for having more rows to share their length.
-    const double tall =
-        std::max(1.0, static_cast<double>(matrix.size(0)) / static_cast<double>(matrix.size(1)));
-    parameter.mul_(1 - lr * options_.weight_decay)
-        .add_(NearlyOrthogonal(matrix).view(parameter.sizes()), -lr * std::sqrt(tall));
+    at::_foreach_mul_(momenta, options_.momentum);
+    at::_foreach_add_(momenta, gradients);
+    const auto directions = at::_foreach_add(gradients, momenta, options_.momentum);
+    std::vector<torch::Tensor> matrices;
+    for (const torch::Tensor& direction : directions) {
+      matrices.push_back(direction.flatten(1));
+    }
+    auto steps = NearlyOrthogonal(matrices);
+    for (size_t i = 0; i < steps.size(); ++i) {
+      // A tall matrix's columns must not move less for having more rows to share their length.
+      const auto rows = static_cast<double>(steps[i].size(0));
+      const double tall = std::max(1.0, rows / static_cast<double>(steps[i].size(1)));
+      steps[i] = steps[i].mul_(std::sqrt(tall)).view(parameters[i].sizes());
+    }
+    at::_foreach_mul_(parameters, 1 - lr * options_.weight_decay);
+    at::_foreach_add_(parameters, steps, -lr);
   }
 }
 
@@ -168,16 +207,35 @@ void MuonWithAdam::LoadState(const TensorMap& state) {
   adam_.LoadState(WithoutPrefix(state, "adam."));
 }
 
-torch::Tensor NearlyOrthogonal(const torch::Tensor& matrix) {
+std::vector<torch::Tensor> NearlyOrthogonal(const std::vector<torch::Tensor>& matrices) {
   constexpr double kLinear = 3.4445, kCubic = -4.7750, kQuintic = 2.0315;
-  const bool tall = matrix.size(0) > matrix.size(1);
-  torch::Tensor x = tall ? matrix.t() : matrix;  // the products below are of the shorter side
-  x = x / (x.norm() + 1e-7);
-  for (int step = 0; step < 5; ++step) {
-    const auto gram = x.mm(x.t());
-    x = torch::addmm(x, torch::addmm(gram, gram, gram, kCubic, kQuintic), x, kLinear);
+  // Lying matrices of one shape as one batch: the products below are of the shorter side.
+  std::map<std::vector<int64_t>, std::vector<size_t>> of_shape;
+  std::vector<torch::Tensor> lying;
+  for (size_t i = 0; i < matrices.size(); ++i) {
+    const bool tall = matrices[i].size(0) > matrices[i].size(1);
+    lying.push_back(tall ? matrices[i].t() : matrices[i]);
+    of_shape[lying.back().sizes().vec()].push_back(i);
   }
-  return tall ? x.t().contiguous() : x;
+  std::vector<torch::Tensor> results(matrices.size());
+  for (const auto& [shape, members] : of_shape) {
+    std::vector<torch::Tensor> alike;
+    for (const size_t i : members) {
+      alike.push_back(lying[i]);
+    }
+    torch::Tensor x = torch::stack(alike);  // (M, short, long)
+    x = x / (x.norm(2, {1, 2}, /*keepdim=*/true) + 1e-7);
+    for (int step = 0; step < 5; ++step) {
+      const auto gram = x.bmm(x.transpose(1, 2));
+      x = torch::baddbmm(x, torch::baddbmm(gram, gram, gram, kCubic, kQuintic), x, kLinear);
+    }
+    for (size_t m = 0; m < members.size(); ++m) {
+      const auto result = x[static_cast<int64_t>(m)];
+      const bool tall = matrices[members[m]].size(0) > matrices[members[m]].size(1);
+      results[members[m]] = tall ? result.t().contiguous() : result;
+    }
+  }
+  return results;
 }
 
 void MoveTowards(torch::nn::Module& target, const torch::nn::Module& source, double share) {
@@ -185,31 +243,24 @@ void MoveTowards(torch::nn::Module& target, const torch::nn::Module& source, dou
   auto to = target.parameters();
   const auto from = source.parameters();
   HID_CHECK(to.size() == from.size(), "{} and {} parameters", to.size(), from.size());
-  for (size_t i = 0; i < to.size(); ++i) {
-    to[i].lerp_(from[i], share);
-  }
+  compat::LerpAll(to, from, share);
 }
 
 torch::Tensor ClipGradNorm(const std::vector<NamedParameter>& parameters, double max_norm) {
   torch::NoGradGuard no_grad;
   std::vector<torch::Tensor> gradients;
-  std::vector<torch::Tensor> norms;
   for (const NamedParameter& parameter : parameters) {
     if (parameter.value.grad().defined()) {
       gradients.push_back(parameter.value.grad());
-      norms.push_back(gradients.back().norm());
     }
   }
   if (gradients.empty()) {
     return torch::zeros({});
   }
-  const torch::Tensor norm = torch::stack(norms).norm().to(torch::kFloat32);
+  const torch::Tensor norm = torch::stack(at::_foreach_norm(gradients)).norm().to(torch::kFloat32);
   if (!(norm.device().is_cpu() && norm.item<double>() <= max_norm)) {
     // On a CPU the norm is known and most updates need no scaling; elsewhere reading it would wait.
-    const torch::Tensor scale = (max_norm / (norm + 1e-6)).clamp_max(1.0);
-    for (torch::Tensor& gradient : gradients) {
-      gradient.mul_(scale);
-    }
+    compat::ScaleAll(gradients, (max_norm / (norm + 1e-6)).clamp_max(1.0));
   }
   return norm;
 }

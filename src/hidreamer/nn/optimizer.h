@@ -102,9 +102,9 @@ class MuonWithAdam {
   Adam adam_;
 };
 
-// U V^T for the matrix U S V^T, but with singular values in about [0.7, 1.2] instead of 1: five
+// U V^T for each matrix U S V^T, but with singular values in about [0.7, 1.2] instead of 1: five
 // steps of the quintic Newton-Schulz iteration of Jordan et al.
-torch::Tensor NearlyOrthogonal(const torch::Tensor& matrix);
+std::vector<torch::Tensor> NearlyOrthogonal(const std::vector<torch::Tensor>& matrices);
 
 // target <- target + share * (source - target), parameter by parameter, without gradient. Both
 // modules have the same parameters.

@@ -108,7 +108,7 @@ TEST(NearlyOrthogonal, KeepsDirectionsAndLevelsTheirLengths) {
   torch::manual_seed(1);
   for (const auto& sizes : {std::vector<int64_t>{8, 20}, std::vector<int64_t>{20, 8}}) {
     const auto matrix = torch::randn(sizes, torch::kFloat64);
-    const auto result = NearlyOrthogonal(matrix);
+    const auto result = NearlyOrthogonal({matrix})[0];
     const auto [u, s, vt] = torch::linalg_svd(matrix, false);
     const auto among = u.t().mm(result).mm(vt.t());  // diagonal: the same singular vectors
     EXPECT_LT((among - among.diagonal().diag()).abs().max().item<double>(), 1e-9);

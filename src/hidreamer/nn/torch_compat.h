@@ -4,6 +4,8 @@
 #include <torch/torch.h>
 #include <torch/version.h>
 
+#include <vector>
+
 // All that differs between torch 1.13 (Debian) and 2.x. Nothing else looks at torch's version.
 #define HID_TORCH_AT_LEAST(major, minor) \
   (TORCH_VERSION_MAJOR > (major) ||      \
@@ -56,6 +58,29 @@ inline torch::Tensor FusedAttention(const torch::Tensor& q, const torch::Tensor&
 #else
   (void)q, (void)k, (void)v, (void)mask, (void)dropout;
   return {};
+#endif
+}
+
+// targets <- targets + share * (sources - targets), in few kernels where torch can.
+inline void LerpAll(std::vector<torch::Tensor>& targets, const std::vector<torch::Tensor>& sources,
+                    double share) {
+#if HID_TORCH_AT_LEAST(2, 1)
+  at::_foreach_lerp_(targets, sources, share);
+#else
+  for (size_t i = 0; i < targets.size(); ++i) {
+    targets[i].lerp_(sources[i], share);
+  }
+#endif
+}
+
+// tensors <- tensors * factor, a number () on their device; in few kernels where torch can.
+inline void ScaleAll(std::vector<torch::Tensor>& tensors, const torch::Tensor& factor) {
+#if HID_TORCH_AT_LEAST(2, 1)
+  at::_foreach_mul_(tensors, factor);
+#else
+  for (torch::Tensor& tensor : tensors) {
+    tensor.mul_(factor);
+  }
 #endif
 }
 

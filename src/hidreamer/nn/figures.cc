@@ -1,0 +1,45 @@
+#include "hidreamer/nn/figures.h"
+
+#include <map>
+
+#include "hidreamer/base/error.h"
+
+namespace hidreamer::nn {
+
+void Figures::Add(const std::string& name, const torch::Tensor& value) {
+  HID_CHECK(value.numel() == 1, "{} has {} numbers", name, value.numel());
+  entries_.push_back({name, value.detach().reshape({})});
+}
+
+void Figures::Add(const std::string& name, double value) {
+  Add(name, torch::tensor(value, torch::kFloat64));
+}
+
+void Figures::Add(const Figures& others) {
+  entries_.insert(entries_.end(), others.entries_.begin(), others.entries_.end());
+}
+
+nlohmann::json Figures::Read() const {
+  std::vector<torch::Tensor> on_device;
+  for (const Entry& entry : entries_) {
+    if (!entry.value.is_cpu()) {
+      on_device.push_back(entry.value.to(torch::kFloat64));
+    }
+  }
+  const auto fetched =
+      on_device.empty() ? torch::Tensor() : torch::stack(on_device).to(torch::kCPU);
+  std::map<std::string, std::pair<double, int64_t>> sums;
+  int64_t next = 0;
+  for (const Entry& entry : entries_) {
+    auto& [sum, count] = sums[entry.name];
+    sum += entry.value.is_cpu() ? entry.value.item<double>() : fetched[next++].item<double>();
+    ++count;
+  }
+  auto log = nlohmann::json::object();
+  for (const auto& [name, sum] : sums) {
+    log[name] = sum.first / static_cast<double>(sum.second);
+  }
+  return log;
+}
+
+}  // namespace hidreamer::nn

@@ -1,0 +1,39 @@
+#include "hidreamer/nn/figures.h"
+
+#include <gtest/gtest.h>
+
+#include "hidreamer/base/error.h"
+
+namespace hidreamer::nn {
+namespace {
+
+TEST(Figures, ReadsNumbersOfAnyType) {
+  Figures figures;
+  figures.Add("loss", torch::tensor(0.5));
+  figures.Add("hits", torch::tensor(3, torch::kLong));
+  figures.Add("lr", 1e-4);
+  EXPECT_EQ(figures.Read(), (nlohmann::json{{"loss", 0.5}, {"hits", 3.0}, {"lr", 1e-4}}));
+}
+
+TEST(Figures, AveragesWhatHasOneName) {
+  Figures figures, more;
+  figures.Add("loss", torch::tensor(1.0));
+  more.Add("loss", torch::tensor({4.0}));
+  figures.Add(more);
+  EXPECT_EQ(figures.Read(), (nlohmann::json{{"loss", 2.5}}));
+}
+
+TEST(Figures, KeepsNoGraph) {
+  Figures figures;
+  const auto x = torch::ones({}, torch::requires_grad());
+  figures.Add("loss", x * 2);
+  EXPECT_EQ(figures.Read()["loss"], 2.0);
+}
+
+TEST(Figures, RefusesVectors) {
+  Figures figures;
+  EXPECT_THROW(figures.Add("loss", torch::ones({2})), Error);
+}
+
+}  // namespace
+}  // namespace hidreamer::nn
