@@ -6,18 +6,54 @@
 
 namespace hidreamer::agent {
 
-torch::Tensor Uniforms(at::IntArrayRef shape, Rng& rng, torch::Device device) {
+namespace {
+
+torch::Tensor Uniforms(at::IntArrayRef shape, Rng& rng) {
   // A generator of its own: torch's global one is shared by all threads.
-  const auto generator = at::detail::createCPUGenerator(rng.Next());
-  return torch::rand(shape, generator, torch::kFloat32).to(device);
+  return torch::rand(shape, at::detail::createCPUGenerator(rng.Next()), torch::kFloat32);
+}
+
+}  // namespace
+
+DreamDraws DrawForDreams(AgentModels models, int64_t batch, const DreamOptions& options, Rng& rng,
+                         torch::Device device) {
+  const auto& layout = models->options().world_model.layout;
+  if (device.is_cuda()) {
+    auto generator = at::globalContext().defaultGenerator(device).clone();
+    generator.set_current_seed(rng.Next());
+    const auto draw = [&](bool wanted, at::IntArrayRef shape) {
+      return wanted ? torch::rand(shape, generator, torch::TensorOptions(device)) : torch::Tensor();
+    };
+    return {.actions = draw(!options.actions.defined(), {options.horizon, batch}),
+            .codes = draw(options.temperature > 0,
+                          {options.horizon, batch, layout.places, layout.levels})};
+  }
+  std::vector<torch::Tensor> actions, codes;
+  for (int64_t h = 0; h < options.horizon; ++h) {
+    if (!options.actions.defined()) {
+      actions.push_back(Uniforms({batch}, rng));
+    }
+    if (options.temperature > 0) {
+      codes.push_back(Uniforms({batch, layout.places, layout.levels}, rng));
+    }
+  }
+  const auto together = [&](const std::vector<torch::Tensor>& draws) {
+    return draws.empty() ? torch::Tensor() : torch::stack(draws);
+  };
+  return {.actions = together(actions), .codes = together(codes)};
 }
 
 Dreams DreamOn(AgentModels models, const world_model::StepInputs& context,
                const DreamOptions& options, Rng& rng) {
+  return DreamOn(
+      models, context, options,
+      DrawForDreams(models, context.values.size(0), options, rng, context.values.device()));
+}
+
+Dreams DreamOn(AgentModels models, const world_model::StepInputs& context,
+               const DreamOptions& options, const DreamDraws& draws) {
   torch::NoGradGuard no_grad;
-  const int64_t b = context.values.size(0), length = context.values.size(1);
-  const auto device = context.values.device();
-  const auto& layout = models->options().world_model.layout;
+  const int64_t length = context.values.size(1);
   world_model::StepDecoder decoder(models->world_model, context, options.horizon);
   torch::Tensor values = context.values.select(1, length - 1);
   std::vector<torch::Tensor> features, actions, log_probs, rewards, continues, codes;
@@ -27,18 +63,16 @@ Dreams DreamOn(AgentModels models, const world_model::StepInputs& context,
       break;
     }
     const auto distribution = models->Policy(features.back());
-    actions.push_back(options.actions.defined() ? options.actions.select(1, h)
-                                                : nn::CategoryAt(distribution.probabilities(),
-                                                                 Uniforms({b}, rng, device)));
+    actions.push_back(options.actions.defined()
+                          ? options.actions.select(1, h)
+                          : nn::CategoryAt(distribution.probabilities(), draws.actions[h]));
     log_probs.push_back(distribution.LogProb(actions.back()));
     const auto outcome =
         models->world_model->Foretell(decoder.hidden(), decoder.local(), actions.back());
     rewards.push_back(models->scalars().Value(outcome.reward));
     continues.push_back(torch::sigmoid(outcome.continues));
-    const auto uniforms = options.temperature > 0
-                              ? Uniforms({b, layout.places, layout.levels}, rng, device)
-                              : torch::Tensor();
-    const auto next = models->world_model->Sample(outcome.places, options.temperature, uniforms);
+    const auto next = models->world_model->Sample(
+        outcome.places, options.temperature, draws.codes.defined() ? draws.codes[h] : draws.codes);
     if (options.keep_codes) {
       codes.push_back(next);
     }

@@ -23,11 +23,18 @@ struct DreamOptions {
   torch::Tensor actions = {};  // (B, H) int64: these instead of the actor's
 };
 
-// Dreams on from the last step of each window. Every draw comes from `rng`.
+// What a batch of dreams draws with: numbers uniform in [0, 1).
+struct DreamDraws {
+  torch::Tensor actions;  // (H, B); undefined where the actions are given
+  torch::Tensor codes;    // (H, B, P, L); undefined at temperature 0
+};
+DreamDraws DrawForDreams(AgentModels models, int64_t batch, const DreamOptions& options, Rng& rng,
+                         torch::Device device);
+
+// Dreams on from the last step of each window.
+Dreams DreamOn(AgentModels models, const world_model::StepInputs& context,
+               const DreamOptions& options, const DreamDraws& draws);
 Dreams DreamOn(AgentModels models, const world_model::StepInputs& context,
                const DreamOptions& options, Rng& rng);
-
-// n uniform numbers in [0, 1) of `rng`, as a tensor of the given shape.
-torch::Tensor Uniforms(at::IntArrayRef shape, Rng& rng, torch::Device device);
 
 }  // namespace hidreamer::agent

@@ -332,7 +332,8 @@ nlohmann::json MeasureDreamReturn(AgentModels models, const data::EpisodeStore& 
                                              4 * options.windows),
               kChunk)) {
     const auto windows = ReadWindows(models, own_play, chunk, context);
-    const auto dream = DreamOn(models, windows.inputs, {.horizon = horizon, .temperature = 1}, rng);
+    const auto dream = DreamOn(models, windows.inputs,
+                               {.horizon = horizon, .temperature = options.temperature}, rng);
     // A reward after a foretold end does not count.
     const auto alive = torch::cat({torch::ones({dream.continues.size(0), 1}),
                                    dream.continues.narrow(1, 0, horizon - 1).cumprod(1)},

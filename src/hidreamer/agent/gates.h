@@ -16,6 +16,7 @@ struct GateOptions {
   int64_t probe_frames = 16000;  // that probes are fitted on
   int64_t windows = 512;         // of the open loop
   std::vector<int64_t> horizons = {1, 5, 10, 15};
+  double temperature = 1;  // of the codes drawn in dreams under the agent's own actions
   uint64_t seed = 1;
 };
 

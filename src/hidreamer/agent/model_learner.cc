@@ -1,8 +1,10 @@
 #include "hidreamer/agent/model_learner.h"
 
 #include <algorithm>
+#include <array>
 
 #include "hidreamer/agent/observation.h"
+#include "hidreamer/nn/device.h"
 #include "hidreamer/policy/networks.h"
 
 namespace hidreamer::agent {
@@ -12,13 +14,8 @@ constexpr double kReconstructionScale = 10;  // keeps the loss near 1, beside cl
 constexpr int64_t kReviveEvery = 20;         // updates (rvq)
 constexpr int64_t kStartFrames = 512;        // for background and codebooks
 constexpr int64_t kCpcWidth = 128;
-
-// Adds every number of `log` to that of the same name.
-void AddTo(nlohmann::json& sums, const nlohmann::json& log) {
-  for (const auto& [key, value] : log.items()) {
-    sums[key] = sums.value(key, 0.0) + value.get<double>();
-  }
-}
+constexpr std::array kModelFigures = {"loss", "code_loss", "reward_loss", "continue_loss",
+                                      "changed_accuracy"};
 
 }  // namespace
 
@@ -49,19 +46,27 @@ ModelLearner::ModelLearner(AgentModels models, const config::AgentConfig& config
   model_optimizer_ = std::make_unique<nn::MuonWithAdam>(
       parameters, muon ? learning_->LocalMatrices() : std::vector<torch::Tensor>(),
       nn::MuonOptions{}, nn::AdamOptions{.beta2 = 0.99, .weight_decay = 1e-4, .decoupled = true});
+  tokenizer_gradients_ = std::make_unique<nn::GraphedWork>(
+      [this](const nn::GraphedWork::Tensors& inputs) {
+        return TokenizerGradients(inputs[0], inputs[1]);
+      },
+      tokenizer_optimizer_->parameters());
+  model_gradients_ = std::make_unique<nn::GraphedWork>(
+      [this](const nn::GraphedWork::Tensors& inputs) {
+        return nn::GraphedWork::Tensors{WorldModelGradients(Windows::FromTensors(inputs))};
+      },
+      model_optimizer_->parameters());
 }
 
-void ModelLearner::Start(const data::ReplayBuffer& replay) {
+void ModelLearner::Start(const ReplayReader& reader) {
   Rng rng = seeds_.Generator("model/start");
-  const auto starts = replay.Sample(kStartFrames, 1, {}, rng);
-  models_->tokenizer->Start(ToTensor(replay.Read(starts, 1).frames, device_), rng);
+  const auto starts = reader.replay().Sample(kStartFrames, 1, {}, rng);
+  models_->tokenizer->Start(reader.Frames(starts, 1), rng);
 }
 
-nlohmann::json ModelLearner::StepTokenizer(const torch::Tensor& frames,
-                                           const torch::Tensor& previous, int64_t update,
-                                           double lr) {
+nn::GraphedWork::Tensors ModelLearner::TokenizerGradients(const torch::Tensor& frames,
+                                                          const torch::Tensor& previous) {
   auto& tokenizer = models_->tokenizer;
-  tokenizer->train();
   torch::Tensor loss, reconstruction_loss, stillness_loss;
   {
     const nn::AutocastGuard autocast(device_, precision_);
@@ -79,8 +84,18 @@ nlohmann::json ModelLearner::StepTokenizer(const torch::Tensor& frames,
                                                              tokenizer->background(), extra);
     loss = reconstruction_loss + stillness_loss + codes.commitment;
   }
-  tokenizer_optimizer_->ZeroGrad();
   loss.backward();
+  return {reconstruction_loss, stillness_loss};
+}
+
+void ModelLearner::StepTokenizer(const torch::Tensor& frames, const torch::Tensor& previous,
+                                 int64_t update, double lr, nn::Figures& figures) {
+  auto& tokenizer = models_->tokenizer;
+  tokenizer->train();
+  // Counting the use of codebooks waits for the device.
+  const auto losses = config_.tokenizer.quantizer == "rvq"
+                          ? tokenizer_gradients_->Call({frames, previous})
+                          : tokenizer_gradients_->Run({frames, previous});
   nn::ClipGradNorm(tokenizer_optimizer_->parameters(), config_.world_model.clip_norm);
   tokenizer_optimizer_->Step(lr);
   tokenizer->eval();
@@ -88,32 +103,35 @@ nlohmann::json ModelLearner::StepTokenizer(const torch::Tensor& frames,
     Rng rng = seeds_.Generator("model/revive", static_cast<uint64_t>(update));
     tokenizer->Revive(frames, rng);
   }
-  return {{"reconstruction_loss", reconstruction_loss.item<double>()},
-          {"stillness_loss", stillness_loss.item<double>()}};
+  figures.Add("reconstruction_loss", losses[0]);
+  figures.Add("stillness_loss", losses[1]);
 }
 
-nlohmann::json ModelLearner::UpdateTokenizer(const data::ReplayBuffer& replay, int64_t update) {
+int64_t ModelLearner::MinibatchSize() const {
+  const auto& config = config_.world_model;
+  return (config.batch + config.minibatches - 1) / config.minibatches;
+}
+
+void ModelLearner::UpdateTokenizer(const ReplayReader& reader, int64_t update) {
   Rng rng = seeds_.Generator("model/head_start", static_cast<uint64_t>(update));
-  const auto starts = replay.Sample(config_.tokenizer.batch, 2, {}, rng);
-  const auto pairs = ToTensor(replay.Read(starts, 2).frames, device_)
-                         .view({-1, 2, 1, kObservationSize, kObservationSize});
-  return StepTokenizer(pairs.select(1, 1).contiguous(), pairs.select(1, 0).contiguous(), update,
-                       config_.tokenizer.lr);
+  const auto starts = reader.replay().Sample(config_.tokenizer.batch, 2, {}, rng);
+  const auto pairs = reader.Frames(starts, 2).view({-1, 2, 1, kObservationSize, kObservationSize});
+  nn::Figures unread;
+  StepTokenizer(pairs.select(1, 1).contiguous(), pairs.select(1, 0).contiguous(), update,
+                config_.tokenizer.lr, unread);
 }
 
-nlohmann::json ModelLearner::Update(const data::ReplayBuffer& replay, int64_t update,
-                                    int64_t total) {
+nlohmann::json ModelLearner::Update(const ReplayReader& reader, int64_t update, int64_t total) {
   Rng rng = seeds_.Generator("model/update", static_cast<uint64_t>(update));
   const auto& config = config_.world_model;
-  const auto starts = replay.Sample(config.batch, config.window,
-                                    {.recent_share = config_.replay.recent_share,
-                                     .recent_steps = config_.replay.recent_steps,
-                                     .near_reward_share = config_.replay.near_reward_share,
-                                     .horizon = config_.policy.horizon},
-                                    rng);
-  const auto batch = replay.Read(starts, config.window);
-  const auto frames = ToTensor(batch.frames, device_);  // (B T, 1, 64, 64)
-  nlohmann::json log = nlohmann::json::object();
+  const auto starts = reader.replay().Sample(config.batch, config.window,
+                                             {.recent_share = config_.replay.recent_share,
+                                              .recent_steps = config_.replay.recent_steps,
+                                              .near_reward_share = config_.replay.near_reward_share,
+                                              .horizon = config_.policy.horizon},
+                                             rng);
+  const auto frames = reader.Frames(starts, config.window);  // (B T, 1, 64, 64)
+  nn::Figures figures;
   const int64_t freeze_after = config_.tokenizer.freeze_after;
   if (freeze_after == 0 || update < freeze_after) {
     // Some of the frames, each with the one before it in its window.
@@ -122,32 +140,28 @@ nlohmann::json ModelLearner::Update(const data::ReplayBuffer& replay, int64_t up
       rows.push_back(rng.UniformInt(config.batch) * config.window + 1 +
                      rng.UniformInt(config.window - 1));
     }
-    const auto index = torch::tensor(rows, torch::kLong).to(device_);
-    log.update(StepTokenizer(frames.index_select(0, index), frames.index_select(0, index - 1),
-                             update,
-                             nn::Cosine(config_.tokenizer.online_lr, config_.tokenizer.final_lr,
-                                        static_cast<double>(update) / static_cast<double>(total))));
+    const auto index = nn::ToDevice(torch::tensor(rows, torch::kLong), device_);
+    StepTokenizer(frames.index_select(0, index), frames.index_select(0, index - 1), update,
+                  nn::Cosine(config_.tokenizer.online_lr, config_.tokenizer.final_lr,
+                             static_cast<double>(update) / static_cast<double>(total)),
+                  figures);
   }
   Windows windows;
   {
     const nn::AutocastGuard autocast(device_, precision_);
-    windows = ReadWindows(models_, batch, device_);
+    const auto batch = reader.replay().Read(starts, config.window, /*frames=*/false);
+    windows = ReadWindows(models_, batch, frames);
   }
   const double share =
       nn::WarmupCosine(update, config.warmup_updates, total, config.final_lr_share);
-  const int64_t size = (config.batch + config.minibatches - 1) / config.minibatches;
-  int64_t parts = 0;
-  nlohmann::json sums = nlohmann::json::object();
-  for (int64_t begin = 0; begin < config.batch; begin += size, ++parts) {
-    AddTo(sums, StepWorldModel(windows.Some(begin, std::min(size, config.batch - begin)), share));
+  const int64_t size = MinibatchSize();
+  for (int64_t begin = 0; begin < config.batch; begin += size) {
+    StepWorldModel(windows.Some(begin, std::min(size, config.batch - begin)), share, figures);
   }
-  for (const auto& [key, sum] : sums.items()) {
-    log[key] = sum.get<double>() / static_cast<double>(parts);
-  }
-  return log;
+  return figures.Read();
 }
 
-nlohmann::json ModelLearner::StepWorldModel(const Windows& windows, double share) {
+torch::Tensor ModelLearner::WorldModelGradients(const Windows& windows) {
   const auto& config = config_.world_model;
   const auto& [inputs, codes, actions, rewards, terminals] = windows;
   auto& model = learning_;
@@ -208,21 +222,33 @@ nlohmann::json ModelLearner::StepWorldModel(const Windows& windows, double share
       loss = loss + config.cpc_scale * cpc_loss;
     }
   }
-  model_optimizer_->ZeroGrad();
   loss.backward();
+  std::vector<torch::Tensor> numbers = {loss, code_loss, reward_loss, continue_loss,
+                                        changed_accuracy};
+  if (cpc_) {
+    numbers.push_back(cpc_loss);
+  }
+  for (torch::Tensor& number : numbers) {
+    number = number.detach().to(torch::kFloat32);
+  }
+  return torch::stack(numbers);
+}
+
+void ModelLearner::StepWorldModel(const Windows& windows, double share, nn::Figures& figures) {
+  const auto& config = config_.world_model;
+  const bool usual = windows.batch() == MinibatchSize();
+  const auto inputs = windows.ToTensors();
+  const auto numbers = (usual ? model_gradients_->Run(inputs) : model_gradients_->Call(inputs))[0];
   const auto norm = nn::ClipGradNorm(model_optimizer_->parameters(), config.clip_norm);
   model_optimizer_->Step(share * config.matrix_lr, share * config.lr);
   nn::MoveTowards(*models_->world_model, *learning_, 1 - config.average);
-  nlohmann::json log = {{"loss", loss.item<double>()},
-                        {"code_loss", code_loss.item<double>()},
-                        {"reward_loss", reward_loss.item<double>()},
-                        {"continue_loss", continue_loss.item<double>()},
-                        {"changed_accuracy", changed_accuracy.item<double>()},
-                        {"model_grad_norm", norm.item<double>()}};
-  if (cpc_loss.defined()) {
-    log["cpc_loss"] = cpc_loss.item<double>();
+  for (size_t i = 0; i < kModelFigures.size(); ++i) {
+    figures.Add(kModelFigures[i], numbers[static_cast<int64_t>(i)]);
   }
-  return log;
+  if (cpc_) {
+    figures.Add("cpc_loss", numbers[static_cast<int64_t>(kModelFigures.size())]);
+  }
+  figures.Add("model_grad_norm", norm);
 }
 
 nn::TensorMap ModelLearner::State() const {

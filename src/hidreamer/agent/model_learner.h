@@ -4,9 +4,11 @@
 #include <nlohmann/json.hpp>
 
 #include "hidreamer/agent/agent_models.h"
+#include "hidreamer/agent/replay_reader.h"
 #include "hidreamer/agent/windows.h"
 #include "hidreamer/base/seed.h"
-#include "hidreamer/data/replay_buffer.h"
+#include "hidreamer/nn/figures.h"
+#include "hidreamer/nn/graphed_work.h"
 #include "hidreamer/nn/optimizer.h"
 #include "hidreamer/nn/precision.h"
 #include "hidreamer/policy/ac_cpc.h"
@@ -23,22 +25,29 @@ class ModelLearner {
                nn::Precision precision, torch::Device device);
 
   // Background and codebooks from the first frames.
-  void Start(const data::ReplayBuffer& replay);
+  void Start(const ReplayReader& reader);
   // One update of the tokenizer alone.
-  nlohmann::json UpdateTokenizer(const data::ReplayBuffer& replay, int64_t update);
+  void UpdateTokenizer(const ReplayReader& reader, int64_t update);
   // One update of the tokenizer, then the world model's steps on the minibatches of one batch of
   // windows. The learning rates have fallen to their last value at update `total`.
-  nlohmann::json Update(const data::ReplayBuffer& replay, int64_t update, int64_t total);
+  nlohmann::json Update(const ReplayReader& reader, int64_t update, int64_t total);
 
   nn::TensorMap State() const;  // the learning world model, optimizers, the contrastive head
   void LoadState(const nn::TensorMap& state);
 
  private:
+  // Frames (N, 1, 64, 64) and those before them -> losses of drawing and of stillness; backward.
+  nn::GraphedWork::Tensors TokenizerGradients(const torch::Tensor& frames,
+                                              const torch::Tensor& previous);
+  // Windows -> numbers for the log, as kModelFigures names them, then the contrastive loss if there
+  // is one; backward.
+  torch::Tensor WorldModelGradients(const Windows& windows);
+  int64_t MinibatchSize() const;  // windows of an optimizer step, but perhaps of the last
   // The loss of one batch of frames and those before them, backward and step.
-  nlohmann::json StepTokenizer(const torch::Tensor& frames, const torch::Tensor& previous,
-                               int64_t update, double lr);
+  void StepTokenizer(const torch::Tensor& frames, const torch::Tensor& previous, int64_t update,
+                     double lr, nn::Figures& figures);
   // The loss of some windows, backward and step; `share` of the full learning rates.
-  nlohmann::json StepWorldModel(const Windows& windows, double share);
+  void StepWorldModel(const Windows& windows, double share, nn::Figures& figures);
 
   AgentModels models_;
   config::AgentConfig config_;
@@ -49,6 +58,7 @@ class ModelLearner {
   policy::AcCpc cpc_{nullptr};
   std::unique_ptr<nn::Adam> tokenizer_optimizer_;
   std::unique_ptr<nn::MuonWithAdam> model_optimizer_;  // of the contrastive head too
+  std::unique_ptr<nn::GraphedWork> tokenizer_gradients_, model_gradients_;
 };
 
 }  // namespace hidreamer::agent

@@ -9,10 +9,13 @@
 #include "hidreamer/env/make_environment.h"
 #include "hidreamer/env/scripted_player.h"
 #include "hidreamer/evaluation/play.h"
+#include "hidreamer/nn/device.h"
 #include "hidreamer/nn/flop_meter.h"
 
 namespace hidreamer::agent {
 namespace {
+
+constexpr int64_t kRecording = 5;  // policy updates in which its GPU work is recorded
 
 std::unique_ptr<env::Environment> MakeGame(const config::AgentConfig& config) {
   return env::MakeEnvironment(config.game, config.protocol);
@@ -25,9 +28,10 @@ OnlineLearner::OnlineLearner(const config::AgentConfig& config,
     : config_(config),
       seeds_(SeedTree(static_cast<uint64_t>(config.seed)).Subtree("agent/" + config.game)),
       precision_(precision),
-      device_(config.device),
+      device_(nn::UseDevice(config.device)),
       replay_directory_(std::move(replay_directory)),
       replay_({.streams = config.collect.environments, .frame_bytes = kObservationBytes}),
+      reader_(replay_, device_),
       prefill_updates_((config.collect.prefill + config.collect.steps_per_update - 1) /
                        config.collect.steps_per_update),
       threads_(at::get_num_threads()) {
@@ -95,12 +99,19 @@ std::vector<double> OnlineLearner::Play(int64_t count, int64_t update) {
     rngs.push_back(seeds_.Generator(fmt::format("player/{}", slot), static_cast<uint64_t>(update)));
   }
   if (agent) {
+    // All streams are equally long.
+    const int64_t length = std::min(config_.policy.context - 1, replay_.size(0));
+    std::vector<data::ReplayIndex> starts;
     for (int slot = 0; slot < environments_->size(); ++slot) {
-      const int64_t size = replay_.size(slot);
-      const int64_t length = std::min(config_.policy.context - 1, size);
-      const auto window = replay_.Read({{.stream = slot, .step = size - length}}, length);
-      agent_player_->Recall(slot, window, length > 0 ? window.actions.back() : 0);
+      starts.push_back({.stream = slot, .step = replay_.size(slot) - length});
     }
+    const auto windows = replay_.Read(starts, length, /*frames=*/false);
+    std::vector<int64_t> last_actions;
+    for (size_t slot = 0; slot < slots; ++slot) {
+      const auto end = (slot + 1) * static_cast<size_t>(length);
+      last_actions.push_back(length > 0 ? windows.actions[end - 1] : 0);
+    }
+    agent_player_->Recall(windows, reader_.Frames(starts, length), last_actions);
   }
   env::Player& player = agent ? static_cast<env::Player&>(*agent_player_) : *fixed_player_;
   for (int64_t played = 0; played < count; played += environments_->size()) {
@@ -168,6 +179,7 @@ void OnlineLearner::ReplayGames() {
 nlohmann::json OnlineLearner::Update(int64_t update) {
   nlohmann::json log = nlohmann::json::object();
   const std::vector<double> scores = Play(config_.collect.steps_per_update, update);
+  reader_.Follow();
   log["env_steps"] = replay_.size();
   if (!scores.empty()) {
     double sum = 0;
@@ -185,9 +197,9 @@ nlohmann::json OnlineLearner::Update(int64_t update) {
     meter = std::make_unique<nn::FlopMeter>();
   }
   if (trained == 0) {
-    model_learner_->Start(replay_);
+    model_learner_->Start(reader_);
     for (int64_t u = 0; u < config_.tokenizer.head_start; ++u) {
-      model_learner_->UpdateTokenizer(replay_, u);
+      model_learner_->UpdateTokenizer(reader_, u);
     }
   }
   const int64_t total = total_updates() - prefill_updates_;
@@ -197,21 +209,26 @@ nlohmann::json OnlineLearner::Update(int64_t update) {
     nn::LoadNamedState(*dreaming_->tokenizer, nn::NamedState(*models_->tokenizer));
     nn::LoadNamedState(*dreaming_->world_model, nn::NamedState(*models_->world_model));
     nn::LoadNamedState(*dreaming_->actor, nn::NamedState(*models_->actor));
-    // Two lines of work, each with half of the threads.
+    nn::WaitFor(device_);
+    // Two lines of work, each with half of the threads, or with a stream of the GPU. Recording a
+    // CUDA graph wants no other work beside it: the first updates are made one after the other.
+    const bool records = device_.is_cuda() && policy_updates_++ < kRecording;
     const int half = std::max(1, threads_ / 2);
-    auto dreams = std::async(std::launch::async, [&] {
+    auto dreams = std::async(records ? std::launch::deferred : std::launch::async, [&] {
       at::set_num_threads(half);
-      return policy_trainer_->Update(dreaming_, replay_, trained, total);
+      const nn::OwnStream stream(device_);
+      return policy_trainer_->Update(dreaming_, reader_, trained, total);
     });
     at::set_num_threads(half);
-    const auto model_log = model_learner_->Update(replay_, trained, total);
+    const auto model_log = model_learner_->Update(reader_, trained, total);
+    nn::WaitFor(device_);
     log.update(dreams.get());
     log.update(model_log);
     at::set_num_threads(threads_);
   } else {
-    log.update(model_learner_->Update(replay_, trained, total));
+    log.update(model_learner_->Update(reader_, trained, total));
     if (policy) {
-      log.update(policy_trainer_->Update(models_, replay_, trained, total));
+      log.update(policy_trainer_->Update(models_, reader_, trained, total));
     }
   }
   if (meter) {
@@ -272,6 +289,7 @@ void OnlineLearner::LoadState(const nn::TensorMap& state) {
   const auto sizes = state.at("state.replay");
   replay_.Load(replay_directory_,
                {sizes.data_ptr<int64_t>(), sizes.data_ptr<int64_t>() + sizes.numel()});
+  reader_.Follow();
   games_.clear();
   const auto games = state.at("state.games").view({-1, 3});
   for (int64_t i = 0; i < games.size(0); ++i) {

@@ -9,6 +9,7 @@
 #include "hidreamer/agent/model_learner.h"
 #include "hidreamer/agent/online_player.h"
 #include "hidreamer/agent/policy_trainer.h"
+#include "hidreamer/agent/replay_reader.h"
 #include "hidreamer/data/replay_buffer.h"
 #include "hidreamer/env/vector_environment.h"
 #include "hidreamer/nn/learner.h"
@@ -71,6 +72,7 @@ class OnlineLearner : public nn::Learner {
   torch::Device device_;
   std::filesystem::path replay_directory_;
   mutable data::ReplayBuffer replay_;
+  ReplayReader reader_;
   std::unique_ptr<env::VectorEnvironment> environments_;
   std::vector<Stream> streams_;
   std::vector<Observer> observers_;
@@ -82,6 +84,7 @@ class OnlineLearner : public nn::Learner {
   std::unique_ptr<ModelLearner> model_learner_;
   std::unique_ptr<PolicyTrainer> policy_trainer_;
   int64_t prefill_updates_;
+  int64_t policy_updates_ = 0;  // in this process
   int threads_;
 };
 

@@ -4,6 +4,7 @@
 
 #include "hidreamer/base/error.h"
 #include "hidreamer/nn/categorical.h"
+#include "hidreamer/nn/device.h"
 
 namespace hidreamer::agent {
 
@@ -14,55 +15,83 @@ OnlinePlayer::OnlinePlayer(AgentModels models, bool greedy, torch::Device device
       precision_(models_->options().precision == "bf16" ? nn::Precision::kBf16
                                                         : nn::Precision::kF32) {}
 
-std::vector<int> OnlinePlayer::Act(const std::vector<env::PlayerView>& views,
-                                   std::vector<Rng>& rngs) {
+void OnlinePlayer::Reserve(int64_t count) {
+  if (grids_.defined() && grids_.size(0) >= count) {
+    return;
+  }
+  const auto& options = models_->options();
+  const auto larger =
+      torch::zeros({count, options.world_model.context - 1, options.tokenizer.value_channels(),
+                    options.tokenizer.grid, options.tokenizer.grid},
+                   torch::TensorOptions(device_));
+  if (grids_.defined()) {
+    larger.narrow(0, 0, grids_.size(0)).copy_(grids_);
+  }
+  grids_ = larger;
+  work_ = std::make_unique<nn::GraphedWork>(
+      [this](const nn::GraphedWork::Tensors& inputs) -> nn::GraphedWork::Tensors {
+        return {Probabilities(inputs)};
+      });
+}
+
+torch::Tensor OnlinePlayer::Probabilities(const nn::GraphedWork::Tensors& inputs) {
   torch::NoGradGuard no_grad;
   const nn::AutocastGuard autocast(device_, precision_);
+  const torch::Tensor &frames = inputs[0], &slots = inputs[1], &fresh = inputs[2];
+  const auto now = models_->tokenizer->Encode(frames).values;  // (N, C, G, G)
+  // Before its start a game is taken to have stood still.
+  const auto before = torch::where(fresh.view({-1, 1, 1, 1, 1}), now.unsqueeze(1),
+                                   grids_.index_select(0, slots));  // (N, T - 1, C, G, G)
+  const auto window = torch::cat({before, now.unsqueeze(1)}, 1);
+  const int64_t last = window.size(1) - 1;
+  grids_.index_copy_(0, slots, window.narrow(1, 1, last));
+  const auto states = models_->world_model->Observe(
+      {.values = window, .previous_actions = inputs[3], .first = inputs[4]});
+  const auto features =
+      models_->Features({now, states.hidden.select(1, last), states.local.select(1, last)});
+  return models_->Policy(features).probabilities();
+}
+
+std::vector<int> OnlinePlayer::Act(const std::vector<env::PlayerView>& views,
+                                   std::vector<Rng>& rngs) {
   const auto n = static_cast<int64_t>(views.size());
+  const auto context = static_cast<size_t>(models_->options().world_model.context);
   std::vector<uint8_t> pixels(views.size() * kObservationBytes);
+  std::vector<int64_t> slots, actions;
+  std::vector<uint8_t> fresh, first;
   for (size_t i = 0; i < views.size(); ++i) {
     observer_.Observe(views[i].environment->frame(), pixels.data() + i * kObservationBytes);
-  }
-  const auto grids = models_->tokenizer->Encode(ToTensor(pixels, device_)).values;  // (n, C, G, G)
-  const auto context = static_cast<size_t>(models_->options().world_model.context);
-  std::vector<torch::Tensor> windows;
-  std::vector<int64_t> actions;
-  std::vector<uint8_t> first;
-  for (size_t i = 0; i < views.size(); ++i) {
+    slots.push_back(views[i].slot);
     Memory& memory = memories_[views[i].slot];
     if (views[i].first) {
       memory = {};
     }
-    const auto now = grids.select(0, static_cast<int64_t>(i));
-    memory.values.push_back(now);
+    fresh.push_back(memory.first.empty());
     memory.actions.push_back(memory.last_action);
     memory.first.push_back(views[i].first);
-    while (memory.values.size() < context) {  // copies in front, each an episode of its own
-      memory.values.push_front(memory.values.front());
+    while (memory.first.size() < context) {  // copies in front, each an episode of its own
       memory.actions.push_front(0);
       memory.first.front() = true;
       memory.first.push_front(true);
     }
-    if (memory.values.size() > context) {
-      memory.values.pop_front();
-      memory.actions.pop_front();
-      memory.first.pop_front();
-    }
-    windows.push_back(
-        torch::stack(std::vector<torch::Tensor>(memory.values.begin(), memory.values.end())));
     actions.insert(actions.end(), memory.actions.begin(), memory.actions.end());
     first.insert(first.end(), memory.first.begin(), memory.first.end());
+    memory.actions.pop_front();
+    memory.first.pop_front();
   }
+  Reserve(1 + *std::max_element(slots.begin(), slots.end()));
+  usual_games_ = usual_games_ == 0 ? n : usual_games_;
   const std::vector<int64_t> shape = {n, static_cast<int64_t>(context)};
-  const auto states = models_->world_model->Observe(
-      {.values = torch::stack(windows),
-       .previous_actions = torch::tensor(actions, torch::kLong).view(shape).to(device_),
-       .first = torch::tensor(first, torch::kUInt8).to(torch::kBool).view(shape).to(device_)});
-  const int64_t last = shape[1] - 1;
-  const auto features =
-      models_->Features({grids, states.hidden.select(1, last), states.local.select(1, last)});
-  const auto distribution = models_->Policy(features);
-  const auto probabilities = distribution.probabilities().to(torch::kCPU).contiguous();
+  const auto whole = [&](const std::vector<int64_t>& of) {
+    return nn::ToDevice(torch::tensor(of, torch::kLong), device_);
+  };
+  const auto flags = [&](const std::vector<uint8_t>& of) {
+    return nn::ToDevice(torch::tensor(of, torch::kUInt8).to(torch::kBool), device_);
+  };
+  const nn::GraphedWork::Tensors inputs = {ToTensor(pixels, device_), whole(slots), flags(fresh),
+                                           whole(actions).view(shape), flags(first).view(shape)};
+  const auto probabilities =
+      (n == usual_games_ ? work_->Run(inputs) : work_->Call(inputs))[0].to(torch::kCPU);
   std::vector<float> uniforms;
   for (const auto& view : views) {
     uniforms.push_back(static_cast<float>(rngs[static_cast<size_t>(view.slot)].Uniform()));
@@ -78,32 +107,48 @@ std::vector<int> OnlinePlayer::Act(const std::vector<env::PlayerView>& views,
   return result;
 }
 
-void OnlinePlayer::Recall(int slot, const data::ReplayBatch& window, int64_t last_action) {
+void OnlinePlayer::Recall(const data::ReplayBatch& windows, const torch::Tensor& frames,
+                          const std::vector<int64_t>& last_actions) {
   torch::NoGradGuard no_grad;
   const nn::AutocastGuard autocast(device_, precision_);
-  Memory& memory = memories_[slot];
-  memory = {};
-  memory.last_action = last_action;
-  const int64_t kept = std::min(window.length, models_->options().world_model.context - 1);
-  if (kept == 0) {
-    return;
+  const int64_t length = windows.length, room = models_->options().world_model.context - 1;
+  const int64_t kept = std::min(length, room);
+  Reserve(windows.batch);
+  for (int64_t slot = 0; slot < windows.batch; ++slot) {
+    Memory& memory = memories_[static_cast<int>(slot)];
+    memory = {.actions = {}, .first = {}, .last_action = last_actions[static_cast<size_t>(slot)]};
+    for (int64_t t = length - kept; t < length; ++t) {
+      const auto i = static_cast<size_t>(slot * length + t);
+      memory.actions.push_back(windows.previous_actions[i]);
+      memory.first.push_back(windows.firsts[i] != 0);
+    }
+    for (int64_t missing = kept; kept > 0 && missing < room; ++missing) {
+      memory.actions.push_front(0);
+      memory.first.front() = true;
+      memory.first.push_front(true);
+    }
   }
-  const auto grids = models_->tokenizer->Encode(ToTensor(window.frames, device_)).values;
-  for (int64_t t = window.length - kept; t < window.length; ++t) {
-    memory.values.push_back(grids.select(0, t));
-    memory.actions.push_back(window.previous_actions[static_cast<size_t>(t)]);
-    memory.first.push_back(window.firsts[static_cast<size_t>(t)] != 0);
+  if (kept > 0) {
+    const auto grids = models_->tokenizer->Encode(frames).values;  // (B T, C, G, G)
+    const auto newest =
+        grids.view({windows.batch, length, grids.size(1), grids.size(2), grids.size(3)})
+            .narrow(1, length - kept, kept);
+    auto remembered = grids_.narrow(0, 0, windows.batch);
+    remembered.narrow(1, room - kept, kept).copy_(newest);
+    remembered.narrow(1, 0, room - kept).copy_(newest.narrow(1, 0, 1));
   }
 }
 
 std::unique_ptr<env::Player> LoadOnlinePlayer(const std::filesystem::path& run,
-                                              const std::string& game, bool greedy) {
+                                              const std::string& game, bool greedy,
+                                              torch::Device device) {
   AgentModels models = LoadAgentModels(run);
+  models->to(device);
   if (models->options().game != game) {
     throw UserError("", "{} holds an agent for {}, not for {}", run.string(),
                     models->options().game, game);
   }
-  return std::make_unique<OnlinePlayer>(models, greedy);
+  return std::make_unique<OnlinePlayer>(models, greedy, device);
 }
 
 }  // namespace hidreamer::agent

@@ -11,6 +11,7 @@
 #include "hidreamer/agent/observation.h"
 #include "hidreamer/data/replay_buffer.h"
 #include "hidreamer/env/player.h"
+#include "hidreamer/nn/graphed_work.h"
 #include "hidreamer/nn/precision.h"
 
 namespace hidreamer::agent {
@@ -24,18 +25,26 @@ class OnlinePlayer : public env::Player {
   std::vector<int> Act(const std::vector<env::PlayerView>& views, std::vector<Rng>& rngs) override;
   std::string name() const override { return "agent"; }
 
-  // Replaces what is remembered of a game by these steps, the newest last: window.batch is 1, at
-  // most context - 1 steps are kept; `last_action` led to the frame that the next Act sees. While
-  // the networks learn, memories have to be read anew with them.
-  void Recall(int slot, const data::ReplayBatch& window, int64_t last_action);
+  // Replaces what is remembered of the games of slots 0, 1, … by these steps, the newest last:
+  // window i is of slot i, with its frames (B T, 1, 64, 64); at most context - 1 steps are kept.
+  // `last_actions` led to the frames that the next Act sees. While the networks learn, memories
+  // have to be read anew with them.
+  void Recall(const data::ReplayBatch& windows, const torch::Tensor& frames,
+              const std::vector<int64_t>& last_actions);
 
  private:
+  // Of a game's last context - 1 steps, fewer after its start.
   struct Memory {
-    std::deque<torch::Tensor> values;  // (C, G, G) of the last steps
-    std::deque<int64_t> actions;       // that led to each; 0 at an episode's start
+    std::deque<int64_t> actions;  // that led to each; 0 at an episode's start
     std::deque<bool> first;
     int64_t last_action = 0;
   };
+
+  // Frames (N, 1, 64, 64), slots (N), whether nothing is remembered (N), actions and first (N, T)
+  // -> probabilities (N, A). Moves the remembered grids on by a step.
+  torch::Tensor Probabilities(const nn::GraphedWork::Tensors& inputs);
+  // Makes room for slots 0 … count - 1.
+  void Reserve(int64_t count);
 
   AgentModels models_;
   bool greedy_;
@@ -43,11 +52,15 @@ class OnlinePlayer : public env::Player {
   nn::Precision precision_;
   Observer observer_;
   std::map<int, Memory> memories_;  // by slot
+  torch::Tensor grids_;             // (slots, T - 1, C, G, G) quantised grids of the steps before
+  std::unique_ptr<nn::GraphedWork> work_;
+  int64_t usual_games_ = 0;  // how many play at a time at first
 };
 
 // The finished agent of a run directory. Throws a user Error where there is none or it plays
 // another game.
 std::unique_ptr<env::Player> LoadOnlinePlayer(const std::filesystem::path& run,
-                                              const std::string& game, bool greedy);
+                                              const std::string& game, bool greedy,
+                                              torch::Device device = torch::kCPU);
 
 }  // namespace hidreamer::agent

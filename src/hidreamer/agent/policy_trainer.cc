@@ -4,58 +4,98 @@
 #include <cmath>
 
 #include "hidreamer/agent/windows.h"
+#include "hidreamer/nn/figures.h"
 #include "hidreamer/policy/losses.h"
 #include "hidreamer/policy/returns.h"
 
 namespace hidreamer::agent {
+namespace {
+
+Windows Read(AgentModels models, const ReplayReader& reader,
+             const std::vector<data::ReplayIndex>& starts, int64_t length) {
+  return ReadWindows(models, reader.replay().Read(starts, length, /*frames=*/false),
+                     reader.Frames(starts, length));
+}
+
+std::vector<nn::NamedParameter> ActorAndCritic(AgentModels& models) {
+  auto both = nn::NamedParameters(*models->actor, "actor.");
+  const auto critic = nn::NamedParameters(*models->critic, "critic.");
+  both.insert(both.end(), critic.begin(), critic.end());
+  return both;
+}
+
+}  // namespace
+
 PolicyTrainer::PolicyTrainer(AgentModels models, const config::AgentConfig& config,
                              const SeedTree& seeds, nn::Precision precision, torch::Device device)
     : models_(std::move(models)),
       config_(config),
       seeds_(seeds),
       precision_(precision),
-      device_(device) {
-  actor_optimizer_ =
-      std::make_unique<nn::Adam>(nn::NamedParameters(*models_->actor, "actor."), nn::AdamOptions{});
-  critic_optimizer_ = std::make_unique<nn::Adam>(nn::NamedParameters(*models_->critic, "critic."),
-                                                 nn::AdamOptions{});
-}
+      device_(device),
+      actor_optimizer_(nn::NamedParameters(*models_->actor, "actor."), nn::AdamOptions{}),
+      critic_optimizer_(nn::NamedParameters(*models_->critic, "critic."), nn::AdamOptions{}),
+      judge_([this](const nn::GraphedWork::Tensors& inputs) { return Judge(inputs); }),
+      gradients_([this](const nn::GraphedWork::Tensors& inputs) { return Gradients(inputs); },
+                 ActorAndCritic(models_)) {}
 
-nlohmann::json PolicyTrainer::Update(AgentModels dreaming, const data::ReplayBuffer& replay,
+nlohmann::json PolicyTrainer::Update(AgentModels dreaming, const ReplayReader& reader,
                                      int64_t update, int64_t total) {
   Rng rng = seeds_.Generator("policy/update", static_cast<uint64_t>(update));
   const auto [first, last] = std::pair(config_.policy.entropy, config_.policy.final_entropy);
   const double progress = static_cast<double>(update) / static_cast<double>(total);
   const double entropy = first > 0 ? first * std::pow(last / first, progress) : 0;
-  return Learn(config_.policy.experience == "dream" ? Imagine(dreaming, replay, rng)
-                                                    : RealSteps(dreaming, replay, rng),
+  return Learn(config_.policy.experience == "dream" ? Imagine(dreaming, reader, rng)
+                                                    : RealSteps(dreaming, reader, rng),
                entropy);
 }
 
-Dreams PolicyTrainer::Imagine(AgentModels dreaming, const data::ReplayBuffer& replay, Rng& rng) {
+Dreams PolicyTrainer::Imagine(AgentModels dreaming, const ReplayReader& reader, Rng& rng) {
   const auto& config = config_.policy;
-  const auto starts = replay.Sample(config.batch, config.context + config.horizon,
-                                    {.recent_share = config_.replay.recent_share,
-                                     .recent_steps = config_.replay.recent_steps,
-                                     .near_reward_share = config_.replay.near_reward_share,
-                                     .horizon = config.horizon},
-                                    rng);
+  const auto starts = reader.replay().Sample(config.batch, config.context + config.horizon,
+                                             {.recent_share = config_.replay.recent_share,
+                                              .recent_steps = config_.replay.recent_steps,
+                                              .near_reward_share = config_.replay.near_reward_share,
+                                              .horizon = config.horizon},
+                                             rng);
   const nn::AutocastGuard autocast(device_, precision_);
-  const auto context = ReadWindows(dreaming, replay.Read(starts, config.context), device_).inputs;
-  return DreamOn(dreaming, context, {.horizon = config.horizon, .temperature = config.temperature},
-                 rng);
+  const auto context = Read(dreaming, reader, starts, config.context).inputs;
+  const DreamOptions options{.horizon = config.horizon, .temperature = config.temperature};
+  const DreamDraws draws = DrawForDreams(dreaming, config.batch, options, rng, device_);
+  if (!dream_) {
+    dream_ = std::make_unique<nn::GraphedWork>([this, dreaming,
+                                                options](const nn::GraphedWork::Tensors& x)
+                                                   -> nn::GraphedWork::Tensors {
+      const nn::AutocastGuard inner(device_, precision_);
+      const Dreams dreams = DreamOn(dreaming, {x[0], x[1], x[2]}, options,
+                                    {x[3], x.size() > 4 ? x[4] : torch::Tensor()});
+      return {dreams.features, dreams.actions, dreams.log_probs, dreams.rewards, dreams.continues};
+    });
+  }
+  nn::GraphedWork::Tensors inputs = {context.values, context.previous_actions, context.first,
+                                     draws.actions};
+  if (draws.codes.defined()) {
+    inputs.push_back(draws.codes);
+  }
+  const auto dreamed = dream_->Run(inputs);
+  return {.features = dreamed[0],
+          .actions = dreamed[1],
+          .log_probs = dreamed[2],
+          .rewards = dreamed[3],
+          .continues = dreamed[4],
+          .codes = {}};
 }
 
-Dreams PolicyTrainer::RealSteps(AgentModels seeing, const data::ReplayBuffer& replay, Rng& rng) {
+Dreams PolicyTrainer::RealSteps(AgentModels seeing, const ReplayReader& reader, Rng& rng) {
   const auto& config = config_.policy;
   // Windows of the newest steps: as many as there are states in a batch of dreams.
   const int64_t length = config.context + config.horizon;
-  const auto starts =
-      replay.Sample(config.batch, length,
-                    {.recent_share = 1, .recent_steps = config.batch * config.horizon}, rng);
+  const auto starts = reader.replay().Sample(
+      config.batch, length, {.recent_share = 1, .recent_steps = config.batch * config.horizon},
+      rng);
   torch::NoGradGuard no_grad;
   const nn::AutocastGuard autocast(device_, precision_);
-  const Windows windows = ReadWindows(seeing, replay.Read(starts, length), device_);
+  const Windows windows = Read(seeing, reader, starts, length);
   const auto states = seeing->world_model->Observe(windows.inputs);
   const auto last = [&](const torch::Tensor& x, int64_t count) {
     return x.narrow(1, config.context - 1, count);
@@ -77,72 +117,97 @@ Dreams PolicyTrainer::RealSteps(AgentModels seeing, const data::ReplayBuffer& re
   return real;
 }
 
+nn::GraphedWork::Tensors PolicyTrainer::Judge(const nn::GraphedWork::Tensors& inputs) {
+  torch::NoGradGuard no_grad;
+  const auto& config = config_.policy;
+  const torch::Tensor &features = inputs[0], &rewards = inputs[1], &continues = inputs[2];
+  const nn::AutocastGuard autocast(device_, precision_);
+  const auto values =
+      models_->scalars().Value(models_->slow_critic->forward(features).to(torch::kFloat32));
+  return {values, policy::LambdaReturns(rewards, values, continues, config.gamma, config.lambda),
+          policy::ContinueWeights(continues, config.gamma)};
+}
+
+nn::GraphedWork::Tensors PolicyTrainer::Gradients(const nn::GraphedWork::Tensors& inputs) {
+  const auto& config = config_.policy;
+  const policy::PolicyTargets targets{inputs[1], inputs[2], inputs[3]};
+  const torch::Tensor &features = inputs[0], &returns = inputs[4], &log_probs = inputs[5],
+                      &entropy_bonus = inputs[6];
+  torch::Tensor actor_loss, critic_loss, entropy;
+  {
+    const nn::AutocastGuard autocast(device_, precision_);
+    const auto distribution = models_->Policy(features);
+    actor_loss =
+        config.algorithm == "ppo"
+            ? policy::PpoLoss(distribution, targets, log_probs, config.ppo_clip, entropy_bonus)
+            : policy::ReinforceLoss(distribution, targets, entropy_bonus);
+    entropy = distribution.Entropy().mean();
+    const auto outputs = models_->critic->forward(features).to(torch::kFloat32);
+    critic_loss = (targets.weights * models_->scalars().Loss(outputs, returns)).mean();
+  }
+  (actor_loss + critic_loss).backward();
+  return {actor_loss, critic_loss, entropy};
+}
+
 nlohmann::json PolicyTrainer::Learn(const Dreams& dreams, double entropy_bonus) {
   const auto& config = config_.policy;
-  const auto& scalars = models_->scalars();
   const int64_t horizon = dreams.actions.size(1);
-  torch::Tensor values, returns, weights, advantages;
+  const auto judged = judge_.Run({dreams.features, dreams.rewards, dreams.continues});
+  const torch::Tensor &values = judged[0], &returns = judged[1], &weights = judged[2];
+  torch::Tensor advantages;
   {
     torch::NoGradGuard no_grad;
-    const nn::AutocastGuard autocast(device_, precision_);
-    values = scalars.Value(models_->slow_critic->forward(dreams.features).to(torch::kFloat32));
-    returns = policy::LambdaReturns(dreams.rewards, values, dreams.continues, config.gamma,
-                                    config.lambda);  // (B, H)
-    weights = policy::ContinueWeights(dreams.continues, config.gamma);
     normalizer_.Update(returns);
-    const double scale = config.normalize_returns ? normalizer_.Scale() : 1.0;
-    advantages = (returns - values.narrow(1, 0, horizon)) / scale;
+    advantages = returns - values.narrow(1, 0, horizon);
+    if (config.normalize_returns) {
+      advantages = advantages / normalizer_.Scale();
+    }
     // A critic that lags behind would push every action the same way.
     advantages = advantages - (weights * advantages).sum() / weights.sum();
   }
-  const policy::PolicyTargets targets{dreams.actions, advantages, weights};
-  const auto features = dreams.features.narrow(1, 0, horizon);
-  const bool ppo = config.algorithm == "ppo";
-  torch::Tensor actor_loss, critic_loss, entropy, norm;
-  for (int64_t pass = 0; pass < (ppo ? config.passes : 1); ++pass) {
-    {
-      const nn::AutocastGuard autocast(device_, precision_);
-      const auto distribution = models_->Policy(features);
-      actor_loss = ppo ? policy::PpoLoss(distribution, targets, dreams.log_probs, config.ppo_clip,
-                                         entropy_bonus)
-                       : policy::ReinforceLoss(distribution, targets, entropy_bonus);
-      entropy = distribution.Entropy().detach().mean();
-      const auto outputs = models_->critic->forward(features).to(torch::kFloat32);
-      critic_loss = (weights * scalars.Loss(outputs, returns)).mean();
-    }
-    actor_optimizer_->ZeroGrad();
-    critic_optimizer_->ZeroGrad();
-    (actor_loss + critic_loss).backward();
-    norm = nn::ClipGradNorm(actor_optimizer_->parameters(), config.clip_norm);
-    nn::ClipGradNorm(critic_optimizer_->parameters(), config.clip_norm);
-    actor_optimizer_->Step(config.lr);
-    critic_optimizer_->Step(config.lr);
+  const nn::GraphedWork::Tensors inputs = {
+      dreams.features.narrow(1, 0, horizon),
+      dreams.actions,
+      advantages,
+      weights,
+      returns,
+      dreams.log_probs,
+      nn::ToDevice(torch::tensor(entropy_bonus, torch::kFloat32), device_)};
+  nn::GraphedWork::Tensors losses;
+  torch::Tensor norm;
+  for (int64_t pass = 0; pass < (config.algorithm == "ppo" ? config.passes : 1); ++pass) {
+    losses = gradients_.Run(inputs);
+    norm = nn::ClipGradNorm(actor_optimizer_.parameters(), config.clip_norm);
+    nn::ClipGradNorm(critic_optimizer_.parameters(), config.clip_norm);
+    actor_optimizer_.Step(config.lr);
+    critic_optimizer_.Step(config.lr);
   }
   nn::MoveTowards(*models_->slow_critic, *models_->critic, config.slow_tau);
-  return {{"return", returns.mean().item<double>()},
-          {"dream_reward", dreams.rewards.sum(1).mean().item<double>()},
-          {"rewarding_dreams",
-           (dreams.rewards.abs() > 0.5).any(1).to(torch::kFloat32).mean().item<double>()},
-          {"continue", dreams.continues.mean().item<double>()},
-          {"value", values.mean().item<double>()},
-          {"return_scale", normalizer_.Scale()},
-          {"entropy", entropy.item<double>()},
-          {"actor_loss", actor_loss.item<double>()},
-          {"critic_loss", critic_loss.item<double>()},
-          {"actor_grad_norm", norm.item<double>()}};
+  nn::Figures figures;
+  figures.Add("return", returns.mean());
+  figures.Add("dream_reward", dreams.rewards.sum(1).mean());
+  figures.Add("rewarding_dreams", (dreams.rewards.abs() > 0.5).any(1).to(torch::kFloat32).mean());
+  figures.Add("continue", dreams.continues.mean());
+  figures.Add("value", values.mean());
+  figures.Add("return_scale", normalizer_.Scale());
+  figures.Add("entropy", losses[2]);
+  figures.Add("actor_loss", losses[0]);
+  figures.Add("critic_loss", losses[1]);
+  figures.Add("actor_grad_norm", norm);
+  return figures.Read();
 }
 
 nn::TensorMap PolicyTrainer::State() const {
   nn::TensorMap state;
-  nn::InsertWithPrefix(state, actor_optimizer_->State(), "actor.");
-  nn::InsertWithPrefix(state, critic_optimizer_->State(), "critic.");
+  nn::InsertWithPrefix(state, actor_optimizer_.State(), "actor.");
+  nn::InsertWithPrefix(state, critic_optimizer_.State(), "critic.");
   nn::InsertWithPrefix(state, normalizer_.State(), "normalizer.");
   return state;
 }
 
 void PolicyTrainer::LoadState(const nn::TensorMap& state) {
-  actor_optimizer_->LoadState(nn::WithoutPrefix(state, "actor."));
-  critic_optimizer_->LoadState(nn::WithoutPrefix(state, "critic."));
+  actor_optimizer_.LoadState(nn::WithoutPrefix(state, "actor."));
+  critic_optimizer_.LoadState(nn::WithoutPrefix(state, "critic."));
   normalizer_.LoadState(nn::WithoutPrefix(state, "normalizer."));
 }
 

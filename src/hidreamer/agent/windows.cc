@@ -1,6 +1,7 @@
 #include "hidreamer/agent/windows.h"
 
 #include "hidreamer/agent/observation.h"
+#include "hidreamer/nn/device.h"
 
 namespace hidreamer::agent {
 namespace {
@@ -18,6 +19,20 @@ Windows Apply(const Windows& windows, const Take& take) {
 
 }  // namespace
 
+std::vector<torch::Tensor> Windows::ToTensors() const {
+  std::vector<torch::Tensor> tensors;
+  Apply(*this, [&](const torch::Tensor& x) {
+    tensors.push_back(x);
+    return x;
+  });
+  return tensors;
+}
+
+Windows Windows::FromTensors(const std::vector<torch::Tensor>& tensors) {
+  size_t next = 0;
+  return Apply({}, [&](const torch::Tensor&) { return tensors[next++]; });
+}
+
 Windows Windows::Steps(int64_t begin, int64_t count) const {
   return Apply(*this, [&](const torch::Tensor& x) { return x.narrow(1, begin, count); });
 }
@@ -27,8 +42,14 @@ Windows Windows::Some(int64_t begin, int64_t count) const {
 }
 
 Windows ReadWindows(AgentModels models, const data::ReplayBatch& batch, torch::Device device) {
+  return ReadWindows(models, batch, ToTensor(batch.frames, device));
+}
+
+Windows ReadWindows(AgentModels models, const data::ReplayBatch& batch,
+                    const torch::Tensor& frames) {
   torch::NoGradGuard no_grad;
-  const auto encoded = models->tokenizer->Encode(ToTensor(batch.frames, device));  // (B T, …)
+  const auto device = frames.device();
+  const auto encoded = models->tokenizer->Encode(frames);  // (B T, …)
   const std::vector<int64_t> shape = {batch.batch, batch.length};
   const auto per_step = [&](const torch::Tensor& x) {
     auto sizes = x.sizes().vec();
@@ -37,17 +58,17 @@ Windows ReadWindows(AgentModels models, const data::ReplayBatch& batch, torch::D
     return x.view(sizes);
   };
   const auto whole = [&](const std::vector<int64_t>& of) {
-    return torch::tensor(of, torch::kLong).view(shape).to(device);
+    return nn::ToDevice(torch::tensor(of, torch::kLong).view(shape), device);
   };
   const auto flags = [&](const std::vector<uint8_t>& of) {
-    return torch::tensor(of, torch::kUInt8).to(torch::kBool).view(shape).to(device);
+    return nn::ToDevice(torch::tensor(of, torch::kUInt8).to(torch::kBool).view(shape), device);
   };
   return {.inputs = {.values = per_step(encoded.values),
                      .previous_actions = whole(batch.previous_actions),
                      .first = flags(batch.firsts)},
           .codes = per_step(encoded.codes),
           .actions = whole(batch.actions),
-          .rewards = torch::tensor(batch.rewards).view(shape).to(device),
+          .rewards = nn::ToDevice(torch::tensor(batch.rewards).view(shape), device),
           .terminals = flags(batch.terminals)};
 }
 

@@ -9,17 +9,15 @@ AgentConfig GpuPreset() {
   AgentConfig config;
   config.device = "cuda";
   config.precision = "bf16";
-  config.overlap = false;
-  config.collect.environments = 4;
-  config.collect.steps_per_update = 4;
+  // Small kernels take their time however little they do: few optimizer steps, large batches.
+  config.collect.steps_per_update = 8;
   config.tokenizer.channels = 64;
-  config.tokenizer.batch = 512;
+  config.tokenizer.batch = 256;
   config.world_model.channels = 128;
-  config.world_model.width = 512;
-  config.world_model.layers = 4;
-  config.world_model.heads = 8;
-  config.world_model.batch = 64;
-  config.world_model.window = 32;
+  config.world_model.width = 384;
+  config.world_model.heads = 6;
+  config.world_model.batch = 96;
+  config.world_model.minibatches = 2;
   config.policy.batch = 512;
   config.policy.hidden_width = 512;
   return config;

@@ -403,8 +403,8 @@ struct AgentConfig {
   }
 };
 
-// Named settings: "cpu" (a few GFLOP an environment step), "gpu" (the same with larger networks and
-// a higher train ratio; not yet run on a GPU), "test" (catch, minutes). Throws a user Error for
+// Named settings: "cpu" (a few GFLOP an environment step), "gpu" (larger networks and batches and a
+// higher train ratio), "test" (catch, minutes). Throws a user Error for
 // another name.
 AgentConfig AgentPreset(const std::string& name);
 

@@ -152,7 +152,8 @@ std::vector<ReplayIndex> ReplayBuffer::Sample(int64_t batch, int64_t length,
   return starts;
 }
 
-ReplayBatch ReplayBuffer::Read(const std::vector<ReplayIndex>& starts, int64_t length) const {
+ReplayBatch ReplayBuffer::Read(const std::vector<ReplayIndex>& starts, int64_t length,
+                               bool frames) const {
   ReplayBatch batch{.batch = static_cast<int64_t>(starts.size()),
                     .length = length,
                     .frames = {},
@@ -162,13 +163,13 @@ ReplayBatch ReplayBuffer::Read(const std::vector<ReplayIndex>& starts, int64_t l
                     .terminals = {},
                     .firsts = {}};
   const int64_t bytes = options_.frame_bytes;
-  batch.frames.resize(starts.size() * static_cast<size_t>(length * bytes));
+  batch.frames.resize(frames ? starts.size() * static_cast<size_t>(length * bytes) : 0);
   uint8_t* out = batch.frames.data();
   for (const ReplayIndex& start : starts) {
     HID_CHECK(start.step >= 0 && start.step + length <= size(start.stream),
               "steps {} to {} of stream {}", start.step, start.step + length, start.stream);
     const Stream& stream = At(start.stream);
-    if (length > 0) {
+    if (frames && length > 0) {
       std::memcpy(out, stream.frames.data() + start.step * bytes,
                   static_cast<size_t>(length * bytes));
       out += length * bytes;

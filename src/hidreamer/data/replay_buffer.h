@@ -63,7 +63,12 @@ class ReplayBuffer {
   // Starts of `batch` windows.
   std::vector<ReplayIndex> Sample(int64_t batch, int64_t length, const SampleOptions& options,
                                   Rng& rng) const;
-  ReplayBatch Read(const std::vector<ReplayIndex>& starts, int64_t length) const;
+  // `frames`: false leaves them out.
+  ReplayBatch Read(const std::vector<ReplayIndex>& starts, int64_t length,
+                   bool frames = true) const;
+  // All frames of a stream, (size(stream), frame_bytes); until the next Append.
+  std::span<const uint8_t> frames(int64_t stream) const { return At(stream).frames; }
+  int64_t streams() const { return options_.streams; }
 
   // Appends what is new since the last Save or Load to directory/stream_SS.{frames,steps}. Returns
   // the sizes of the streams, for a checkpoint.

@@ -7,6 +7,8 @@
 
 #include "hidreamer/base/error.h"
 #include "hidreamer/encoder/info_nce.h"
+#include "hidreamer/nn/device.h"
+#include "hidreamer/nn/figures.h"
 
 namespace hidreamer::encoder {
 namespace {
@@ -125,22 +127,25 @@ nlohmann::json EncoderLearner::Update(int64_t update) {
   InfoNceOutput output;
   {
     const nn::AutocastGuard autocast(device_, precision_);
-    const torch::Tensor embeddings = encoder_->forward(batch.frames.to(device_));  // (2B|3B, D)
+    const torch::Tensor embeddings =
+        encoder_->forward(nn::ToDevice(batch.frames, device_));  // (2B|3B, D)
     const auto parts = embeddings.split(batch_);
     const nn::AutocastGuard full(device_, nn::Precision::kF32);
-    output =
-        config_.negatives == "one"
-            ? OneNegativeInfoNce(parts[0], parts[1], parts[2], config_.temperature)
-            : InBatchInfoNce(parts[0], parts[1], batch.excluded.to(device_), config_.temperature);
+    output = config_.negatives == "one"
+                 ? OneNegativeInfoNce(parts[0], parts[1], parts[2], config_.temperature)
+                 : InBatchInfoNce(parts[0], parts[1], nn::ToDevice(batch.excluded, device_),
+                                  config_.temperature);
   }
   adam_->ZeroGrad();
   output.loss.backward();
   const torch::Tensor norm = nn::ClipGradNorm(adam_->parameters(), config_.clip_norm);
   adam_->Step(lr);
-  return {{"loss", output.loss.item<double>()},
-          {"accuracy", output.accuracy.item<double>()},
-          {"lr", lr},
-          {"grad_norm", norm.item<double>()}};
+  nn::Figures figures;
+  figures.Add("loss", output.loss);
+  figures.Add("accuracy", output.accuracy);
+  figures.Add("lr", lr);
+  figures.Add("grad_norm", norm);
+  return figures.Read();
 }
 
 nlohmann::json EncoderLearner::EndEpoch(int64_t /*epoch*/) {

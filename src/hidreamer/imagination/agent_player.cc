@@ -216,7 +216,8 @@ void AgentPlayer::PushActions(const std::vector<env::PlayerView>& views,
 
 std::unique_ptr<AgentPlayer> LoadAgentPlayer(const std::filesystem::path& run,
                                              const std::string& game,
-                                             const AgentPlayerOptions& options) {
+                                             const AgentPlayerOptions& options,
+                                             torch::Device device) {
   constexpr char kModel[] = "model.safetensors";
   const auto policy_path = run / "policy" / game / kModel;
   if (!std::filesystem::exists(policy_path)) {
@@ -230,7 +231,7 @@ std::unique_ptr<AgentPlayer> LoadAgentPlayer(const std::filesystem::path& run,
       tokenizer::LoadResidualQuantizer(run / "tokenizer" / kModel),
       world_model::LoadWorldModel(std::filesystem::exists(joint) ? joint
                                                                  : run / "world_model" / kModel),
-      policy::LoadPolicyModel(policy_path), options);
+      policy::LoadPolicyModel(policy_path), options, device);
 }
 
 }  // namespace hidreamer::imagination

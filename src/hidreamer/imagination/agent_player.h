@@ -76,6 +76,7 @@ class AgentPlayer : public env::Player {
 // user Error where one is missing or they do not fit together.
 std::unique_ptr<AgentPlayer> LoadAgentPlayer(const std::filesystem::path& run,
                                              const std::string& game,
-                                             const AgentPlayerOptions& options = {});
+                                             const AgentPlayerOptions& options = {},
+                                             torch::Device device = torch::kCPU);
 
 }  // namespace hidreamer::imagination

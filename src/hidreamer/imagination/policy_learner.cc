@@ -6,6 +6,7 @@
 #include "hidreamer/base/error.h"
 #include "hidreamer/data/windows.h"
 #include "hidreamer/imagination/outcome_metrics.h"
+#include "hidreamer/nn/device.h"
 #include "hidreamer/policy/losses.h"
 #include "hidreamer/policy/returns.h"
 #include "hidreamer/world_model/loss.h"
@@ -23,8 +24,6 @@ constexpr int64_t kValidationWindows = 256;
 void Append(std::vector<nn::NamedParameter>& to, const std::vector<nn::NamedParameter>& from) {
   to.insert(to.end(), from.begin(), from.end());
 }
-
-double Number(const torch::Tensor& scalar) { return scalar.item<double>(); }
 
 }  // namespace
 
@@ -99,40 +98,43 @@ PolicyLearner::PolicyLearner(tokenizer::TokenizedGame game, world_model::WorldMo
 }
 
 nlohmann::json PolicyLearner::Update(int64_t update) {
+  nn::Figures figures;
   if (update < config_.head_updates) {
-    return UpdateHeads(update, config_.batch);
+    UpdateHeads(update, config_.batch, figures);
+    return figures.Read();
   }
-  auto log = UpdateActorCritic(update);
-  log.update(UpdateHeads(update, std::max<int64_t>(1, config_.batch / kHeadDose)));
+  UpdateActorCritic(update, figures);
+  UpdateHeads(update, std::max<int64_t>(1, config_.batch / kHeadDose), figures);
   if (world_model_optimizer_) {
-    UpdateWorldModel(update, log);
+    UpdateWorldModel(update, figures);
   }
-  return log;
+  return figures.Read();
 }
 
-nlohmann::json PolicyLearner::UpdateHeads(int64_t update, int64_t batch) {
+void PolicyLearner::UpdateHeads(int64_t update, int64_t batch, nn::Figures& figures) {
   auto rng = seeds_.Generator("policy/heads", static_cast<uint64_t>(update));
   const int64_t length = std::min(config_.context + config_.horizon, train_->longest());
   const auto windows = train_->Draw(batch, length, kEventfulShare, rng);
-  const auto shown = FeaturesOfWindows(world_model_, features_, windows.tokens.to(device_),
-                                       windows.actions.to(device_));
-  const auto weights = windows.weights.to(device_).unsqueeze(1);  // (B, 1)
+  const auto shown =
+      FeaturesOfWindows(world_model_, features_, nn::ToDevice(windows.tokens, device_),
+                        nn::ToDevice(windows.actions, device_));
+  const auto weights = nn::ToDevice(windows.weights, device_).unsqueeze(1);  // (B, 1)
   const auto reward_loss =
-      (weights *
-       model_->scalars().Loss(model_->reward->forward(shown.outcomes), windows.rewards.to(device_)))
+      (weights * model_->scalars().Loss(model_->reward->forward(shown.outcomes),
+                                        nn::ToDevice(windows.rewards, device_)))
           .mean();
   const auto continue_loss =
       (weights * torch::binary_cross_entropy_with_logits(
                      model_->continues->forward(shown.outcomes).squeeze(-1),
-                     windows.continues.to(device_), {}, {}, at::Reduction::None))
+                     nn::ToDevice(windows.continues, device_), {}, {}, at::Reduction::None))
           .mean();
   head_optimizer_->ZeroGrad();
   (reward_loss + continue_loss).backward();
   const auto norm = nn::ClipGradNorm(head_optimizer_->parameters(), config_.clip_norm);
   head_optimizer_->Step(config_.lr);
-  return {{"reward_loss", Number(reward_loss)},
-          {"continue_loss", Number(continue_loss)},
-          {"head_grad_norm", Number(norm)}};
+  figures.Add("reward_loss", reward_loss);
+  figures.Add("continue_loss", continue_loss);
+  figures.Add("head_grad_norm", norm);
 }
 
 int64_t PolicyLearner::ContextOf(int64_t update) const {
@@ -143,14 +145,14 @@ int64_t PolicyLearner::ContextOf(int64_t update) const {
   return 1 + rng.UniformInt(config_.context);
 }
 
-nlohmann::json PolicyLearner::UpdateActorCritic(int64_t update) {
+void PolicyLearner::UpdateActorCritic(int64_t update, nn::Figures& figures) {
   const auto index = static_cast<uint64_t>(update);
   auto rng = seeds_.Generator("policy/contexts", index);
   const int64_t context = ContextOf(update);
   const auto seeds =
       train_->DrawSeeds(config_.batch, context, config_.horizon, config_.seed_near_reward, rng);
-  const auto dream = dreamer_->Roll(model_, seeds.tokens.to(device_),
-                                    seeds.actions.narrow(1, 0, context - 1).to(device_),
+  const auto dream = dreamer_->Roll(model_, nn::ToDevice(seeds.tokens, device_),
+                                    nn::ToDevice(seeds.actions.narrow(1, 0, context - 1), device_),
                                     config_.horizon, seeds_.Stream("policy/dream", index));
 
   const auto& scalars = model_->scalars();
@@ -170,12 +172,13 @@ nlohmann::json PolicyLearner::UpdateActorCritic(int64_t update) {
 
   torch::Tensor actor_loss, critic_loss, cpc_loss, entropy, actor_norm;
   const bool ppo = config_.algorithm == "ppo";
+  const auto entropy_scale = torch::tensor(config_.entropy, torch::kFloat32);
   for (int64_t pass = 0; pass < (ppo ? config_.ppo_epochs : 1); ++pass) {
     const auto features = model_->extractor->forward(dream.states.narrow(1, 0, horizon));
     const auto distribution = model_->Policy(features);
     actor_loss = ppo ? policy::PpoLoss(distribution, targets, dream.log_probs, config_.ppo_clip,
-                                       config_.entropy)
-                     : policy::ReinforceLoss(distribution, targets, config_.entropy);
+                                       entropy_scale)
+                     : policy::ReinforceLoss(distribution, targets, entropy_scale);
     auto total = actor_loss;
     if (config_.cpc_scale > 0 && horizon > config_.cpc_steps) {
       cpc_loss = model_->cpc->forward(features, dream.actions);
@@ -196,22 +199,20 @@ nlohmann::json PolicyLearner::UpdateActorCritic(int64_t update) {
   }
   nn::MoveTowards(*model_->slow_critic, *model_->critic, config_.slow_tau);
 
-  const auto dream_reward = dream.rewards.sum(1);  // (B)
-  return {
-      {"return", Number(returns.mean())},
-      {"dream_reward", Number(dream_reward.mean())},
-      {"rewarding_dreams", Number((dream.rewards.abs() > 0.5).any(1).to(torch::kFloat32).mean())},
-      {"continue", Number(dream.continues.mean())},
-      {"value", Number(slow_values.mean())},
-      {"advantage_scale", normalizer_.Scale()},
-      {"entropy", Number(entropy)},
-      {"actor_loss", Number(actor_loss)},
-      {"critic_loss", Number(critic_loss)},
-      {"cpc_loss", cpc_loss.defined() ? Number(cpc_loss) : 0.0},
-      {"grad_norm", Number(actor_norm)}};
+  figures.Add("return", returns.mean());
+  figures.Add("dream_reward", dream.rewards.sum(1).mean());
+  figures.Add("rewarding_dreams", (dream.rewards.abs() > 0.5).any(1).to(torch::kFloat32).mean());
+  figures.Add("continue", dream.continues.mean());
+  figures.Add("value", slow_values.mean());
+  figures.Add("advantage_scale", normalizer_.Scale());
+  figures.Add("entropy", entropy);
+  figures.Add("actor_loss", actor_loss);
+  figures.Add("critic_loss", critic_loss);
+  figures.Add("cpc_loss", cpc_loss.defined() ? cpc_loss : torch::zeros({}));
+  figures.Add("grad_norm", actor_norm);
 }
 
-void PolicyLearner::UpdateWorldModel(int64_t update, nlohmann::json& log) {
+void PolicyLearner::UpdateWorldModel(int64_t update, nn::Figures& figures) {
   const auto index = static_cast<uint64_t>(update);
   auto rng = seeds_.Generator("policy/world_model", index);
   const int64_t length = std::min(world_model_->options().max_steps, train_->longest());
@@ -219,8 +220,8 @@ void PolicyLearner::UpdateWorldModel(int64_t update, nlohmann::json& log) {
       train_->Draw(std::max<int64_t>(1, config_.batch / kHeadDose), length, 0, rng);
   torch::manual_seed(seeds_.Stream("policy/world_model_dropout", index));
   world_model_->train();
-  const auto tokens = windows.tokens.to(device_);
-  const auto output = world_model_->forward(tokens, windows.actions.to(device_));
+  const auto tokens = nn::ToDevice(windows.tokens, device_);
+  const auto output = world_model_->forward(tokens, nn::ToDevice(windows.actions, device_));
   // The text's weights 1, 0.5, 0.1; finer levels keep the last.
   std::vector<double> level_weights = {1.0, 0.5};
   level_weights.resize(output.logits.size(), 0.1);
@@ -230,7 +231,7 @@ void PolicyLearner::UpdateWorldModel(int64_t update, nlohmann::json& log) {
   nn::ClipGradNorm(world_model_optimizer_->parameters(), config_.clip_norm);
   world_model_optimizer_->Step(kWorldModelRate);
   world_model_->eval();
-  log["world_model_loss"] = Number(loss);
+  figures.Add("world_model_loss", loss);
 }
 
 nlohmann::json PolicyLearner::EndEpoch(int64_t epoch) {

@@ -10,6 +10,7 @@
 #include "hidreamer/imagination/dream.h"
 #include "hidreamer/imagination/replay_windows.h"
 #include "hidreamer/imagination/state_features.h"
+#include "hidreamer/nn/figures.h"
 #include "hidreamer/nn/learner.h"
 #include "hidreamer/nn/optimizer.h"
 #include "hidreamer/policy/normalizer.h"
@@ -60,9 +61,9 @@ class PolicyLearner : public nn::Learner {
   std::map<std::string, std::string> Metadata() const;
 
  private:
-  nlohmann::json UpdateHeads(int64_t update, int64_t batch);
-  nlohmann::json UpdateActorCritic(int64_t update);
-  void UpdateWorldModel(int64_t update, nlohmann::json& log);
+  void UpdateHeads(int64_t update, int64_t batch, nn::Figures& figures);
+  void UpdateActorCritic(int64_t update, nn::Figures& figures);
+  void UpdateWorldModel(int64_t update, nn::Figures& figures);
   int64_t ContextOf(int64_t update) const;
 
   tokenizer::TokenizedGame game_;

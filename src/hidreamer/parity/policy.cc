@@ -67,7 +67,7 @@ policy::ReturnNormalizer MakeNormalizer(const nlohmann::json& config) {
 }
 
 torch::Tensor NormalizerRow(const policy::ReturnNormalizer& normalizer) {
-  return torch::tensor({normalizer.low(), normalizer.high(), normalizer.Scale()}, torch::kFloat64);
+  return torch::stack({normalizer.low(), normalizer.high(), normalizer.Scale()});
 }
 
 torch::Tensor GradientNorms(const torch::nn::Module& module) {
@@ -196,7 +196,7 @@ void CheckLosses(const ParityComponent& component, std::vector<ParityRow>& rows)
   const auto critic_loss = terms.mean();
   const policy::PolicyTargets plain{actions, advantages, torch::ones_like(weights)};
   const policy::PolicyTargets weighted{actions, advantages, weights};
-  const auto actor_loss = policy::ReinforceLoss(distribution, plain, 0);
+  const auto actor_loss = policy::ReinforceLoss(distribution, plain, torch::zeros({}));
   const auto entropy_loss = -distribution.Entropy().mean();
   const auto cpc_loss = networks.cpc->forward(features, actions);
   const auto total =
@@ -211,8 +211,9 @@ void CheckLosses(const ParityComponent& component, std::vector<ParityRow>& rows)
   rows.push_back(component.Compare("critic_loss_weighted", (weights * terms).mean()));
   rows.push_back(component.Compare("actor_loss", actor_loss));
   rows.push_back(component.Compare("entropy_loss", entropy_loss));
-  rows.push_back(component.Compare("actor_loss_weighted",
-                                   policy::ReinforceLoss(distribution, weighted, entropy_scale)));
+  rows.push_back(component.Compare(
+      "actor_loss_weighted", policy::ReinforceLoss(distribution, weighted,
+                                                   torch::tensor(entropy_scale, torch::kFloat32))));
   rows.push_back(component.Compare("cpc_loss", cpc_loss));
   rows.push_back(component.Compare("policy_total", total));
   rows.push_back(component.Compare("critic_grad_norm_per_tensor", GradientNorms(*networks.critic)));

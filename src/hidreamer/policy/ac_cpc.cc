@@ -23,9 +23,11 @@ torch::Tensor AcCpcImpl::forward(const torch::Tensor& features, const torch::Ten
   HID_CHECK(anchors > 0, "{} steps are too few to look {} ahead", features.size(1), options_.steps);
   std::vector<torch::Tensor> inputs = {features.narrow(1, 0, anchors)};  // (B, T - k, F)
   if (options_.actions > 0) {
+    const auto one_hot = actions.unsqueeze(-1)
+                             .eq(torch::arange(options_.actions, actions.options()))
+                             .to(features.scalar_type());  // (B, T, A)
     for (int64_t ahead = 0; ahead < options_.steps; ++ahead) {
-      inputs.push_back(F::one_hot(actions.narrow(1, ahead, anchors), options_.actions)
-                           .to(features.scalar_type()));  // (B, T - k, A)
+      inputs.push_back(one_hot.narrow(1, ahead, anchors));
     }
   }
   const auto normalize = F::NormalizeFuncOptions().p(2).dim(-1);

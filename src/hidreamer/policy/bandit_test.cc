@@ -27,8 +27,9 @@ double ShareOfTheBestArm(bool ppo) {
     const PolicyTargets targets{actions, rewards - rewards.mean(), torch::ones({64, 1})};
     for (int pass = 0; pass < (ppo ? 3 : 1); ++pass) {
       const ActionDistribution policy(actor->forward(state), 0.01);
-      const auto loss = ppo ? PpoLoss(policy, targets, old.LogProb(actions), 0.2, 1e-3)
-                            : ReinforceLoss(policy, targets, 1e-3);
+      const auto loss =
+          ppo ? PpoLoss(policy, targets, old.LogProb(actions), 0.2, torch::tensor(1e-3F))
+              : ReinforceLoss(policy, targets, torch::tensor(1e-3F));
       optimizer.ZeroGrad();
       loss.backward();
       optimizer.Step(3e-3);

@@ -15,15 +15,16 @@ struct PolicyTargets {
 };
 
 // REINFORCE (Williams, 1992) on lambda-returns with an entropy bonus:
-//   -mean(w (log pi(a) advantage + entropy_scale entropy))
+//   -mean(w (log pi(a) advantage + entropy_scale entropy)), entropy_scale ()
 torch::Tensor ReinforceLoss(const ActionDistribution& policy, const PolicyTargets& targets,
-                            double entropy_scale);
+                            const torch::Tensor& entropy_scale);
 
 // PPO's clipped objective (Schulman et al., 2017, eq. 7) with an entropy bonus:
 //   -mean(w (min(q A, clip(q, 1 - clip, 1 + clip) A) + entropy_scale entropy)),  q = pi(a) / old
 //   pi(a)
 // old_log_probs (B, H): of the actions under the policy that dreamed them.
 torch::Tensor PpoLoss(const ActionDistribution& policy, const PolicyTargets& targets,
-                      const torch::Tensor& old_log_probs, double clip, double entropy_scale);
+                      const torch::Tensor& old_log_probs, double clip,
+                      const torch::Tensor& entropy_scale);
 
 }  // namespace hidreamer::policy

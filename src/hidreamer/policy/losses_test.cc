@@ -18,8 +18,8 @@ torch::Tensor GradientOf(const torch::Tensor& loss, const torch::Tensor& logits)
 
 TEST(ReinforceLoss, RaisesWhatDidBetterThanExpected) {
   auto logits = torch::zeros({1, 1, 3}).requires_grad_();
-  const auto gradient =
-      GradientOf(ReinforceLoss(ActionDistribution(logits, 0), OneStep(1, 2.0), 0), logits);
+  const auto gradient = GradientOf(
+      ReinforceLoss(ActionDistribution(logits, 0), OneStep(1, 2.0), torch::zeros({})), logits);
   // -A (1[a] - pi(a))
   EXPECT_NEAR(gradient[1].item<double>(), -2.0 * (1 - 1.0 / 3), 1e-5);
   EXPECT_NEAR(gradient[0].item<double>(), 2.0 / 3, 1e-5);
@@ -27,15 +27,17 @@ TEST(ReinforceLoss, RaisesWhatDidBetterThanExpected) {
 
 TEST(ReinforceLoss, StepsAfterAnEndTeachNothing) {
   auto logits = torch::randn({1, 1, 3}).requires_grad_();
-  const auto gradient =
-      GradientOf(ReinforceLoss(ActionDistribution(logits, 0.01), OneStep(1, 2.0, 0), 0.1), logits);
+  const auto gradient = GradientOf(
+      ReinforceLoss(ActionDistribution(logits, 0.01), OneStep(1, 2.0, 0), torch::tensor(0.1F)),
+      logits);
   EXPECT_EQ(gradient.abs().max().item<float>(), 0.0F);
 }
 
 TEST(ReinforceLoss, EntropyBonusFlattensThePolicy) {
   auto logits = torch::tensor({{{2.0F, 0.0F, 0.0F}}}).requires_grad_();
-  const auto gradient =
-      GradientOf(ReinforceLoss(ActionDistribution(logits, 0.01), OneStep(0, 0.0), 0.1), logits);
+  const auto gradient = GradientOf(
+      ReinforceLoss(ActionDistribution(logits, 0.01), OneStep(0, 0.0), torch::tensor(0.1F)),
+      logits);
   EXPECT_GT(gradient[0].item<double>(), 0);  // descending lowers the likeliest action's logit
 }
 
@@ -43,8 +45,9 @@ TEST(ReinforceLoss, EntropyBonusFlattensThePolicy) {
 torch::Tensor PpoGradient(double ratio, double advantage) {
   auto logits = torch::zeros({1, 1, 2}).requires_grad_();
   const auto old = torch::full({1, 1}, std::log(0.5 / ratio));
-  return GradientOf(PpoLoss(ActionDistribution(logits, 0), OneStep(0, advantage), old, 0.2, 0),
-                    logits);
+  return GradientOf(
+      PpoLoss(ActionDistribution(logits, 0), OneStep(0, advantage), old, 0.2, torch::zeros({})),
+      logits);
 }
 
 TEST(PpoLoss, StopsAtTheClipInTheDirectionOfTheAdvantage) {
@@ -65,8 +68,8 @@ TEST(PpoLoss, HasReinforcesGradientOnFreshDreams) {
   const PolicyTargets targets{torch::randint(3, {2, 4}, torch::kLong), torch::randn({2, 4}),
                               torch::rand({2, 4})};
   const auto old = distribution.LogProb(targets.actions).detach();
-  const auto reinforce = ReinforceLoss(distribution, targets, 0.01);
-  const auto ppo = PpoLoss(distribution, targets, old, 0.2, 0.01);
+  const auto reinforce = ReinforceLoss(distribution, targets, torch::tensor(0.01F));
+  const auto ppo = PpoLoss(distribution, targets, old, 0.2, torch::tensor(0.01F));
   const auto a = torch::autograd::grad({reinforce}, {logits}, {}, true)[0];
   EXPECT_TRUE(torch::allclose(a, torch::autograd::grad({ppo}, {logits})[0], 1e-4, 1e-6));
 }

@@ -1,33 +1,31 @@
 #include "hidreamer/policy/normalizer.h"
 
-#include <algorithm>
-#include <vector>
-
 namespace hidreamer::policy {
 
 void ReturnNormalizer::Update(const torch::Tensor& returns) {
-  const auto probabilities = torch::tensor({options_.low, options_.high}, torch::kFloat64);
-  const auto quantiles =
-      torch::quantile(returns.detach().to(torch::kCPU, torch::kFloat64).flatten(), probabilities);
-  const double low = quantiles[0].item<double>();
-  const double high = quantiles[1].item<double>();
-  const double keep = started_ ? options_.decay : 0;
-  low_ = keep * low_ + (1 - keep) * low;
-  high_ = keep * high_ + (1 - keep) * high;
+  torch::NoGradGuard no_grad;
+  const auto values = returns.to(torch::kFloat64).flatten();
+  // A loaded state lies on the CPU.
+  low_ = low_.to(values.device());
+  high_ = high_.to(values.device());
+  const double new_share = started_ ? 1 - options_.decay : 1;
+  low_ = (1 - new_share) * low_ + new_share * torch::quantile(values, options_.low);
+  high_ = (1 - new_share) * high_ + new_share * torch::quantile(values, options_.high);
   started_ = true;
 }
 
-double ReturnNormalizer::Scale() const { return std::max(high_ - low_, options_.min_scale); }
+torch::Tensor ReturnNormalizer::Scale() const {
+  return (high_ - low_).clamp_min(options_.min_scale);
+}
 
 nn::TensorMap ReturnNormalizer::State() const {
-  return {{"low", torch::tensor(low_, torch::kFloat64)},
-          {"high", torch::tensor(high_, torch::kFloat64)},
-          {"started", torch::tensor(started_ ? 1 : 0, torch::kUInt8)}};
+  return {
+      {"low", low_}, {"high", high_}, {"started", torch::tensor(started_ ? 1 : 0, torch::kUInt8)}};
 }
 
 void ReturnNormalizer::LoadState(const nn::TensorMap& state) {
-  low_ = state.at("low").item<double>();
-  high_ = state.at("high").item<double>();
+  low_ = state.at("low").clone();
+  high_ = state.at("high").clone();
   started_ = state.at("started").item<uint8_t>() != 0;
 }
 

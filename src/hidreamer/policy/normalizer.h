@@ -22,17 +22,18 @@ class ReturnNormalizer {
   // Takes in a batch of returns of any shape (quantiles linear between order statistics).
   void Update(const torch::Tensor& returns);
 
-  double low() const { return low_; }
-  double high() const { return high_; }
-  double Scale() const;
+  // () f64, on the device of the returns.
+  const torch::Tensor& low() const { return low_; }
+  const torch::Tensor& high() const { return high_; }
+  torch::Tensor Scale() const;
 
   nn::TensorMap State() const;  // "low", "high" () f64, "started" () u8
   void LoadState(const nn::TensorMap& state);
 
  private:
   ReturnNormalizerOptions options_;
-  double low_ = 0;
-  double high_ = 0;
+  torch::Tensor low_ = torch::zeros({}, torch::kFloat64);
+  torch::Tensor high_ = torch::zeros({}, torch::kFloat64);
   bool started_ = false;
 };
 

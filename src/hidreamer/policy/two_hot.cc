@@ -39,7 +39,7 @@ torch::Tensor TwoHotBins(const torch::TensorOptions& options) {
 
 torch::Tensor TwoHotEncode(const torch::Tensor& x) {
   const auto bins = TwoHotBins(x.options());
-  const auto clamped = x.clamp(bins[0].item<double>(), bins[-1].item<double>());
+  const auto clamped = x.clamp(bins[0], bins[-1]);
   // The bin at or below x, at most the last but one.
   const auto below = (torch::searchsorted(bins, clamped.contiguous(), false, true) - 1)
                          .clamp(0, ScalarCoding::kBins - 2);  // (...)

@@ -9,10 +9,6 @@
 namespace hidreamer::tokenizer {
 namespace {
 
-// Rows whose products with 256 centers take 1 MB: they stay in the cache between the product and
-// the search for the smallest.
-constexpr int64_t kBlockRows = 1024;
-
 // Squared distances of all rows from one of them: (N).
 torch::Tensor SquaredDistances(const torch::Tensor& rows, int64_t from) {
   return (rows - rows[from]).square_().sum(1);
@@ -33,6 +29,8 @@ int64_t DrawByWeight(const torch::Tensor& weights, Rng& rng) {
 
 }  // namespace
 
+int64_t RowsOfBlock(torch::Device device) { return device.is_cuda() ? 1 << 16 : 1024; }
+
 torch::Tensor NearestRows(const torch::Tensor& rows, const torch::Tensor& centers) {
   HID_CHECK(rows.dim() == 2 && centers.dim() == 2 && rows.size(1) == centers.size(1),
             "rows and centers must be (N, D) and (V, D)");
@@ -43,8 +41,9 @@ torch::Tensor NearestRows(const torch::Tensor& rows, const torch::Tensor& center
   const torch::Tensor norms = c.square().sum(1);  // (V)
   const torch::Tensor c_t = c.t();                // (D, V)
   torch::Tensor nearest = torch::empty({rows.size(0)}, rows.options().dtype(torch::kLong));
-  for (int64_t begin = 0; begin < rows.size(0); begin += kBlockRows) {
-    const int64_t count = std::min(kBlockRows, rows.size(0) - begin);
+  const int64_t block = RowsOfBlock(rows.device());
+  for (int64_t begin = 0; begin < rows.size(0); begin += block) {
+    const int64_t count = std::min(block, rows.size(0) - begin);
     const torch::Tensor z = rows.narrow(0, begin, count).to(type);
     nearest.narrow(0, begin, count)
         .copy_(torch::addmm(norms, z, c_t, /*beta=*/1, /*alpha=*/-2).argmin(1));

@@ -132,10 +132,10 @@ torch::Tensor ResidualQuantizerImpl::Encode(const torch::Tensor& z) const {
   torch::NoGradGuard no_grad;
   // All levels of a block while its rows are in the cache; each level subtracts as forward does, so
   // the codes are the same.
-  constexpr int64_t kBlockRows = 1024;
+  const int64_t block = RowsOfBlock(z.device());
   torch::Tensor codes = torch::empty({z.size(0), options_.levels}, z.options().dtype(torch::kLong));
-  for (int64_t begin = 0; begin < z.size(0); begin += kBlockRows) {
-    const int64_t count = std::min(kBlockRows, z.size(0) - begin);
+  for (int64_t begin = 0; begin < z.size(0); begin += block) {
+    const int64_t count = std::min(block, z.size(0) - begin);
     torch::Tensor residual = z.narrow(0, begin, count);  // (n, D)
     for (int64_t l = 0; l < options_.levels; ++l) {
       const CodebookLevel& level = levels_[static_cast<size_t>(l)];

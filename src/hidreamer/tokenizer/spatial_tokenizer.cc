@@ -89,6 +89,9 @@ SpatialTokenizerImpl::SpatialTokenizerImpl(const SpatialTokenizerOptions& option
       half.push_back(static_cast<float>(codes / 2));
     }
     fsq_half_ = register_buffer("fsq_half", torch::tensor(half).view({1, -1, 1, 1}));
+    const auto codes = torch::tensor(options.fsq_levels, torch::kFloat32).view({1, -1, 1, 1});
+    fsq_span_ = (codes - 1) * (0.5 * 1.001);
+    fsq_offset_ = codes.remainder(2).eq(0).to(torch::kFloat32) * 0.5;
   }
   to(torch::kFloat32);
 }
@@ -178,14 +181,15 @@ SpatialCodes SpatialTokenizerImpl::Encode(const torch::Tensor& frames) {
   return quantizer_ ? QuantizeRvq(latents) : QuantizeFsq(latents);
 }
 
-SpatialCodes SpatialTokenizerImpl::QuantizeFsq(const torch::Tensor& latents) const {
+SpatialCodes SpatialTokenizerImpl::QuantizeFsq(const torch::Tensor& latents) {
   // Bounds each dimension to its number of codes; an even number is shifted by half a step
   // (Mentzer et al., 2023, appendix A).
-  const auto even = torch::tensor(options_.fsq_levels).remainder(2).eq(0).view({1, -1, 1, 1});
-  const auto count = torch::tensor(options_.fsq_levels, torch::kFloat32).view({1, -1, 1, 1});
-  const auto half = (count.to(latents.device()) - 1) * (0.5 * 1.001);
-  const auto offset = even.to(torch::kFloat32).to(latents.device()) * 0.5;
-  const auto bounded = torch::tanh(latents + torch::atanh(offset / half)) * half - offset;
+  if (fsq_span_.device() != latents.device()) {
+    fsq_span_ = fsq_span_.to(latents.device());
+    fsq_offset_ = fsq_offset_.to(latents.device());
+  }
+  const auto shift = torch::atanh(fsq_offset_ / fsq_span_);
+  const auto bounded = torch::tanh(latents + shift) * fsq_span_ - fsq_offset_;
   const auto rounded = bounded + (bounded.round() - bounded).detach();
   const auto codes = (rounded.detach() + fsq_half_).to(torch::kLong);  // (N, L, G, G)
   return {.values = rounded / fsq_half_,

@@ -81,11 +81,13 @@ class SpatialTokenizerImpl : public torch::nn::Module {
   torch::Tensor background_;
   torch::Tensor difference_rate_;                      // (1, 1, S, S) in [0, 1]
   torch::Tensor Latents(const torch::Tensor& frames);  // (N, C, G, G) before the quantizer
-  SpatialCodes QuantizeFsq(const torch::Tensor& latents) const;
+  SpatialCodes QuantizeFsq(const torch::Tensor& latents);
   SpatialCodes QuantizeRvq(const torch::Tensor& latents);
   torch::Tensor Rows(const torch::Tensor& latents) const;  // -> (N P, C), l2-normalised
 
   torch::Tensor fsq_half_;  // (1, L, 1, 1) half the number of codes, rounded down
+  // (1, L, 1, 1) where the latents are: bound of a level, and half a step where its number is even.
+  torch::Tensor fsq_span_, fsq_offset_;
   torch::nn::Sequential encoder_{nullptr}, decoder_{nullptr};
   ResidualQuantizer quantizer_{nullptr};
 };

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "hidreamer/base/error.h"
+#include "hidreamer/nn/device.h"
 #include "hidreamer/tokenizer/token_metrics.h"
 
 namespace hidreamer::tokenizer {
@@ -106,7 +107,7 @@ torch::Tensor TokenizerLearner::Gather(const std::vector<int64_t>& rows, int64_t
                 static_cast<size_t>(dim) * sizeof(float));
     out += dim;
   }
-  return batch.to(device_);
+  return nn::ToDevice(batch, device_);
 }
 
 nlohmann::json TokenizerLearner::Update(int64_t update) {

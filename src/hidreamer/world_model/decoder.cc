@@ -1,6 +1,7 @@
 #include "hidreamer/world_model/decoder.h"
 
 #include "hidreamer/base/error.h"
+#include "hidreamer/nn/device.h"
 #include "hidreamer/world_model/decode_attention.h"
 
 namespace hidreamer::world_model {
@@ -81,8 +82,8 @@ torch::Tensor Decoder::Prefill(const torch::Tensor& tokens, const torch::Tensor&
       places.push_back(place);
     }
   }
-  const torch::Tensor source = torch::tensor(sources, tokens.options());
-  const torch::Tensor place = torch::tensor(places, tokens.options());
+  const auto source = nn::ToDevice(torch::tensor(sources, torch::kLong), tokens.device());
+  const auto place = nn::ToDevice(torch::tensor(places, torch::kLong), tokens.device());
   for (size_t layer = 0; layer < qkv.size(); ++layer) {
     const torch::Tensor kept = qkv[layer]
                                    .view({batch_, positions, 3, -1, head_width_})

@@ -30,7 +30,7 @@ HierarchicalLoss ComputeLoss(const std::vector<torch::Tensor>& logits, const tor
     }
     loss.levels.push_back(torch::cross_entropy_loss(predicted, target));
     loss.correct.push_back(predicted.detach().argmax(-1).eq(target).sum());
-    loss.targets.push_back(torch::tensor(target.size(0), target.options()));
+    loss.targets.push_back(torch::full({}, target.size(0), target.options()));
     const torch::Tensor weighted = weights[level] * loss.levels.back();
     loss.total = loss.total.defined() ? loss.total + weighted : weighted;
   }

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "hidreamer/base/error.h"
+#include "hidreamer/nn/attention.h"
 #include "hidreamer/nn/dropout.h"
 #include "hidreamer/nn/linear.h"
 #include "hidreamer/world_model/fused_attention.h"
@@ -38,7 +39,14 @@ torch::Tensor SelfAttentionImpl::Output(const torch::Tensor& attended) {
 
 torch::Tensor SelfAttentionImpl::Attend(const torch::Tensor& qkv, const AttentionPattern& pattern) {
   const double dropout = is_training() ? dropout_ : 0.0;
-  return qkv.is_cpu() && qkv.scalar_type() == torch::kFloat32
+  if (qkv.is_cuda()) {
+    const int64_t b = qkv.size(0), p = qkv.size(1), width = qkv.size(2) / 3;
+    const auto split = qkv.view({b, p, 3, heads_, width / heads_}).permute({2, 0, 3, 1, 4});
+    return nn::Attention(split[0], split[1], split[2], pattern.allowed, dropout, is_training())
+        .transpose(1, 2)
+        .reshape({b, p, width});
+  }
+  return qkv.scalar_type() == torch::kFloat32
              ? FusedAttention(qkv, pattern.additive, heads_, dropout)
              : PlainAttention(qkv, pattern.additive, heads_, dropout);
 }

@@ -7,6 +7,8 @@
 
 #include "hidreamer/base/error.h"
 #include "hidreamer/data/windows.h"
+#include "hidreamer/nn/device.h"
+#include "hidreamer/nn/figures.h"
 #include "hidreamer/nn/tensor_map.h"
 #include "hidreamer/world_model/loss.h"
 
@@ -136,6 +138,11 @@ WorldModelLearner::WorldModelLearner(std::vector<tokenizer::TokenizedGame> games
                                      .beta2 = config.beta2,
                                      .weight_decay = config.weight_decay,
                                      .decoupled = true});
+  gradients_.emplace(
+      [this](const nn::GraphedWork::Tensors& inputs) {
+        return nn::GraphedWork::Tensors{ComputeGradients(inputs[0], inputs[1])};
+      },
+      optimizer_->parameters());
 }
 
 std::vector<WindowRef> WorldModelLearner::BatchWindows(int64_t update, int64_t micro) {
@@ -162,73 +169,84 @@ TokenBatch WorldModelLearner::DrawBatch(int64_t update, int64_t micro) {
   return GatherWindows(games_, BatchWindows(update, micro), config_.window);
 }
 
+torch::Tensor WorldModelLearner::ComputeGradients(const torch::Tensor& tokens,
+                                                  const torch::Tensor& actions) {
+  std::vector<torch::Tensor> rows;
+  for (int64_t micro = 0; micro < tokens.size(0); ++micro) {
+    HierarchicalLoss loss;
+    {
+      const nn::AutocastGuard autocast(device_, precision_);
+      loss = ComputeLoss(model_->forward(tokens[micro], actions[micro]).logits, tokens[micro],
+                         config_.loss_weights);
+    }
+    (loss.total / static_cast<double>(tokens.size(0))).backward();
+    std::vector<torch::Tensor> row = {loss.total};
+    for (size_t level = 0; level < loss.levels.size(); ++level) {
+      row.push_back(loss.levels[level]);
+      row.push_back(loss.correct[level] / loss.targets[level]);
+    }
+    rows.push_back(torch::stack(row));
+  }
+  return torch::stack(rows);
+}
+
 nlohmann::json WorldModelLearner::Update(int64_t update) {
   const bool alone = group_ == nullptr || group_->leads();
   torch::manual_seed(seeds_.Stream(
       alone ? "world_model/dropout" : fmt::format("world_model/dropout/{}", group_->rank()),
       static_cast<uint64_t>(update)));
   model_->train();
-  optimizer_->ZeroGrad();
-  const auto levels = static_cast<size_t>(model_->options().layout.levels);
-  const auto share = 1.0 / static_cast<double>(config_.accumulate);
-  double total = 0;
-  std::vector<double> losses(levels, 0.0), correct(levels, 0.0), targets(levels, 0.0);
+  std::vector<torch::Tensor> tokens, actions;
   for (int64_t micro = 0; micro < config_.accumulate; ++micro) {
     const TokenBatch batch = DrawBatch(update, micro);
-    const torch::Tensor tokens = batch.tokens.to(device_);
-    HierarchicalLoss loss;
-    {
-      const nn::AutocastGuard autocast(device_, precision_);
-      loss = ComputeLoss(model_->forward(tokens, batch.actions.to(device_)).logits, tokens,
-                         config_.loss_weights);
-    }
-    (loss.total * share).backward();
-    total += loss.total.item<double>() * share;
-    for (size_t level = 0; level < levels; ++level) {
-      losses[level] += loss.levels[level].item<double>() * share;
-      correct[level] += loss.correct[level].item<double>();
-      targets[level] += loss.targets[level].item<double>();
-    }
+    tokens.push_back(batch.tokens);
+    actions.push_back(batch.actions);
   }
+  const auto numbers = gradients_->Run({nn::ToDevice(torch::stack(tokens), device_),
+                                        nn::ToDevice(torch::stack(actions), device_)})[0];
+  nn::Figures figures;
+  const auto means = numbers.mean(0);  // (1 + 2 L)
+  figures.Add("loss", means[0]);
+  const auto levels = static_cast<size_t>(model_->options().layout.levels);
+  for (size_t level = 0; level < levels; ++level) {
+    const auto column = static_cast<int64_t>(1 + 2 * level);
+    figures.Add(LevelName("loss", level), means[column]);
+    figures.Add(LevelName("accuracy", level), means[column + 1]);
+  }
+  nlohmann::json record;
   if (group_ != nullptr) {
-    AverageOverGroup(total, losses, correct, targets);
+    record = figures.Read();
+    AverageOverGroup(record);
+    figures = {};
   }
-  const double norm = nn::ClipGradNorm(optimizer_->parameters(), config_.clip_norm).item<double>();
+  figures.Add("grad_norm", nn::ClipGradNorm(optimizer_->parameters(), config_.clip_norm));
   const double final_share = config_.lr > 0 ? config_.final_lr / config_.lr : 0.0;
   const double lr =
       config_.lr * nn::WarmupCosine(update, config_.warmup_updates, total_updates(), final_share);
   optimizer_->Step(lr);
 
-  nlohmann::json record = {{"loss", total}, {"lr", lr}, {"grad_norm", norm}};
-  for (size_t level = 0; level < levels; ++level) {
-    record[LevelName("loss", level)] = losses[level];
-    record[LevelName("accuracy", level)] = correct[level] / targets[level];
-  }
+  figures.Add("lr", lr);
+  record.update(figures.Read());
   return record;
 }
 
-void WorldModelLearner::AverageOverGroup(double& total, std::vector<double>& losses,
-                                         std::vector<double>& correct,
-                                         std::vector<double>& targets) {
+void WorldModelLearner::AverageOverGroup(nlohmann::json& record) {
   std::vector<torch::Tensor> tensors;
   for (const auto& parameter : optimizer_->parameters()) {
     if (parameter.value.grad().defined()) {
       tensors.push_back(parameter.value.grad());
     }
   }
-  std::vector<double> numbers = {total};
-  for (const auto* values : {&losses, &correct, &targets}) {
-    numbers.insert(numbers.end(), values->begin(), values->end());
+  std::vector<double> numbers;
+  for (const auto& [name, number] : record.items()) {
+    numbers.push_back(number.get<double>());
   }
   const auto logged = torch::tensor(numbers, torch::kFloat32);
   tensors.push_back(logged);
   group_->Average(tensors);
   int64_t i = 0;
-  total = logged[i++].item<double>();
-  for (auto* values : {&losses, &correct, &targets}) {
-    for (double& value : *values) {
-      value = logged[i++].item<double>();
-    }
+  for (auto& [name, number] : record.items()) {
+    number = logged[i++].item<double>();
   }
 }
 

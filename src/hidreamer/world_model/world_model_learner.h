@@ -7,6 +7,7 @@
 
 #include "hidreamer/base/seed.h"
 #include "hidreamer/config/experiment_config.h"
+#include "hidreamer/nn/graphed_work.h"
 #include "hidreamer/nn/learner.h"
 #include "hidreamer/nn/optimizer.h"
 #include "hidreamer/nn/precision.h"
@@ -66,9 +67,11 @@ class WorldModelLearner : public nn::Learner {
  private:
   std::vector<WindowRef> BatchWindows(int64_t update, int64_t micro);
   std::vector<WindowRef> ValidationWindows() const;
-  // Gradients and logged sums become their means over all processes.
-  void AverageOverGroup(double& total, std::vector<double>& losses, std::vector<double>& correct,
-                        std::vector<double>& targets);
+  // Losses and gradients of an update's batches, tokens (A, B, T, L) and actions (A, B, T) ->
+  // (A, 1 + 2 L) f32: loss, then loss and accuracy of each level.
+  torch::Tensor ComputeGradients(const torch::Tensor& tokens, const torch::Tensor& actions);
+  // Gradients and the record's numbers become their means over all processes.
+  void AverageOverGroup(nlohmann::json& record);
 
   std::vector<tokenizer::TokenizedGame> games_;
   config::WorldModelConfig config_;
@@ -80,6 +83,7 @@ class WorldModelLearner : public nn::Learner {
   int64_t updates_per_epoch_;
   WorldModel model_{nullptr};
   std::optional<nn::Adam> optimizer_;
+  std::optional<nn::GraphedWork> gradients_;
   int64_t order_epoch_ = -1;    // epoch that order_ belongs to
   std::vector<int64_t> order_;  // indices into split_.train
 };

@@ -1,0 +1,65 @@
+#include "hidreamer/agent/replay_reader.h"
+
+#include <algorithm>
+
+#include "hidreamer/base/error.h"
+#include "hidreamer/nn/device.h"
+
+namespace hidreamer::agent {
+
+ReplayReader::ReplayReader(const data::ReplayBuffer& replay, torch::Device device)
+    : replay_(replay), device_(device), known_(static_cast<size_t>(replay.streams()), 0) {}
+
+void ReplayReader::Follow() {
+  if (device_.is_cpu()) {
+    return;
+  }
+  int64_t longest = 0;
+  for (int64_t stream = 0; stream < replay_.streams(); ++stream) {
+    longest = std::max(longest, replay_.size(stream));
+  }
+  if (!frames_.defined() || frames_.size(1) < longest) {
+    const auto larger = torch::empty({replay_.streams(), 2 * longest, kObservationBytes},
+                                     torch::TensorOptions(device_).dtype(torch::kUInt8));
+    if (frames_.defined()) {
+      larger.narrow(1, 0, frames_.size(1)).copy_(frames_);
+    }
+    frames_ = larger;
+  }
+  for (int64_t stream = 0; stream < replay_.streams(); ++stream) {
+    int64_t& known = known_[static_cast<size_t>(stream)];
+    // A replay that was loaded anew begins anew.
+    known = known > replay_.size(stream) ? 0 : known;
+    const int64_t fresh = replay_.size(stream) - known;
+    if (fresh > 0) {
+      const uint8_t* const from = replay_.frames(stream).data() + known * kObservationBytes;
+      const auto bytes =
+          torch::from_blob(const_cast<uint8_t*>(from), {fresh, kObservationBytes}, torch::kUInt8);
+      frames_[stream].narrow(0, known, fresh).copy_(nn::ToDevice(bytes, device_));
+      known += fresh;
+    }
+  }
+}
+
+torch::Tensor ReplayReader::Frames(const std::vector<data::ReplayIndex>& starts,
+                                   int64_t length) const {
+  if (device_.is_cpu()) {
+    return ToTensor(replay_.Read(starts, length).frames, device_);
+  }
+  std::vector<int64_t> rows;
+  for (const data::ReplayIndex& start : starts) {
+    HID_CHECK(start.step + length <= known_[static_cast<size_t>(start.stream)],
+              "steps {} to {} of stream {} are not on the device", start.step, start.step + length,
+              start.stream);
+    for (int64_t t = 0; t < length; ++t) {
+      rows.push_back(start.stream * frames_.size(1) + start.step + t);
+    }
+  }
+  return frames_.flatten(0, 1)
+      .index_select(0, nn::ToDevice(torch::tensor(rows, torch::kLong), device_))
+      .view({-1, 1, kObservationSize, kObservationSize})
+      .to(torch::kFloat32)
+      .div_(255);
+}
+
+}  // namespace hidreamer::agent
