@@ -49,6 +49,8 @@ void AddBenchCommand(CLI::App& app) {
       ->add_option("--precision", arguments->options.precision,
                    "of matrix products: f32, bf16, or auto: what is faster here")
       ->capture_default_str();
+  command->add_option("--device", arguments->options.device, "cpu, or cuda for a GPU")
+      ->capture_default_str();
   command->add_option("--threads", arguments->options.threads, "0: all cores")
       ->capture_default_str()
       ->check(CLI::Range(0, 1024));

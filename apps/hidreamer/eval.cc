@@ -12,6 +12,7 @@
 #include "hidreamer/env/scripted_player.h"
 #include "hidreamer/evaluation/play.h"
 #include "hidreamer/imagination/agent_player.h"
+#include "hidreamer/nn/device.h"
 
 namespace hidreamer::app {
 namespace {
@@ -23,6 +24,7 @@ struct EvalArguments {
   std::string protocol = "atari100k";
   std::filesystem::path json;
   std::filesystem::path rom_dir;
+  std::string device = "cpu";
   bool greedy = false;
   bool with_random = false;
   evaluation::PlayOptions options;
@@ -30,11 +32,12 @@ struct EvalArguments {
 
 std::unique_ptr<env::Player> MakeEvalPlayer(const EvalArguments& arguments) {
   if (!arguments.run.empty() && agent::HoldsAgent(arguments.run)) {
-    return agent::LoadOnlinePlayer(arguments.run, arguments.game, arguments.greedy);
+    return agent::LoadOnlinePlayer(arguments.run, arguments.game, arguments.greedy,
+                                   nn::UseDevice(arguments.device));
   }
   if (!arguments.run.empty()) {
-    return imagination::LoadAgentPlayer(arguments.run, arguments.game,
-                                        {.greedy = arguments.greedy});
+    return imagination::LoadAgentPlayer(arguments.run, arguments.game, {.greedy = arguments.greedy},
+                                        nn::UseDevice(arguments.device));
   }
   return env::MakePlayer(arguments.policy);
 }
@@ -122,6 +125,8 @@ void AddEvalCommand(CLI::App& app) {
       ->check(CLI::Range(int64_t{4}, int64_t{108000}));
   command->add_option("--rom-dir", arguments->rom_dir,
                       "directory of GAME.bin files (default: $HIDREAMER_ROM_DIR, .deps/ale/roms)");
+  command->add_option("--device", arguments->device, "of the networks: cpu, or cuda for a GPU")
+      ->capture_default_str();
   command->add_flag("--greedy", arguments->greedy, "the likeliest action instead of a draw");
   command->add_flag("--with-random", arguments->with_random,
                     "plays as many games at random first and prints both");

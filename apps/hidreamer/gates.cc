@@ -106,6 +106,10 @@ void AddGatesCommand(CLI::App& app) {
       ->capture_default_str();
   command->add_option("--windows", arguments->options.windows, "dreams judged")
       ->capture_default_str();
+  command
+      ->add_option("--temperature", arguments->options.temperature,
+                   "of the codes drawn in the dreams whose return is judged")
+      ->capture_default_str();
   command->add_option("--picture", arguments->picture,
                       "PNG: the game, its codes decoded, the dream under the same actions");
   command->add_option("--json", arguments->json, "file for all figures");

@@ -428,6 +428,7 @@ struct EvaluationConfig {
 struct ExperimentConfig {
   int64_t seed = 1;
   int64_t threads = 0;
+  std::string device = "cpu";
   std::string precision = "auto";
   double checkpoint_seconds = 60;
   std::vector<std::string> games = {"pong", "breakout", "ms_pacman"};
@@ -448,6 +449,8 @@ struct ExperimentConfig {
        .min = 0,
        .max = 1024},
       threads);
+    v({.name = "device", .help = "where the networks are trained", .choices = {"cpu", "cuda"}},
+      device);
     v({.name = "precision",
        .help = "of matrix products in training; auto measures both once and takes the faster",
        .choices = {"auto", "f32", "bf16"}},

@@ -21,7 +21,8 @@ TEST(StageSettings, AChangeReachesItsStageAndThoseAfterIt) {
 TEST(StageSettings, EveryKeyBelongsToTheLastStageOrIsOperational) {
   const Settings last = StageSettings({}, "report");
   for (const std::string& key : AllKeys()) {
-    const bool operational = key == "threads" || key == "precision" || key == "checkpoint_seconds";
+    const bool operational =
+        key == "threads" || key == "device" || key == "precision" || key == "checkpoint_seconds";
     EXPECT_NE(last.contains(key), operational) << key;
   }
 }

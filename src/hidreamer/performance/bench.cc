@@ -23,14 +23,15 @@ using nlohmann::json;
 
 // The world model's products, which decide on the precision of a run.
 constexpr int64_t kRows = 32 * 64 * 4, kWidth = 384;
-constexpr int64_t kQuickPeak = 256;
+constexpr int64_t kQuickPeak = 256, kCpuPeak = 2048, kGpuPeak = 8192;
 
-json Measure(const Workload& workload, const BenchOptions& options, const json& peaks) {
+json Measure(const Workload& workload, const BenchOptions& options, const json& peaks,
+             torch::Device device) {
   RepetitionLimits limits{.seconds = options.seconds};
   if (options.quick) {
     limits = {.fewest = 2, .most = 2};
   }
-  const Timing timing = TimeRepetitions(workload.run, limits);
+  const Timing timing = TimeRepetitions(workload.run, limits, device);
   const std::string precision = nn::PrecisionName(workload.precision);
   json result = {{"shape", workload.shape}, {"precision", precision},
                  {"median", timing.median}, {"min", timing.min},
@@ -51,8 +52,9 @@ json Measure(const Workload& workload, const BenchOptions& options, const json& 
     for (const auto& counted : operators) {
       of_own_kernels -= counted.flops;
     }
-    result["products_alone"] = TimeProductsAlone(operators, workload.precision, limits.fewest) +
-                               static_cast<double>(of_own_kernels) / peak * 1e-9;
+    result["products_alone"] =
+        TimeProductsAlone(operators, workload.precision, limits.fewest, device) +
+        static_cast<double>(of_own_kernels) / peak * 1e-9;
     result["flops"] = flops;
     result["gflops"] = gflops;
     result["share_of_peak"] = gflops / peak;
@@ -116,29 +118,32 @@ std::vector<std::string> TableRow(const json& result) {
 json RunBench(const BenchOptions& options) {
   const std::vector<NamedWorkload> workloads = SelectWorkloads(options.only);
   const int threads = nn::ConfigureRuntime(options.threads);
-  torch::mm(torch::ones({64, 64}), torch::ones({64, 64}));
+  const torch::Device device = nn::UseDevice(options.device);
+  torch::mm(torch::ones({64, 64}, device), torch::ones({64, 64}, device));
+  nn::WaitFor(device);
   json bench = {{"start_seconds", SecondsSinceProcessStart()},
                 {"machine", pipeline::DescribeMachine()},
                 {"versions", pipeline::DescribeVersions()},
+                {"device", options.device},
                 {"threads", threads},
                 {"quick", options.quick},
                 {"results", json::array()}};
-  const nn::Precision precision = nn::ChoosePrecision(options.precision, kRows, kWidth);
+  const nn::Precision precision = nn::ChoosePrecision(options.precision, kRows, kWidth, device);
   bench["precision"] = nn::PrecisionName(precision);
   spdlog::info("matmul peak");
   for (const nn::Precision each : {nn::Precision::kF32, nn::Precision::kBf16}) {
-    const MatmulPeak peak =
-        options.quick ? MeasureMatmulPeak(each, kQuickPeak) : MeasureMatmulPeak(each);
+    const int64_t largest = options.quick ? kQuickPeak : device.is_cuda() ? kGpuPeak : kCpuPeak;
+    const MatmulPeak peak = MeasureMatmulPeak(each, largest, device);
     bench["matmul_peak"][nn::PrecisionName(each)] = {{"gflops", peak.gflops}, {"size", peak.size}};
   }
   const WorkloadOptions workload_options{
-      .precision = precision, .threads = threads, .quick = options.quick};
+      .precision = precision, .device = device, .threads = threads, .quick = options.quick};
   json& results = bench["results"];
   for (const NamedWorkload& workload : workloads) {
     spdlog::info("{} ({} of {})", workload.name, results.size() + 1, workloads.size());
     json result;
     try {
-      result = Measure(workload.make(workload_options), options, bench.at("matmul_peak"));
+      result = Measure(workload.make(workload_options), options, bench.at("matmul_peak"), device);
     } catch (const Error& error) {
       if (error.kind() != Error::Kind::kUser || !options.only.empty()) {
         throw;
@@ -159,8 +164,10 @@ std::string FormatBench(const json& bench) {
                         peak.at("gflops").get<double>(), peak.at("size").get<int64_t>(),
                         peak.at("size").get<int64_t>());
   }
-  text += fmt::format("threads: {}, start of the program to its first product: {:.2f} s\n\n",
-                      bench.at("threads").get<int>(), bench.at("start_seconds").get<double>());
+  text += fmt::format(
+      "device: {}, threads: {}, start of the program to its first product: {:.2f} s\n\n",
+      bench.at("device").get<std::string>(), bench.at("threads").get<int>(),
+      bench.at("start_seconds").get<double>());
   std::vector<std::vector<std::string>> rows = {{"work", "shape", "precision", "median", "min",
                                                  "max", "runs", "rate", "GFLOP/s", "of peak",
                                                  "products alone"}};

@@ -10,15 +10,17 @@ namespace hidreamer::performance {
 struct BenchOptions {
   std::vector<std::string> only;   // names of workloads; empty: all
   std::string precision = "auto";  // "f32" | "bf16" | "auto"
+  std::string device = "cpu";      // "cpu" | "cuda"
   int64_t threads = 0;             // 0: all cores
   double seconds = 10;             // to spend on the repetitions of each
   bool quick = false;              // tiny shapes, two repetitions
 };
 
 // Measures the program's own work and, first, the machine's matmul peak. Sets the process up
-// (nn::ConfigureRuntime). Progress goes to stderr. Throws a user Error for an unknown name or
-// precision, and where a workload named in `only` cannot run here; others are then skipped.
-//   {"machine", "versions", "threads", "precision", "quick", "start_seconds",
+// (nn::ConfigureRuntime, nn::UseDevice). Progress goes to stderr. Throws a user Error for an
+// unknown name or precision, and where a workload named in `only` cannot run here; others are then
+// skipped.
+//   {"machine", "versions", "device", "threads", "precision", "quick", "start_seconds",
 //    "matmul_peak": {"f32": {"gflops", "size"}, …},
 //    "results": [{"name", "shape", "precision", "median", "min", "max" (seconds), "repetitions",
 //                 "unit", "rate" (units a second), "flops", "gflops" (a second), "share_of_peak",

@@ -12,6 +12,7 @@ using ::testing::HasSubstr;
 
 TEST(FormatBench, ShowsFiguresAndWhatIsMissing) {
   const nlohmann::json bench = {{"matmul_peak", {{"f32", {{"gflops", 200.0}, {"size", 2048}}}}},
+                                {"device", "cpu"},
                                 {"threads", 2},
                                 {"start_seconds", 0.25},
                                 {"results",

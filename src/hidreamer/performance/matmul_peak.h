@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "hidreamer/nn/device.h"
 #include "hidreamer/nn/precision.h"
 
 namespace hidreamer::performance {
@@ -15,6 +16,7 @@ struct MatmulPeak {
 
 // Doubles the size up to `largest`, or until one product takes a fifth of a second (bf16 without
 // hardware for it would take minutes).
-MatmulPeak MeasureMatmulPeak(nn::Precision precision, int64_t largest = 2048);
+MatmulPeak MeasureMatmulPeak(nn::Precision precision, int64_t largest,
+                             torch::Device device = torch::kCPU);
 
 }  // namespace hidreamer::performance

@@ -12,20 +12,21 @@ namespace {
 
 using Operand = nn::CountedOperator::Operand;
 
-torch::Tensor Make(const Operand& operand, nn::Precision precision) {
+torch::Tensor Make(const Operand& operand, nn::Precision precision, torch::Device device) {
   int64_t elements = 1;  // of the memory under it, which broadcasting may repeat
   for (size_t d = 0; d < operand.sizes.size(); ++d) {
     elements += (operand.sizes[d] - 1) * operand.strides[d];
   }
-  return torch::rand({std::max<int64_t>(1, elements)})
+  return torch::rand({std::max<int64_t>(1, elements)}, torch::TensorOptions(device))
       .to(precision == nn::Precision::kBf16 ? torch::kBFloat16 : operand.type)
       .as_strided(operand.sizes, operand.strides);
 }
 
-std::function<void()> Again(const nn::CountedOperator& counted, nn::Precision precision) {
+std::function<void()> Again(const nn::CountedOperator& counted, nn::Precision precision,
+                            torch::Device device) {
   std::vector<torch::Tensor> operands;
   for (const Operand& operand : counted.operands) {
-    operands.push_back(Make(operand, precision));
+    operands.push_back(Make(operand, precision, device));
   }
   const auto& a = operands[0];
   const auto& b = operands[1];
@@ -58,7 +59,7 @@ std::function<void()> Again(const nn::CountedOperator& counted, nn::Precision pr
 }  // namespace
 
 double TimeProductsAlone(const std::vector<nn::CountedOperator>& operators, nn::Precision precision,
-                         int64_t repetitions) {
+                         int64_t repetitions, torch::Device device) {
   torch::NoGradGuard no_grad;
   std::vector<std::pair<nn::CountedOperator, int64_t>> kinds;
   for (const auto& counted : operators) {
@@ -72,7 +73,7 @@ double TimeProductsAlone(const std::vector<nn::CountedOperator>& operators, nn::
   }
   double seconds = 0;
   for (const auto& [counted, times] : kinds) {
-    const auto run = Again(counted, precision);
+    const auto run = Again(counted, precision, device);
     // Short ones several times over, so that the clock can tell.
     const auto inner = std::min<int64_t>(times, 64);
     const Timing timing = TimeRepetitions(
@@ -81,7 +82,7 @@ double TimeProductsAlone(const std::vector<nn::CountedOperator>& operators, nn::
             run();
           }
         },
-        {.fewest = repetitions, .most = repetitions});
+        {.fewest = repetitions, .most = repetitions}, device);
     seconds += timing.min / static_cast<double>(inner) * static_cast<double>(times);
   }
   return seconds;

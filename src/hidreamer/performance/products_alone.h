@@ -14,6 +14,6 @@ namespace hidreamer::performance {
 // is left of the work's own time is everything that a program could save without a faster library
 // or fewer products.
 double TimeProductsAlone(const std::vector<nn::CountedOperator>& operators, nn::Precision precision,
-                         int64_t repetitions);
+                         int64_t repetitions, torch::Device device = torch::kCPU);
 
 }  // namespace hidreamer::performance

@@ -38,7 +38,7 @@ struct RecordedEncoderLearner {
     const encoder::EncoderGame game{
         .store = &*store,
         .split = data::SplitEpisodes(store->episodes(), config::SplitConfig{}.validation, seeds)};
-    learner.emplace(std::vector{game}, config, seeds, options.precision);
+    learner.emplace(std::vector{game}, config, seeds, options.precision, options.device);
   }
 
   TemporaryDirectory directory;
@@ -51,11 +51,12 @@ struct RecordedEncoderLearner {
 Workload HrvqEncode(const WorkloadOptions& options) {
   const int64_t rows = options.quick ? 2000 : 300000;
   tokenizer::ResidualQuantizer quantizer;
-  const torch::Tensor embeddings = RandomEmbeddings(rows);
+  const torch::Tensor embeddings = RandomEmbeddings(rows).to(options.device);
   for (int64_t l = 0; l < quantizer->options().levels; ++l) {
     tokenizer::CodebookLevel(quantizer->level(l))
         ->Start(RandomEmbeddings(quantizer->options().codes).div_(static_cast<double>(l + 1)));
   }
+  quantizer->to(options.device);
   quantizer->eval();
   return {.shape = fmt::format("{} x {}, {} levels of {}", rows, kEmbeddingWidth,
                                quantizer->options().levels, quantizer->options().codes),
@@ -74,8 +75,8 @@ Workload HrvqTrain(const WorkloadOptions& options) {
   const int64_t rows = options.quick ? 256 : 16384;
   tokenizer::TokenizerGame game{.embeddings = RandomEmbeddings(rows),
                                 .split = {.train = {{0, rows}}, .validation = {}}};
-  auto learner = std::make_shared<tokenizer::TokenizerLearner>(std::vector{std::move(game)}, config,
-                                                               SeedTree(kWorkloadSeed));
+  auto learner = std::make_shared<tokenizer::TokenizerLearner>(
+      std::vector{std::move(game)}, config, SeedTree(kWorkloadSeed), options.device);
   learner->Update(0);  // starts the codebooks by k-means, once in a training
   return {.shape = fmt::format("{} x {}", config.batch, kEmbeddingWidth),
           .precision = nn::Precision::kF32,
@@ -90,16 +91,18 @@ Workload EncoderForward(const WorkloadOptions& options) {
   const int64_t batch = options.quick ? 4 : 256;
   torch::manual_seed(kWorkloadSeed);
   encoder::Encoder encoder;
+  encoder->to(options.device);
   encoder->eval();
-  const torch::Tensor frames = torch::randint(
-      256, {batch, env::kStackDepth, env::kFrameSize, env::kFrameSize}, torch::kUInt8);
+  const torch::Tensor frames =
+      torch::randint(256, {batch, env::kStackDepth, env::kFrameSize, env::kFrameSize},
+                     torch::TensorOptions(options.device).dtype(torch::kUInt8));
   return {.shape = fmt::format("{} x {} x {} x {}", batch, env::kStackDepth, env::kFrameSize,
                                env::kFrameSize),
           .precision = options.precision,
           .run =
-              [encoder, frames, precision = options.precision]() mutable {
+              [encoder, frames, options]() mutable {
                 const torch::NoGradGuard no_grad;
-                const nn::AutocastGuard autocast(precision);
+                const nn::AutocastGuard autocast(options.device, options.precision);
                 encoder->forward(frames);
               },
           .items = static_cast<double>(batch),

@@ -52,7 +52,8 @@ double Law(const WorldModelSize& size) {
 
 json RunScaling(const BenchOptions& options) {
   const int threads = nn::ConfigureRuntime(options.threads);
-  const nn::Precision precision = nn::ChoosePrecision(options.precision, 8192, 384);
+  const torch::Device device = nn::UseDevice(options.device);
+  const nn::Precision precision = nn::ChoosePrecision(options.precision, 8192, 384, device);
   json points = json::array();
   for (const Axis& axis : Axes(options.quick)) {
     double first = 0, first_law = 0;
@@ -60,10 +61,11 @@ json RunScaling(const BenchOptions& options) {
       WorldModelSize size = axis.base;
       size.*axis.field = value;
       spdlog::info("{} {}", axis.name, value);
-      const Workload workload = WorldModelTrainOf(size, {.precision = precision});
+      const Workload workload = WorldModelTrainOf(size, {.precision = precision, .device = device});
       const Timing timing = TimeRepetitions(
           workload.run,
-          {.fewest = options.quick ? 2 : 3, .seconds = options.quick ? 0 : options.seconds});
+          {.fewest = options.quick ? 2 : 3, .seconds = options.quick ? 0 : options.seconds},
+          device);
       if (value == axis.values.front()) {
         first = timing.median;
         first_law = Law(size);
@@ -79,11 +81,9 @@ json RunScaling(const BenchOptions& options) {
                         {"expected_growth", Law(size) / first_law}});
     }
   }
-  return {{"machine", pipeline::DescribeMachine()},
-          {"threads", threads},
-          {"precision", nn::PrecisionName(precision)},
-          {"quick", options.quick},
-          {"points", points}};
+  return {
+      {"machine", pipeline::DescribeMachine()},    {"device", options.device}, {"threads", threads},
+      {"precision", nn::PrecisionName(precision)}, {"quick", options.quick},   {"points", points}};
 }
 
 std::string FormatScaling(const json& scaling) {

@@ -34,8 +34,10 @@ Timing Summarize(std::vector<double> seconds) {
           .repetitions = static_cast<int64_t>(seconds.size())};
 }
 
-Timing TimeRepetitions(const std::function<void()>& run, const RepetitionLimits& limits) {
+Timing TimeRepetitions(const std::function<void()>& run, const RepetitionLimits& limits,
+                       torch::Device device) {
   run();
+  nn::WaitFor(device);
   std::vector<double> seconds;
   const Clock::time_point begin = Clock::now();
   for (int64_t done = 0;
@@ -46,6 +48,7 @@ Timing TimeRepetitions(const std::function<void()>& run, const RepetitionLimits&
     }
     const Clock::time_point start = Clock::now();
     run();
+    nn::WaitFor(device);
     seconds.push_back(SecondsSince(start));
   }
   return Summarize(std::move(seconds));

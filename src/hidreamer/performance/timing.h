@@ -4,6 +4,8 @@
 #include <functional>
 #include <vector>
 
+#include "hidreamer/nn/device.h"
+
 namespace hidreamer::performance {
 
 // Wall-clock seconds of one repetition.
@@ -24,9 +26,10 @@ struct RepetitionLimits {
   double seconds = 10;
 };
 
-// One repetition to warm up, untimed, then as many as the limits ask for. Throws Interrupted on
-// Ctrl-C.
-Timing TimeRepetitions(const std::function<void()>& run, const RepetitionLimits& limits);
+// One repetition to warm up, untimed, then as many as the limits ask for, each until the device has
+// done it. Throws Interrupted on Ctrl-C.
+Timing TimeRepetitions(const std::function<void()>& run, const RepetitionLimits& limits,
+                       torch::Device device = torch::kCPU);
 
 // Since the system started this process, or 0 where it does not tell; to 10 ms.
 double SecondsSinceProcessStart();

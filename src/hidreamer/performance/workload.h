@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "hidreamer/nn/device.h"
 #include "hidreamer/nn/precision.h"
 
 namespace hidreamer::performance {
@@ -15,7 +16,8 @@ inline constexpr uint64_t kWorkloadSeed = 1;
 
 struct WorkloadOptions {
   nn::Precision precision = nn::Precision::kF32;  // where the program offers a choice
-  int threads = 1;                                // of games; torch's are the process's
+  torch::Device device = torch::kCPU;
+  int threads = 1;     // of games; torch's are the process's
   bool quick = false;  // tiny shapes: shows that everything runs, its figures mean nothing
 };
 

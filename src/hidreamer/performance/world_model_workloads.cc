@@ -56,7 +56,7 @@ std::shared_ptr<world_model::WorldModelLearner> MakeLearner(const WorkloadOption
                                                             const WorldModelSize& size = {}) {
   return std::make_shared<world_model::WorldModelLearner>(
       RandomGames(options, size), WorldModelConfigOf(options, size), config::SplitConfig{},
-      options.precision, SeedTree(kWorkloadSeed));
+      options.precision, SeedTree(kWorkloadSeed), options.device);
 }
 
 world_model::WorldModel MakeModel(const WorkloadOptions& options) {
@@ -65,6 +65,7 @@ world_model::WorldModel MakeModel(const WorkloadOptions& options) {
   world_model::WorldModel model(world_model::OptionsFromConfig(
       WorldModelConfigOf(options),
       {.levels = size.levels, .codes = size.codes, .actions = kActions}));
+  model->to(options.device);
   model->eval();
   return model;
 }
@@ -88,16 +89,16 @@ Workload WorldModelTrainOf(const WorldModelSize& size, const WorkloadOptions& op
 Workload WorldModelForward(const WorkloadOptions& options) {
   const config::WorldModelConfig config = WorldModelConfigOf(options);
   world_model::WorldModel model = MakeModel(options);
+  const auto whole = torch::TensorOptions(options.device).dtype(torch::kLong);
   const torch::Tensor tokens = torch::randint(
-      WorldModelSize{}.codes, {config.batch, config.window, WorldModelSize{}.levels}, torch::kLong);
-  const torch::Tensor actions =
-      torch::randint(kActions, {config.batch, config.window}, torch::kLong);
+      WorldModelSize{}.codes, {config.batch, config.window, WorldModelSize{}.levels}, whole);
+  const torch::Tensor actions = torch::randint(kActions, {config.batch, config.window}, whole);
   return {.shape = fmt::format("{} x {} steps", config.batch, config.window),
           .precision = options.precision,
           .run =
-              [model, tokens, actions, precision = options.precision]() mutable {
+              [model, tokens, actions, options]() mutable {
                 const torch::NoGradGuard no_grad;
-                const nn::AutocastGuard autocast(precision);
+                const nn::AutocastGuard autocast(options.device, options.precision);
                 model->forward(tokens, actions);
               },
           .unit = "batches"};
@@ -112,12 +113,13 @@ Workload Imagination(const WorkloadOptions& options) {
                                                         .feature_width = features.state_width(),
                                                         .outcome_width = features.outcome_width(),
                                                         .actions = kActions});
+  policy->to(options.device);
   policy->eval();
+  const auto whole = torch::TensorOptions(options.device).dtype(torch::kLong);
   auto dreamer = std::make_shared<imagination::Dreamer>(model, features, batch, context + horizon);
-  const torch::Tensor tokens =
-      torch::randint(model->options().layout.codes,
-                     {batch, context, model->options().layout.levels}, torch::kLong);
-  const torch::Tensor actions = torch::randint(kActions, {batch, context - 1}, torch::kLong);
+  const torch::Tensor tokens = torch::randint(
+      model->options().layout.codes, {batch, context, model->options().layout.levels}, whole);
+  const torch::Tensor actions = torch::randint(kActions, {batch, context - 1}, whole);
   return {.shape = fmt::format("{} rollouts, context {}, horizon {}", batch, context, horizon),
           .precision = nn::Precision::kF32,  // as the policy's learner and the player dream
           .run =

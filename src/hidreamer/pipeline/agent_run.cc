@@ -45,7 +45,7 @@ void RunAgent(const config::AgentConfig& config, const AgentRunOptions& options)
   StageRecord stage{
       .name = "agent", .folder = journal.path() / "agent", .settings = config::Flatten(config)};
   // Where the work is done and how often it is saved do not change what is learned.
-  for (const char* key : {"threads", "precision", "checkpoint_seconds"}) {
+  for (const char* key : {"threads", "device", "precision", "checkpoint_seconds"}) {
     stage.settings.erase(key);
   }
   const std::filesystem::path replay = journal.path() / "replay";
@@ -62,12 +62,13 @@ void RunAgent(const config::AgentConfig& config, const AgentRunOptions& options)
   journal.StartWork({.command = options.command,
                      .config_text = config::DumpConfig(config),
                      .threads = config.threads,
+                     .device = config.device,
                      .choose_precision =
-                         [&] {
+                         [&](torch::Device device) {
                            return nn::ChoosePrecision(
                                config.precision,
                                config.world_model.batch * config.world_model.window * 8,
-                               config.world_model.width);
+                               config.world_model.width, device);
                          },
                      .facts = {{"seed", config.seed}, {"games", {config.game}}}});
   EnsureWritableDirectory(stage.folder);

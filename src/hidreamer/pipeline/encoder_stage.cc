@@ -20,7 +20,7 @@ Stage EncoderStage() {
                                                     context.seeds.Subtree(config.games[i]))});
     }
     encoder::EncoderLearner learner(std::move(games), config.encoder, context.seeds,
-                                    context.run.precision());
+                                    context.run.precision(), context.run.device());
     return TrainStage(context, id, learner, learner.Metadata());
   };
   return {.id = id, .headline = "train the encoder on all games", .work = work};
@@ -31,6 +31,7 @@ Stage EmbedStage() {
   const auto work = [id](StageContext& context) {
     encoder::Encoder model =
         encoder::LoadEncoder(context.run.path() / "encoder" / "model.safetensors");
+    model->to(context.run.device());
     int64_t rows = 0;
     for (const std::string& game : context.config.games) {
       const data::EpisodeStore store = OpenRecording(context, game);

@@ -17,7 +17,8 @@ Stage PolicyStage(const std::string& game) {
     imagination::PolicyLearner learner(
         tokenizer::LoadTokenizedGame(run / "tokens" / (game + ".safetensors")),
         world_model::LoadWorldModel(run / "world_model" / "model.safetensors"),
-        imagination::Codebooks(quantizer), config, context.config.split, context.seeds);
+        imagination::Codebooks(quantizer), config, context.config.split, context.seeds,
+        context.run.device());
     nlohmann::json summary = TrainStage(context, id, learner, learner.Metadata());
     if (!config.world_model_frozen) {
       world_model::SaveWorldModel(context.run.Folder(id) / "world_model.safetensors",

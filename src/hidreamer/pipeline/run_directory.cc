@@ -20,12 +20,13 @@ void RunDirectory::StartWork(const std::string& command) {
   journal_.StartWork({.command = command,
                       .config_text = config::DumpConfig(config_),
                       .threads = config_.threads,
+                      .device = config_.device,
                       .choose_precision =
-                          [&] {
+                          [&](torch::Device device) {
                             return nn::ChoosePrecision(
                                 config_.precision,
                                 world.batch * world.window * (config_.tokenizer.levels + 1),
-                                world.width);
+                                world.width, device);
                           },
                       .facts = {{"seed", config_.seed}, {"games", config_.games}}});
 }

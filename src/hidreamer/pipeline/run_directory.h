@@ -40,6 +40,7 @@ class RunDirectory {
   void StartWork(const std::string& command);
   void EndWork(const std::string& outcome) { journal_.EndWork(outcome); }
 
+  torch::Device device() const { return journal_.device(); }
   int threads() const { return journal_.threads(); }
   nn::Precision precision() const { return journal_.precision(); }
 

@@ -68,6 +68,7 @@ void RunJournal::Lock() {
 }
 
 void RunJournal::StartWork(const Work& work) {
+  device_ = nn::UseDevice(work.device);
   WriteFileAtomically(path_ / "config.yaml", work.config_text);
   const int64_t kept = run_.value("threads", int64_t{0});
   if (kept != 0 && work.threads != 0 && kept != work.threads) {
@@ -78,9 +79,10 @@ void RunJournal::StartWork(const Work& work) {
     precision_ = run_["precision"] == nn::PrecisionName(nn::Precision::kBf16) ? nn::Precision::kBf16
                                                                               : nn::Precision::kF32;
   } else {
-    precision_ = work.choose_precision();
+    precision_ = work.choose_precision(device_);
   }
   run_.update(work.facts);
+  run_["device"] = work.device;
   run_["threads"] = threads_;
   run_["precision"] = nn::PrecisionName(precision_);
   run_["versions"] = DescribeVersions();

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "hidreamer/config/dump.h"
+#include "hidreamer/nn/device.h"
 #include "hidreamer/nn/precision.h"
 
 namespace hidreamer::pipeline {
@@ -38,9 +39,10 @@ class RunJournal {
 
   struct Work {
     std::string command;
-    std::string config_text;  // becomes config.yaml
-    int64_t threads = 0;      // wanted; 0: all cores
-    std::function<nn::Precision()> choose_precision;
+    std::string config_text;     // becomes config.yaml
+    int64_t threads = 0;         // wanted; 0: all cores
+    std::string device = "cpu";  // config's name
+    std::function<nn::Precision(torch::Device)> choose_precision;
     nlohmann::json facts;  // goes into run.json: seed, games
   };
   // Writes config.yaml and the start of this call into run.json, and sets the process up.
@@ -55,6 +57,7 @@ class RunJournal {
   // Its checkpoints are removed.
   void Finish(const StageRecord& stage, double seconds, const nlohmann::json& summary);
 
+  torch::Device device() const { return device_; }
   int threads() const { return threads_; }
   nn::Precision precision() const { return precision_; }
   // Kept in a stage's checkpoints: config hash, seed, threads, precision, versions.
@@ -67,6 +70,7 @@ class RunJournal {
   std::filesystem::path path_;
   int lock_ = -1;
   nlohmann::json run_;
+  torch::Device device_ = torch::kCPU;
   int threads_ = 0;
   nn::Precision precision_ = nn::Precision::kF32;
 };

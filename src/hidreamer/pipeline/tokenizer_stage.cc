@@ -33,7 +33,7 @@ nlohmann::json TrainTokenizer(StageContext& context, const StageId& id,
                                                   context.seeds.Subtree(game))});
   }
   tokenizer::TokenizerLearner learner(std::move(games), tokenizer_config, context.seeds,
-                                      torch::kCPU, id.name);
+                                      context.run.device(), id.name);
   return TrainStage(context, id, learner, learner.Metadata());
 }
 

@@ -32,7 +32,7 @@ nlohmann::json TrainWorldModel(StageContext& context, const StageId& id,
             context.run.precision() == nn::Precision::kBf16 ? Call::kTrainBf16 : Call::kTrainF32);
   world_model::WorldModelLearner learner(LoadGames(context.config, context.run.path()),
                                          context.config.world_model, split, context.run.precision(),
-                                         context.seeds, torch::kCPU, &context.group);
+                                         context.seeds, context.run.device(), &context.group);
   return TrainStage(context, id, learner,
                     world_model::WorldModelMetadata(learner.model()->options()));
 }
