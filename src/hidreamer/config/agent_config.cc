@@ -10,7 +10,7 @@ AgentConfig GpuPreset() {
   config.device = "cuda";
   config.precision = "bf16";
   // Small kernels take their time however little they do: few optimizer steps, large batches.
-  config.collect.steps_per_update = 8;
+  config.collect.steps_per_update = 32;
   config.tokenizer.channels = 64;
   config.tokenizer.batch = 256;
   config.world_model.channels = 128;
