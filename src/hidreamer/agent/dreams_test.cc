@@ -132,6 +132,48 @@ TEST(OnlinePlayer, SeesWhatADreamSees) {
   }
 }
 
+// Of two games, the second of which begins anew: a player that reads the replay anew at every step
+// acts as one that remembers.
+TEST(OnlinePlayer, RecallsWhatItHasSeenItself) {
+  auto models = SmallModels();
+  const int64_t room = models->options().world_model.context - 1;
+  OnlinePlayer remembers(models, /*greedy=*/true), recalls(models, /*greedy=*/true);
+  data::ReplayBuffer replay({.streams = 2, .frame_bytes = kObservationBytes});
+  std::vector<std::unique_ptr<env::Environment>> games;
+  std::vector<uint8_t> pixels(kObservationBytes);
+  Observer observer;
+  for (uint64_t seed : {3, 4}) {
+    games.push_back(env::MakeEnvironment("catch", "atari100k"));
+    games.back()->Reset(seed);
+  }
+  std::vector<Rng> rngs(2, Rng(1));
+  std::vector<int64_t> last_actions = {0, 0};
+  for (int t = 0; t < 9; ++t) {
+    std::vector<env::PlayerView> views(2);
+    for (size_t i = 0; i < 2; ++i) {
+      views[i].slot = static_cast<int>(i);
+      views[i].environment = games[i].get();
+      views[i].first = t == 0 || (i == 1 && t == 6);
+    }
+    const int64_t length = std::min<int64_t>(room, t);
+    std::vector<data::ReplayIndex> starts;
+    for (int64_t i = 0; i < 2; ++i) {
+      starts.push_back({.stream = i, .step = t - length});
+    }
+    const auto windows = replay.Read(starts, length);
+    recalls.Recall(windows, ToTensor(windows.frames), last_actions);
+    const auto actions = remembers.Act(views, rngs);
+    EXPECT_EQ(recalls.Act(views, rngs), actions) << t;
+    for (size_t i = 0; i < 2; ++i) {
+      observer.Observe(games[i]->frame(), pixels.data());
+      replay.Append(static_cast<int64_t>(i),
+                    {.frame = pixels, .action = actions[i], .first = views[i].first});
+      last_actions[i] = actions[i];
+      games[i]->Step(actions[i]);
+    }
+  }
+}
+
 TEST(AgentOptions, SurviveJson) {
   const AgentOptions options = OptionsOf(SmallAgentConfig(), 3);
   EXPECT_EQ(AgentOptions::FromJson(options.ToJson()).ToJson(), options.ToJson());
