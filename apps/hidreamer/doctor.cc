@@ -114,6 +114,8 @@ void Doctor(const DoctorArguments& arguments) {
   Line("cpu", Text(machine.at("cpu")));
   Line("features", Text(machine.at("features")));
   Line("threads", std::to_string(threads));
+  const std::string gpus = Text(machine.at("gpus"));
+  Line("gpu", torch::cuda::is_available() ? gpus : gpus + " (this build uses none)");
   ReportMatmul();
   ReportGames();
   ReportDisk();

@@ -4,6 +4,8 @@
 #include <torch/version.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <string>
@@ -12,16 +14,28 @@
 namespace hidreamer::pipeline {
 namespace {
 
-// The text after ": " of the first line of /proc/cpuinfo that starts with `key`.
-std::string CpuInfo(const std::string& key) {
-  std::ifstream in("/proc/cpuinfo");
+// The value of the first line "key: value" of a file that starts with `key`.
+std::string Value(const std::filesystem::path& file, const std::string& key) {
+  std::ifstream in(file);
   for (std::string line; std::getline(in, line);) {
-    const size_t colon = line.find(": ");
+    const size_t colon = line.find(':');
     if (line.starts_with(key) && colon != std::string::npos) {
-      return line.substr(colon + 2);
+      return line.substr(std::min(line.size(), line.find_first_not_of(" \t", colon + 1)));
     }
   }
   return {};
+}
+
+std::string CpuInfo(const std::string& key) { return Value("/proc/cpuinfo", key); }
+
+// Names of the NVIDIA GPUs that the driver lists.
+nlohmann::json Gpus() {
+  auto names = nlohmann::json::array();
+  std::error_code none;
+  for (const auto& gpu : std::filesystem::directory_iterator("/proc/driver/nvidia/gpus", none)) {
+    names.push_back(Value(gpu.path() / "information", "Model"));
+  }
+  return names;
 }
 
 }  // namespace
@@ -40,6 +54,7 @@ nlohmann::json DescribeMachine() {
   const int64_t pages = ::sysconf(_SC_PHYS_PAGES);
   return {{"cpu", CpuInfo("model name")},
           {"features", features},
+          {"gpus", Gpus()},
           {"cores", std::thread::hardware_concurrency()},
           {"memory_bytes", pages * ::sysconf(_SC_PAGESIZE)}};
 }

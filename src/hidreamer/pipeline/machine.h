@@ -5,7 +5,8 @@
 
 namespace hidreamer::pipeline {
 
-// {"cpu", "features": [the vector units that matter here], "cores", "memory_bytes"}.
+// {"cpu", "features": [the vector units that matter here], "gpus": [names], "cores",
+// "memory_bytes"}.
 nlohmann::json DescribeMachine();
 
 // {"hidreamer", "torch", "ale"}.
