@@ -27,7 +27,7 @@ AgentConfig GpuPreset() {
 AgentConfig TestPreset() {
   AgentConfig config;
   config.game = "catch";
-  config.steps = 14000;
+  config.steps = 11200;
   config.precision = "f32";
   config.evaluations = 1;
   config.evaluation_episodes = 0;
