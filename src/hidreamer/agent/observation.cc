@@ -20,10 +20,15 @@ std::vector<uint8_t> ObserveRows(const data::EpisodeStore& store,
 torch::Tensor ToTensor(const std::vector<uint8_t>& pixels, torch::Device device) {
   const auto count = static_cast<int64_t>(pixels.size()) / kObservationBytes;
   // from_blob does not own: the conversion copies.
-  const auto bytes =
-      torch::from_blob(const_cast<uint8_t*>(pixels.data()),
-                       {count, 1, kObservationSize, kObservationSize}, torch::kUInt8);
-  return nn::ToDevice(bytes, device).to(torch::kFloat32).div_(255);
+  const auto bytes = torch::from_blob(const_cast<uint8_t*>(pixels.data()),
+                                      {count, kObservationBytes}, torch::kUInt8);
+  return ToTensor(nn::ToDevice(bytes, device));
+}
+
+torch::Tensor ToTensor(const torch::Tensor& pixels) {
+  return pixels.view({pixels.size(0), 1, kObservationSize, kObservationSize})
+      .to(torch::kFloat32)
+      .div_(255);
 }
 
 }  // namespace hidreamer::agent

@@ -33,5 +33,6 @@ std::vector<uint8_t> ObserveRows(const data::EpisodeStore& store, const std::vec
 
 // u8 pixels of N observations -> (N, 1, 64, 64) f32 in [0, 1].
 torch::Tensor ToTensor(const std::vector<uint8_t>& pixels, torch::Device device = torch::kCPU);
+torch::Tensor ToTensor(const torch::Tensor& pixels);  // (N, 64 * 64) u8, stays on its device
 
 }  // namespace hidreamer::agent

@@ -289,7 +289,7 @@ void OnlineLearner::LoadState(const nn::TensorMap& state) {
   const auto sizes = state.at("state.replay");
   replay_.Load(replay_directory_,
                {sizes.data_ptr<int64_t>(), sizes.data_ptr<int64_t>() + sizes.numel()});
-  reader_.Follow();
+  reader_.Reload();
   games_.clear();
   const auto games = state.at("state.games").view({-1, 3});
   for (int64_t i = 0; i < games.size(0); ++i) {

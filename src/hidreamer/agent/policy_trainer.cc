@@ -184,11 +184,7 @@ nlohmann::json PolicyTrainer::Learn(const Dreams& dreams, double entropy_bonus) 
   }
   nn::MoveTowards(*models_->slow_critic, *models_->critic, config.slow_tau);
   nn::Figures figures;
-  figures.Add("return", returns.mean());
-  figures.Add("dream_reward", dreams.rewards.sum(1).mean());
-  figures.Add("rewarding_dreams", (dreams.rewards.abs() > 0.5).any(1).to(torch::kFloat32).mean());
-  figures.Add("continue", dreams.continues.mean());
-  figures.Add("value", values.mean());
+  policy::AddDreamFigures(dreams.rewards, values, dreams.continues, returns, figures);
   figures.Add("return_scale", normalizer_.Scale());
   figures.Add("entropy", losses[2]);
   figures.Add("actor_loss", losses[0]);

@@ -28,8 +28,6 @@ void ReplayReader::Follow() {
   }
   for (int64_t stream = 0; stream < replay_.streams(); ++stream) {
     int64_t& known = known_[static_cast<size_t>(stream)];
-    // A replay that was loaded anew begins anew.
-    known = known > replay_.size(stream) ? 0 : known;
     const int64_t fresh = replay_.size(stream) - known;
     if (fresh > 0) {
       const uint8_t* const from = replay_.frames(stream).data() + known * kObservationBytes;
@@ -39,6 +37,11 @@ void ReplayReader::Follow() {
       known += fresh;
     }
   }
+}
+
+void ReplayReader::Reload() {
+  std::fill(known_.begin(), known_.end(), 0);
+  Follow();
 }
 
 torch::Tensor ReplayReader::Frames(const std::vector<data::ReplayIndex>& starts,
@@ -55,11 +58,8 @@ torch::Tensor ReplayReader::Frames(const std::vector<data::ReplayIndex>& starts,
       rows.push_back(start.stream * frames_.size(1) + start.step + t);
     }
   }
-  return frames_.flatten(0, 1)
-      .index_select(0, nn::ToDevice(torch::tensor(rows, torch::kLong), device_))
-      .view({-1, 1, kObservationSize, kObservationSize})
-      .to(torch::kFloat32)
-      .div_(255);
+  return ToTensor(frames_.flatten(0, 1).index_select(
+      0, nn::ToDevice(torch::tensor(rows, torch::kLong), device_)));
 }
 
 }  // namespace hidreamer::agent

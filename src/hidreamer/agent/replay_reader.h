@@ -16,6 +16,8 @@ class ReplayReader {
   const data::ReplayBuffer& replay() const { return replay_; }
   // Brings what was appended to the replay to the device.
   void Follow();
+  // Brings everything there again, after the replay was loaded.
+  void Reload();
   // Frames of windows, (B T, 1, 64, 64) f32 in [0, 1].
   torch::Tensor Frames(const std::vector<data::ReplayIndex>& starts, int64_t length) const;
 

@@ -403,9 +403,8 @@ struct AgentConfig {
   }
 };
 
-// Named settings: "cpu" (a few GFLOP an environment step), "gpu" (larger networks and batches and a
-// higher train ratio), "test" (catch, minutes). Throws a user Error for
-// another name.
+// Named settings: "cpu" (a few GFLOP an environment step), "gpu" (larger networks and batches),
+// "test" (catch, minutes). Throws a user Error for another name.
 AgentConfig AgentPreset(const std::string& name);
 
 // The preset, then the file if the path is not empty, then the overrides ("policy.horizon=10").

@@ -199,11 +199,7 @@ void PolicyLearner::UpdateActorCritic(int64_t update, nn::Figures& figures) {
   }
   nn::MoveTowards(*model_->slow_critic, *model_->critic, config_.slow_tau);
 
-  figures.Add("return", returns.mean());
-  figures.Add("dream_reward", dream.rewards.sum(1).mean());
-  figures.Add("rewarding_dreams", (dream.rewards.abs() > 0.5).any(1).to(torch::kFloat32).mean());
-  figures.Add("continue", dream.continues.mean());
-  figures.Add("value", slow_values.mean());
+  policy::AddDreamFigures(dream.rewards, slow_values, dream.continues, returns, figures);
   figures.Add("advantage_scale", normalizer_.Scale());
   figures.Add("entropy", entropy);
   figures.Add("actor_loss", actor_loss);

@@ -15,10 +15,6 @@ void Figures::Add(const std::string& name, double value) {
   Add(name, torch::tensor(value, torch::kFloat64));
 }
 
-void Figures::Add(const Figures& others) {
-  entries_.insert(entries_.end(), others.entries_.begin(), others.entries_.end());
-}
-
 nlohmann::json Figures::Read() const {
   std::vector<torch::Tensor> on_device;
   for (const Entry& entry : entries_) {

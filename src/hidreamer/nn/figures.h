@@ -15,7 +15,6 @@ class Figures {
   // value () of any type. Several values of one name are averaged.
   void Add(const std::string& name, const torch::Tensor& value);
   void Add(const std::string& name, double value);
-  void Add(const Figures& others);
 
   nlohmann::json Read() const;  // {"loss": 0.41, …}
 

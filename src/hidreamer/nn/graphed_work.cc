@@ -31,8 +31,8 @@ GraphedWork::Tensors GraphedWork::Run(const Tensors& inputs) {
     return Call(inputs);
   }
   if (recording_ == nullptr) {
-    // The runs before are made on the stream that records, and each is waited for: what autograd
-    // and the libraries keep then belongs to that stream.
+    // A recording cannot be made on the default stream, nor with what autograd keeps of a run
+    // there: the runs before are made on another one, too, and each is waited for.
     const auto stream = c10::cuda::getStreamFromPool();
     torch::cuda::synchronize();
     if (runs_++ < kRunsBefore) {

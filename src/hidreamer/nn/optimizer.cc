@@ -185,11 +185,6 @@ MuonWithAdam::MuonWithAdam(const std::vector<NamedParameter>& parameters,
   adam_ = Adam(stepped_by_adam, adam);
 }
 
-void MuonWithAdam::ZeroGrad() {
-  muon_.ZeroGrad();
-  adam_.ZeroGrad();
-}
-
 void MuonWithAdam::Step(double matrix_lr, double lr) {
   muon_.Step(matrix_lr);
   adam_.Step(lr);

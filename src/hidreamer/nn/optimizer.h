@@ -90,7 +90,6 @@ class MuonWithAdam {
                const std::vector<torch::Tensor>& matrices, MuonOptions muon, AdamOptions adam);
 
   void Step(double matrix_lr, double lr);
-  void ZeroGrad();
   const std::vector<NamedParameter>& parameters() const { return parameters_; }  // of both
 
   TensorMap State() const;  // "muon.…", "adam.…"

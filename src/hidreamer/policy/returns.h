@@ -2,6 +2,8 @@
 
 #include <torch/torch.h>
 
+#include "hidreamer/nn/figures.h"
+
 namespace hidreamer::policy {
 
 // lambda-returns (Sutton and Barto; DreamerV3 eq. 4), in plain units:
@@ -14,5 +16,12 @@ torch::Tensor LambdaReturns(const torch::Tensor& rewards, const torch::Tensor& v
 // How much a dreamed step counts: 1, then the product of gamma c over the earlier steps, so that
 // steps after a predicted end do not teach anything. continues (B, H) -> (B, H).
 torch::Tensor ContinueWeights(const torch::Tensor& continues, double gamma);
+
+// What a batch of dreams was worth, for the log: means of "return", "dream_reward" (sum of a
+// dream), "rewarding_dreams" (share with a reward), "continue" and "value". Shapes as
+// LambdaReturns'.
+void AddDreamFigures(const torch::Tensor& rewards, const torch::Tensor& values,
+                     const torch::Tensor& continues, const torch::Tensor& returns,
+                     nn::Figures& figures);
 
 }  // namespace hidreamer::policy
