@@ -30,6 +30,10 @@ else()
   target_link_libraries(hidreamer_torch INTERFACE torch)
 endif()
 
+# at::parallel_for is a template: compiled without OpenMP it runs everything on one thread.
+find_package(OpenMP REQUIRED)
+target_link_libraries(hidreamer_torch INTERFACE OpenMP::OpenMP_CXX)
+
 # One precompiled <torch/torch.h> shared by every torch library: 8 s a file becomes 5.
 file(WRITE "${CMAKE_BINARY_DIR}/pch/hidreamer_pch.cc" "// compiled only to carry the precompiled header\n")
 add_library(hidreamer_pch STATIC "${CMAKE_BINARY_DIR}/pch/hidreamer_pch.cc")
