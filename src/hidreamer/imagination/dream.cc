@@ -11,8 +11,8 @@
 namespace hidreamer::imagination {
 
 Dreamer::Dreamer(world_model::WorldModel model, StateFeatures features, int64_t batch,
-                 int64_t capacity)
-    : model_(model), features_(std::move(features)), decoder_(model, batch, capacity) {}
+                 int64_t capacity, nn::Precision precision)
+    : model_(model), features_(std::move(features)), decoder_(model, batch, capacity, precision) {}
 
 Dream Dreamer::Roll(policy::PolicyModel policy, const torch::Tensor& context_tokens,
                     const torch::Tensor& context_actions, int64_t horizon, uint64_t seed) {

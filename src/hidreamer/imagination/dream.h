@@ -29,7 +29,9 @@ struct Dream {
 class Dreamer {
  public:
   // capacity: steps of context and horizon together, at most the model's max_steps.
-  Dreamer(world_model::WorldModel model, StateFeatures features, int64_t batch, int64_t capacity);
+  // precision: of the world model's products; the policy's are f32.
+  Dreamer(world_model::WorldModel model, StateFeatures features, int64_t batch, int64_t capacity,
+          nn::Precision precision = nn::Precision::kF32);
 
   // context_tokens (B, C, L), context_actions (B, C - 1), int64. Codes and actions are drawn from a
   // generator seeded by `seed`.

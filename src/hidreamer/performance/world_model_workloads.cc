@@ -116,12 +116,13 @@ Workload Imagination(const WorkloadOptions& options) {
   policy->to(options.device);
   policy->eval();
   const auto whole = torch::TensorOptions(options.device).dtype(torch::kLong);
-  auto dreamer = std::make_shared<imagination::Dreamer>(model, features, batch, context + horizon);
+  auto dreamer = std::make_shared<imagination::Dreamer>(model, features, batch, context + horizon,
+                                                        options.precision);
   const torch::Tensor tokens = torch::randint(
       model->options().layout.codes, {batch, context, model->options().layout.levels}, whole);
   const torch::Tensor actions = torch::randint(kActions, {batch, context - 1}, whole);
   return {.shape = fmt::format("{} rollouts, context {}, horizon {}", batch, context, horizon),
-          .precision = nn::Precision::kF32,  // as the policy's learner and the player dream
+          .precision = options.precision,
           .run =
               [=, seed = kWorkloadSeed]() mutable {
                 dreamer->Roll(policy, tokens, actions, horizon, seed++);

@@ -1,38 +1,15 @@
 #include "hidreamer/world_model/attention_kernels.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 
 #include "hidreamer/nn/vector_clones.h"
+#include "hidreamer/nn/vector_math.h"
 
 namespace hidreamer::world_model {
 namespace {
 
 constexpr int64_t kLanes = 16;  // partial sums, so that the order of additions allows vectors
-
-// e^x for x <= 0 to 2 units in the last place; exactly 0 below -87, where f32 ends. Split as 2^n
-// e^r with |r| <= ln 2 / 2, then a polynomial (Cephes, Moshier). The standard library's function
-// keeps loops from being vectorized.
-inline float ExpOfNegative(float x) {
-  constexpr float kSmallest = -87.0f, kLog2E = 1.44269504f;
-  constexpr float kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f;
-  constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it rounds to a whole number
-  const float bounded = x < kSmallest ? kSmallest : x;
-  const float shifted = bounded * kLog2E + kRound;
-  const float n = shifted - kRound;
-  const float r = (bounded - n * kLn2High) - n * kLn2Low;
-  float p = 1.9875691500e-4f;
-  p = p * r + 1.3981999507e-3f;
-  p = p * r + 8.3334519073e-3f;
-  p = p * r + 4.1665795894e-2f;
-  p = p * r + 1.6666665459e-1f;
-  p = p * r + 5.0000001201e-1f;
-  p = p * r * r + r + 1.0f;
-  const int32_t exponent = std::bit_cast<int32_t>(shifted) - std::bit_cast<int32_t>(kRound);
-  const float power = std::bit_cast<float>((exponent + 127) << 23);
-  return x < kSmallest ? 0.0f : p * power;
-}
 
 inline float SumOf(const float* lanes) {
   float sum = 0;
@@ -62,14 +39,14 @@ inline float ExponentiateAndSum(float* scores, int64_t n) {
   float lanes[kLanes] = {};
   for (int64_t i = 0; i < whole; i += kLanes) {
     for (int64_t lane = 0; lane < kLanes; ++lane) {
-      const float e = ExpOfNegative(scores[i + lane] - largest);
+      const float e = nn::ExpOfNegative(scores[i + lane] - largest);
       scores[i + lane] = e;
       lanes[lane] += e;
     }
   }
   float sum = SumOf(lanes);
   for (int64_t i = whole; i < n; ++i) {
-    scores[i] = ExpOfNegative(scores[i] - largest);
+    scores[i] = nn::ExpOfNegative(scores[i] - largest);
     sum += scores[i];
   }
   return sum;

@@ -1,19 +1,77 @@
 #include "hidreamer/world_model/decoder.h"
 
+#include <ATen/Parallel.h>
+
 #include "hidreamer/base/error.h"
 #include "hidreamer/nn/device.h"
+#include "hidreamer/nn/flop_meter.h"
 #include "hidreamer/world_model/decode_attention.h"
 
 namespace hidreamer::world_model {
+
+namespace {
+
+// Each thread reads all the weights for its rows.
+constexpr int64_t kRowsWorthAThread = 4;
+
+std::vector<float> Copy(const torch::Tensor& x) {
+  return {x.data_ptr<float>(), x.data_ptr<float>() + x.numel()};
+}
+
+DecodeNorm NormOf(const torch::Tensor& weight, const torch::Tensor& bias) {
+  return {.weight = Copy(weight), .bias = Copy(bias)};
+}
+
+DecodeWeights DecodeWeightsOf(const WorldModel& model) {
+  const WorldModelOptions& options = model->options();
+  DecodeWeights weights;
+  weights.width = options.width;
+  weights.heads = options.heads;
+  weights.hidden_width = options.ffn_width;
+  weights.blocks.resize(static_cast<size_t>(options.layers));
+  struct Job {
+    torch::Tensor weight, bias;
+    DecodeLinear* to;
+  };
+  std::vector<Job> jobs;
+  for (int64_t layer = 0; layer < options.layers; ++layer) {
+    const auto parameters = model->block(layer)->named_parameters();
+    DecodeBlock& block = weights.blocks[static_cast<size_t>(layer)];
+    jobs.push_back(
+        {parameters["attn.in_proj_weight"], parameters["attn.in_proj_bias"], &block.qkv});
+    jobs.push_back(
+        {parameters["attn.out_proj.weight"], parameters["attn.out_proj.bias"], &block.out});
+    jobs.push_back({parameters["ffn.0.weight"], parameters["ffn.0.bias"], &block.expand});
+    jobs.push_back({parameters["ffn.3.weight"], parameters["ffn.3.bias"], &block.contract});
+    block.norm1 = NormOf(parameters["ln1.weight"], parameters["ln1.bias"]);
+    block.norm2 = NormOf(parameters["ln2.weight"], parameters["ln2.bias"]);
+  }
+  for (const Job& job : jobs) {
+    weights.products += job.weight.numel();
+  }
+  weights.final_norm = NormOf(model->final_norm()->weight, model->final_norm()->bias);
+  at::parallel_for(0, static_cast<int64_t>(jobs.size()), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const Job& job = jobs[static_cast<size_t>(i)];
+      job.to->weight =
+          nn::Bf16Matrix(job.weight.data_ptr<float>(), job.weight.size(0), job.weight.size(1));
+      job.to->bias = Copy(job.bias);
+    }
+  });
+  return weights;
+}
+
+}  // namespace
 
 // Cache indices, with M = middle_, F = L - 1 fine levels, s = number of closed and filed steps:
 //   kReference  fine code l of step i: M - 1 - (i F + l - 1);  L0 of i: M + 2 i;  ACTION: M + 2 i +
 //   1 kStrict     the same without the part left of M kCausal     position p at p (M = 0)
 // The current step lies at M + 2 s, M + 2 s + 1, … in its own order, and is filed when the next
 // begins.
-Decoder::Decoder(WorldModel model, int64_t batch, int64_t capacity)
+Decoder::Decoder(WorldModel model, int64_t batch, int64_t capacity, nn::Precision precision)
     : model_(std::move(model)),
       layout_(model_->options().layout),
+      precision_(precision),
       batch_(batch),
       capacity_(capacity > 0 ? capacity : model_->options().max_steps),
       head_width_(model_->options().width / model_->options().heads) {
@@ -25,14 +83,20 @@ Decoder::Decoder(WorldModel model, int64_t batch, int64_t capacity)
   filed_per_step_ = causal ? layout_.positions_per_step() : 2;
   middle_ = options.mask == MaskKind::kReference ? capacity_ * fine : 0;
   const int64_t slots = middle_ + (capacity_ - 1) * filed_per_step_ + layout_.positions_per_step();
-  const auto parameter_options = model_->final_norm()->weight.options();
-  cache_ = torch::zeros({2, options.layers, batch_, options.heads, slots, head_width_},
-                        parameter_options.requires_grad(false));
+  auto cache_options = model_->final_norm()->weight.options().requires_grad(false);
+  if (precision == nn::Precision::kBf16) {
+    cache_options = cache_options.dtype(torch::kBFloat16);
+  }
+  cache_ =
+      torch::zeros({2, options.layers, batch_, options.heads, slots, head_width_}, cache_options);
+  uses_kernels_ = precision == nn::Precision::kBf16 && cache_.is_cpu() && nn::HasBf16Products() &&
+                  options.width % 32 == 0 && head_width_ % 32 == 0 && options.ffn_width % 32 == 0;
 }
 
 void Decoder::Reset() {
   position_ = 0;
   filed_steps_ = 0;
+  weights_.reset();
 }
 
 int64_t Decoder::PlaceOfFiled(int64_t step, int64_t slot) const {
@@ -64,6 +128,7 @@ torch::Tensor Decoder::Prefill(const torch::Tensor& tokens, const torch::Tensor&
             "prefill of ({}, {}) steps into a decoder of ({}, {})", tokens.size(0), tokens.size(1),
             batch_, capacity_);
   model_->eval();
+  const nn::AutocastGuard autocast(tokens.device(), precision_);
   std::vector<torch::Tensor> qkv;  // layers x (B, P, 3 D)
   const torch::Tensor hidden = model_->Hidden(tokens, actions, &qkv);
   model_->train(was_training);
@@ -128,22 +193,50 @@ torch::Tensor Decoder::Push(const torch::Tensor& values) {
   if (was_training) {
     model_->eval();
   }
-  torch::Tensor x = model_->embedding()->EmbedPosition(values, slot, position_);  // (B, D)
+  const torch::Tensor x = model_->embedding()->EmbedPosition(values, slot, position_);  // (B, D)
+  const torch::Tensor hidden =
+      uses_kernels_ ? PushThroughKernels(x, begin, place) : PushThroughModules(x, begin, place);
+  if (was_training) {
+    model_->train();
+  }
+  ++position_;
+  return hidden;
+}
+
+torch::Tensor Decoder::PushThroughModules(torch::Tensor x, int64_t begin, int64_t place) {
+  const nn::AutocastGuard autocast(x.device(), precision_);
   for (int64_t layer = 0; layer < model_->options().layers; ++layer) {
     TransformerBlock block = model_->block(layer);
-    const torch::Tensor qkv =
-        block->ProjectNormed(x).view({batch_, 3, -1, head_width_});  // (B, 3, heads, d)
+    const torch::Tensor qkv = block->ProjectNormed(x)
+                                  .view({batch_, 3, -1, head_width_})
+                                  .to(cache_.scalar_type());  // (B, 3, heads, d)
     cache_.select(1, layer).select(3, place).copy_(qkv.narrow(1, 1, 2).transpose(0, 1));
     const torch::Tensor attended =
         DecodeAttention(qkv.select(1, 0), cache_[0][layer], cache_[1][layer], begin, place + 1);
     x = block->Finish(x, attended);
   }
-  x = model_->final_norm()->forward(x);
-  if (was_training) {
-    model_->train();
+  return model_->final_norm()->forward(x);
+}
+
+torch::Tensor Decoder::PushThroughKernels(const torch::Tensor& x, int64_t begin, int64_t place) {
+  if (!weights_.has_value()) {
+    weights_ = DecodeWeightsOf(model_);
   }
-  ++position_;
-  return x;
+  torch::Tensor hidden = x.contiguous();  // EmbedPosition's sum is nobody else's
+  const auto half = cache_.numel() / 2;
+  auto* const cache = reinterpret_cast<nn::Bf16*>(cache_.data_ptr<at::BFloat16>());
+  const DecodeCache places{.keys = cache,
+                           .values = cache + half,
+                           .batch = batch_,
+                           .places = cache_.size(4),
+                           .begin = begin,
+                           .place = place};
+  auto* const rows = hidden.data_ptr<float>();
+  at::parallel_for(0, batch_, kRowsWorthAThread, [&](int64_t first, int64_t last) {
+    DecodeRows(*weights_, places, first, last - first, rows + first * weights_->width);
+  });
+  nn::CountFlops(2 * batch_ * weights_->products);
+  return hidden;
 }
 
 }  // namespace hidreamer::world_model

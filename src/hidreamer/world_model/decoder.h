@@ -2,8 +2,11 @@
 
 #include <torch/torch.h>
 
+#include <optional>
 #include <vector>
 
+#include "hidreamer/nn/precision.h"
+#include "hidreamer/world_model/decode_kernels.h"
 #include "hidreamer/world_model/world_model.h"
 
 namespace hidreamer::world_model {
@@ -21,10 +24,13 @@ namespace hidreamer::world_model {
 // kReference, all others in the middle. kStrict keeps no past fine codes at all.
 class Decoder {
  public:
-  // capacity: steps to keep at most; 0: the model's max_steps.
-  Decoder(WorldModel model, int64_t batch, int64_t capacity = 0);
+  // capacity: steps to keep at most; 0: the model's max_steps. kBf16: products and the cache in
+  // bf16; hidden states are f32 all the same.
+  Decoder(WorldModel model, int64_t batch, int64_t capacity = 0,
+          nn::Precision precision = nn::Precision::kF32);
 
-  // Forgets everything; the next position is L0 of step 0.
+  // Forgets everything; the next position is L0 of step 0. The model's weights may have changed
+  // until here, and not from the first position on.
   void Reset();
 
   // tokens (B, T, L), actions (B, T), all int64 -> hidden of all T*K positions (B, T*K, D).
@@ -44,6 +50,9 @@ class Decoder {
 
  private:
   torch::Tensor Push(const torch::Tensor& values);
+  // x (B, D), the embedded position -> hidden (B, D).
+  torch::Tensor PushThroughModules(torch::Tensor x, int64_t begin, int64_t place);
+  torch::Tensor PushThroughKernels(const torch::Tensor& x, int64_t begin, int64_t place);
   // Cache index of a position of an earlier step; negative where it is not kept.
   int64_t PlaceOfFiled(int64_t step, int64_t slot) const;
   // Moves the step just closed from the end of the cache to its final places.
@@ -51,8 +60,11 @@ class Decoder {
 
   WorldModel model_;
   TokenLayout layout_;
+  nn::Precision precision_;
   int64_t batch_, capacity_, head_width_;
-  int64_t middle_ = 0;          // cache index of L0 of step 0
+  bool uses_kernels_;
+  std::optional<DecodeWeights> weights_;  // with the first position after a Reset
+  int64_t middle_ = 0;                    // cache index of L0 of step 0
   int64_t filed_per_step_ = 0;  // cache places right of the middle that an earlier step takes
   int64_t position_ = 0;        // next position
   int64_t filed_steps_ = 0;

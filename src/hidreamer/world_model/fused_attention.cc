@@ -7,7 +7,9 @@
 
 #include "hidreamer/base/error.h"
 #include "hidreamer/nn/dropout.h"
+#include "hidreamer/nn/flop_meter.h"
 #include "hidreamer/world_model/attention_kernels.h"
+#include "hidreamer/world_model/bf16_attention_kernels.h"
 
 namespace hidreamer::world_model {
 namespace {
@@ -34,6 +36,10 @@ struct Shape {
   torch::Tensor Head(const torch::Tensor& x, int64_t pair) const {
     return x[pair / heads].narrow(1, pair % heads * head_width, head_width);
   }
+  // Of a head's columns in rows of `parts` D numbers.
+  int64_t Offset(int64_t pair, int64_t parts) const {
+    return pair / heads * positions * parts * width + pair % heads * head_width;
+  }
   uint32_t DropoutIndex(int64_t pair, int64_t query) const {
     return static_cast<uint32_t>((pair * positions + query) * positions);
   }
@@ -41,6 +47,10 @@ struct Shape {
   int64_t batch, positions, width, heads, head_width;
   float scale;
 };
+
+nn::Bf16* Narrow(const torch::Tensor& x) {
+  return reinterpret_cast<nn::Bf16*>(x.data_ptr<at::BFloat16>());
+}
 
 // weights (B*heads, P, P) receive the softmax where they are given (for the backward pass).
 torch::Tensor Forward(const Shape& shape, const torch::Tensor& qkv, const torch::Tensor& additive,
@@ -116,6 +126,88 @@ torch::Tensor Backward(const Shape& shape, const torch::Tensor& qkv, const torch
   return out;
 }
 
+Bf16Head HeadOf(const Shape& shape, const torch::Tensor& qkv, const torch::Tensor& additive,
+                const nn::DropoutPlan& plan, int64_t pair) {
+  const nn::Bf16* const q = Narrow(qkv) + shape.Offset(pair, 3);
+  return {.q = q,
+          .k = q + shape.width,
+          .v = q + 2 * shape.width,
+          .stride = 3 * shape.width,
+          .positions = shape.positions,
+          .width = shape.head_width,
+          .additive = additive.data_ptr<float>(),
+          .scale = shape.scale,
+          .dropout = plan,
+          .dropout_index = shape.DropoutIndex(pair, 0)};
+}
+
+// statistics (B*heads, 2, P) f32, where defined, for the backward pass.
+torch::Tensor ForwardInBf16(const Shape& shape, const torch::Tensor& qkv,
+                            const torch::Tensor& additive, const nn::DropoutPlan& plan,
+                            const torch::Tensor& statistics) {
+  torch::Tensor out = torch::empty({shape.batch, shape.positions, shape.width}, qkv.options());
+  nn::Bf16* const to = Narrow(out);
+  at::parallel_for(0, shape.batch * shape.heads, 1, [&](int64_t begin, int64_t end) {
+    Bf16AttentionScratch scratch;
+    for (int64_t pair = begin; pair < end; ++pair) {
+      AttendHead(HeadOf(shape, qkv, additive, plan, pair), to + shape.Offset(pair, 1), shape.width,
+                 statistics.defined() ? statistics.data_ptr<float>() + pair * 2 * shape.positions
+                                      : nullptr,
+                 scratch);
+    }
+  });
+  return out;
+}
+
+torch::Tensor BackwardInBf16(const Shape& shape, const torch::Tensor& qkv,
+                             const torch::Tensor& additive, const torch::Tensor& statistics,
+                             const nn::DropoutPlan& plan, const torch::Tensor& gradient) {
+  torch::Tensor out = torch::empty_like(qkv);
+  const torch::Tensor upstream = gradient.contiguous();
+  at::parallel_for(0, shape.batch * shape.heads, 1, [&](int64_t begin, int64_t end) {
+    Bf16AttentionScratch scratch;
+    for (int64_t pair = begin; pair < end; ++pair) {
+      nn::Bf16* const q = Narrow(out) + shape.Offset(pair, 3);
+      AttendHeadBackward(HeadOf(shape, qkv, additive, plan, pair),
+                         statistics.data_ptr<float>() + pair * 2 * shape.positions,
+                         Narrow(upstream) + shape.Offset(pair, 1), shape.width, q, q + shape.width,
+                         q + 2 * shape.width, scratch);
+    }
+  });
+  return out;
+}
+
+// The products of all heads, scores and sums, half of them behind the queries.
+void CountProducts(const Shape& shape, int64_t products) {
+  nn::CountFlops(products * shape.batch * shape.positions * shape.positions * shape.width);
+}
+
+struct Bf16AttentionFunction : torch::autograd::Function<Bf16AttentionFunction> {
+  static torch::Tensor forward(AutogradContext* context, const torch::Tensor& qkv,
+                               const torch::Tensor& additive, int64_t heads,
+                               const nn::DropoutPlan& plan) {
+    const Shape shape(qkv, heads);
+    const torch::Tensor statistics = torch::empty({shape.batch * heads, 2, shape.positions},
+                                                  qkv.options().dtype(torch::kFloat32));
+    context->save_for_backward({qkv, additive, statistics});
+    context->saved_data["heads"] = heads;
+    context->saved_data["plan"] = nn::ToIValue(plan);
+    CountProducts(shape, 2);
+    return ForwardInBf16(shape, qkv, additive, plan, statistics);
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const variable_list saved = context->get_saved_variables();
+    const Shape shape(saved[0], context->saved_data["heads"].toInt());
+    CountProducts(shape, 4);
+    return {BackwardInBf16(shape, saved[0], saved[1], saved[2],
+                           nn::DropoutPlanFromIValue(context->saved_data["plan"]), gradients[0]),
+            {},
+            {},
+            {}};
+  }
+};
+
 struct FusedAttentionFunction : torch::autograd::Function<FusedAttentionFunction> {
   static torch::Tensor forward(AutogradContext* context, const torch::Tensor& qkv,
                                const torch::Tensor& additive, int64_t heads,
@@ -162,16 +254,32 @@ torch::Tensor PlainAttention(const torch::Tensor& qkv, const torch::Tensor& addi
       .reshape({batch, positions, width});
 }
 
+bool HasFusedAttention(const torch::Tensor& qkv, int64_t heads) {
+  if (!qkv.is_cpu()) {
+    return false;
+  }
+  return qkv.scalar_type() == torch::kFloat32 ||
+         (qkv.scalar_type() == torch::kBFloat16 && nn::HasBf16Products() &&
+          qkv.size(2) / 3 / heads % 32 == 0);
+}
+
 torch::Tensor FusedAttention(const torch::Tensor& qkv, const torch::Tensor& additive, int64_t heads,
                              double dropout) {
-  HID_CHECK(qkv.is_cpu() && qkv.scalar_type() == torch::kFloat32 && additive.is_contiguous(),
-            "fused attention is for f32 on the CPU");
+  HID_CHECK(HasFusedAttention(qkv, heads) && additive.is_contiguous(),
+            "no fused attention for this type and device");
   const nn::DropoutPlan plan = nn::PlanDropout(dropout);
   const torch::Tensor contiguous = qkv.contiguous();
-  if (torch::GradMode::is_enabled() && qkv.requires_grad()) {
-    return FusedAttentionFunction::apply(contiguous, additive, heads, plan);
+  const bool differentiate = torch::GradMode::is_enabled() && qkv.requires_grad();
+  const Shape shape(contiguous, heads);
+  if (qkv.scalar_type() == torch::kBFloat16) {
+    if (differentiate) {
+      return Bf16AttentionFunction::apply(contiguous, additive, heads, plan);
+    }
+    CountProducts(shape, 2);
+    return ForwardInBf16(shape, contiguous, additive, plan, {});
   }
-  return Forward(Shape(contiguous, heads), contiguous, additive, plan, {});
+  return differentiate ? FusedAttentionFunction::apply(contiguous, additive, heads, plan)
+                       : Forward(shape, contiguous, additive, plan, {});
 }
 
 }  // namespace hidreamer::world_model

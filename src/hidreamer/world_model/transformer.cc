@@ -46,7 +46,7 @@ torch::Tensor SelfAttentionImpl::Attend(const torch::Tensor& qkv, const Attentio
         .transpose(1, 2)
         .reshape({b, p, width});
   }
-  return qkv.scalar_type() == torch::kFloat32
+  return HasFusedAttention(qkv, heads_)
              ? FusedAttention(qkv, pattern.additive, heads_, dropout)
              : PlainAttention(qkv, pattern.additive, heads_, dropout);
 }

@@ -1,0 +1,137 @@
+#include "hidreamer/nn/bf16_product.h"
+
+#include <utility>
+
+#include "hidreamer/nn/bf16_target.h"
+
+namespace hidreamer::nn {
+
+Bf16Matrix::Bf16Matrix(const float* weight, int64_t outputs, int64_t inner)
+    : outputs_(outputs),
+      inner_(inner),
+      packed_(static_cast<size_t>(panels() * kPanelOutputs * inner)) {
+  for (int64_t n = 0; n < outputs; ++n) {
+    Bf16* to = packed_.data() + n / kPanelOutputs * kPanelOutputs * inner + n % kPanelOutputs * 2;
+    const float* from = weight + n * inner;
+    for (int64_t k = 0; k < inner; k += 2) {
+      to[k * kPanelOutputs] = ToBf16(from[k]);
+      to[k * kPanelOutputs + 1] = ToBf16(from[k + 1]);
+    }
+  }
+}
+
+#ifdef HID_BF16_KERNELS
+
+bool HasBf16Products() {
+  static const bool has =
+      __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") && !HasAmxBf16();
+  return has;
+}
+
+HID_BEGIN_BF16_TARGET
+
+namespace {
+
+// 2 x 12 sums, 2 weights and a pair of the row fit the 32 registers; 24 multiply-adds go with 14
+// loads.
+template <int kRows>
+void Tile(const Bf16Rows& left, const Bf16* panel, float* out) {
+  __m512 sums[kRows][2];
+#pragma GCC unroll 12
+  for (int r = 0; r < kRows; ++r) {
+    sums[r][0] = _mm512_setzero_ps();
+    sums[r][1] = _mm512_setzero_ps();
+  }
+  for (int64_t s = 0; s < left.segments; ++s) {
+    const Bf16* rows[kRows];
+#pragma GCC unroll 12
+    for (int r = 0; r < kRows; ++r) {
+      rows[r] = left.rows[r] + s * left.segment_stride;
+    }
+    const int64_t step = left.pair_stride, end = left.length / 2 * step;
+    for (int64_t k = 0; k < end; k += step, panel += 2 * kPanelOutputs) {
+      const auto first = reinterpret_cast<__m512bh>(_mm512_loadu_si512(panel));
+      const auto second = reinterpret_cast<__m512bh>(_mm512_loadu_si512(panel + kPanelOutputs));
+#pragma GCC unroll 12
+      for (int r = 0; r < kRows; ++r) {
+        int32_t pair;
+        __builtin_memcpy(&pair, rows[r] + k, sizeof(pair));
+        const auto spread = reinterpret_cast<__m512bh>(_mm512_set1_epi32(pair));
+        sums[r][0] = _mm512_dpbf16_ps(sums[r][0], spread, first);
+        sums[r][1] = _mm512_dpbf16_ps(sums[r][1], spread, second);
+      }
+    }
+  }
+#pragma GCC unroll 12
+  for (int r = 0; r < kRows; ++r) {
+    _mm512_storeu_ps(out + r * kPanelOutputs, sums[r][0]);
+    _mm512_storeu_ps(out + r * kPanelOutputs + kPanelOutputs / 2, sums[r][1]);
+  }
+}
+
+__m512i LowHalves(const Bf16* from) {  // 16 numbers, each in the lower half of 32 bits
+  return _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+}
+
+using TileFunction = void (*)(const Bf16Rows&, const Bf16*, float*);
+
+template <size_t... kCounts>
+constexpr auto TilesOf(std::index_sequence<kCounts...>) {
+  struct Table {
+    TileFunction by_rows[sizeof...(kCounts)];
+  };
+  return Table{{Tile<static_cast<int>(kCounts + 1)>...}};
+}
+
+constexpr auto kTiles = TilesOf(std::make_index_sequence<kTileRows>());
+
+}  // namespace
+
+void MultiplyTile(const Bf16Rows& rows, int64_t count, const Bf16* panel, float* out) {
+  kTiles.by_rows[count - 1](rows, panel, out);
+}
+
+void PackAsOutputs(const Bf16* x, int64_t n, int64_t d, int64_t stride, Bf16* packed) {
+  for (int64_t first = 0; first < n; first += kPanelOutputs, packed += kPanelOutputs * d) {
+    for (int64_t j = 0; j < kPanelOutputs; ++j) {
+      const Bf16* const row = x + (first + j) * stride;
+      for (int64_t k = 0; k < d; k += 2) {
+        int32_t pair = 0;
+        if (first + j < n) {
+          __builtin_memcpy(&pair, row + k, sizeof(pair));
+        }
+        __builtin_memcpy(packed + k * kPanelOutputs + 2 * j, &pair, sizeof(pair));
+      }
+    }
+  }
+}
+
+void PackAsInner(const Bf16* x, int64_t n, int64_t d, int64_t stride, Bf16* packed) {
+  for (int64_t column = 0; column < d; column += kPanelOutputs) {
+    for (int64_t i = 0; i < n; i += 2) {
+      const Bf16* const row = x + i * stride + column;
+      for (int64_t j = 0; j < kPanelOutputs; j += 16, packed += 32) {
+        __m512i pairs = LowHalves(row + j);
+        if (i + 1 < n) {
+          pairs = _mm512_or_si512(pairs, _mm512_slli_epi32(LowHalves(row + stride + j), 16));
+        }
+        _mm512_storeu_si512(packed, pairs);
+      }
+    }
+  }
+}
+
+HID_END_BF16_TARGET
+
+#else
+
+bool HasBf16Products() { return false; }
+
+void MultiplyTile(const Bf16Rows&, int64_t, const Bf16*, float*) {}
+void PackAsOutputs(const Bf16*, int64_t, int64_t, int64_t, Bf16*) {}
+void PackAsInner(const Bf16*, int64_t, int64_t, int64_t, Bf16*) {}
+
+#endif
+
+}  // namespace hidreamer::nn

@@ -1,0 +1,250 @@
+#include "hidreamer/world_model/bf16_attention_kernels.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "hidreamer/nn/bf16_vectors.h"
+#include "hidreamer/nn/vector_math.h"
+
+namespace hidreamer::world_model {
+
+#ifdef HID_BF16_KERNELS
+HID_BEGIN_BF16_TARGET
+
+namespace {
+
+using nn::Bf16;
+using nn::kPanelOutputs;
+using nn::kTileRows;
+
+int64_t RoundUp(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+
+template <class T>
+T* Room(std::vector<T>& buffer, int64_t size) {
+  if (static_cast<int64_t>(buffer.size()) < size) {
+    buffer.resize(static_cast<size_t>(size));
+  }
+  return buffer.data();
+}
+
+// rows (count, …) `stride` apart times all panels of (inner, outputs); tile sums are added up in
+// out (count, outputs), rows `out_stride` apart.
+struct Rows {
+  const Bf16* first;
+  int64_t stride;
+  int64_t pair_stride = 2;
+};
+void Multiply(const Rows& left, int64_t count, int64_t inner, const Bf16* panels,
+              int64_t panel_stride, int64_t panel_count, float* out, int64_t out_stride) {
+  const Bf16* pointers[kTileRows];
+  for (int64_t r = 0; r < count; ++r) {
+    pointers[r] = left.first + r * left.stride;
+  }
+  const nn::Bf16Rows rows{.rows = pointers, .length = inner, .pair_stride = left.pair_stride};
+  float tile[kTileRows * kPanelOutputs];
+  for (int64_t p = 0; p < panel_count; ++p) {
+    nn::MultiplyTile(rows, count, panels + p * panel_stride, tile);
+    for (int64_t r = 0; r < count; ++r) {
+      std::copy_n(tile + r * kPanelOutputs, kPanelOutputs,
+                  out + r * out_stride + p * kPanelOutputs);
+    }
+  }
+}
+
+void StoreRow(const float* numbers, int64_t n, Bf16* to) {
+  for (int64_t i = 0; i < n; i += 16) {
+    nn::StoreBf16(to + i, _mm512_loadu_ps(numbers + i));
+  }
+}
+
+// scores (n) <- e^(scale * scores + additive - largest); entries from n to `padded` become 0.
+// Returns {largest, sum}.
+struct RowStatistics {
+  float largest, sum;
+};
+RowStatistics Exponentiate(float* scores, const float* additive, float scale, int64_t n,
+                           int64_t padded) {
+  std::fill(scores + n, scores + padded, -INFINITY);
+  __m512 most = _mm512_set1_ps(-INFINITY);
+  for (int64_t i = 0; i < n; ++i) {
+    scores[i] = scores[i] * scale + additive[i];
+  }
+  for (int64_t i = 0; i < padded; i += 16) {
+    most = _mm512_max_ps(most, _mm512_loadu_ps(scores + i));
+  }
+  const float largest = _mm512_reduce_max_ps(most);
+  for (int64_t i = 0; i < padded; ++i) {
+    scores[i] = nn::ExpOfNegative(scores[i] - largest);
+  }
+  __m512 sum = _mm512_setzero_ps();
+  for (int64_t i = 0; i < padded; i += 16) {
+    sum = _mm512_add_ps(sum, _mm512_loadu_ps(scores + i));
+  }
+  return {largest, _mm512_reduce_add_ps(sum)};
+}
+
+// Two rows (n each) as pairs: out[i] = {first[i], second[i]}.
+void StorePairs(const float* first, const float* second, int64_t n, Bf16* out) {
+  for (int64_t i = 0; i < n; i += 16) {
+    const auto low = _mm512_cvtepu16_epi32(
+        reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(_mm512_loadu_ps(first + i))));
+    const auto high = _mm512_cvtepu16_epi32(
+        reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(_mm512_loadu_ps(second + i))));
+    _mm512_storeu_si512(out + 2 * i, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
+  }
+}
+
+}  // namespace
+
+void AttendHead(const Bf16Head& head, Bf16* out, int64_t out_stride, float* statistics,
+                Bf16AttentionScratch& scratch) {
+  const int64_t positions = head.positions, d = head.width;
+  const int64_t padded = RoundUp(positions, kPanelOutputs);
+  Bf16* const k_panels = Room(scratch.k_outputs, padded * d);
+  Bf16* const v_panels = Room(scratch.v_inner, padded * d);
+  nn::PackAsOutputs(head.k, positions, d, head.stride, k_panels);
+  nn::PackAsInner(head.v, positions, d, head.stride, v_panels);
+  const int64_t v_panel = RoundUp(positions, 2) * kPanelOutputs;
+  float* const scores = Room(scratch.scores, kTileRows * padded);
+  Bf16* const weights = Room(scratch.weights, kTileRows * padded);
+  float* const sums = Room(scratch.sums, kTileRows * d);
+  float shares[kTileRows];
+  for (int64_t first = 0; first < positions; first += kTileRows) {
+    const int64_t count = std::min(kTileRows, positions - first), keys = first + count;
+    const int64_t panels = RoundUp(keys, kPanelOutputs) / kPanelOutputs;
+    Multiply({head.q + first * head.stride, head.stride}, count, d, k_panels, kPanelOutputs * d,
+             panels, scores, padded);
+    for (int64_t r = 0; r < count; ++r) {
+      float* const row = scores + r * padded;
+      const RowStatistics found = Exponentiate(row, head.additive + (first + r) * positions,
+                                               head.scale, keys, panels * kPanelOutputs);
+      shares[r] = 1 / found.sum;
+      if (statistics != nullptr) {
+        statistics[first + r] = found.largest;
+        statistics[positions + first + r] = shares[r];
+      }
+      if (head.dropout.threshold > 0) {
+        nn::ApplyDropout(head.dropout,
+                         head.dropout_index + static_cast<uint32_t>((first + r) * positions), row,
+                         keys, row);
+      }
+      StoreRow(row, panels * kPanelOutputs, weights + r * padded);
+    }
+    Multiply({weights, padded}, count, RoundUp(keys, 2), v_panels, v_panel, d / kPanelOutputs, sums,
+             d);
+    for (int64_t r = 0; r < count; ++r) {
+      const __m512 share = _mm512_set1_ps(shares[r]);
+      for (int64_t j = 0; j < d; j += 16) {
+        nn::StoreBf16(out + (first + r) * out_stride + j,
+                      _mm512_mul_ps(share, _mm512_loadu_ps(sums + r * d + j)));
+      }
+    }
+  }
+}
+
+void AttendHeadBackward(const Bf16Head& head, const float* statistics, const Bf16* gradient,
+                        int64_t gradient_stride, Bf16* q_gradient, Bf16* k_gradient,
+                        Bf16* v_gradient, Bf16AttentionScratch& scratch) {
+  const int64_t positions = head.positions, d = head.width;
+  const int64_t padded = RoundUp(positions, kPanelOutputs), even = RoundUp(positions, 2);
+  Bf16* const k_outputs = Room(scratch.k_outputs, padded * d);
+  Bf16* const v_outputs = Room(scratch.v_outputs, padded * d);
+  Bf16* const k_inner = Room(scratch.k_inner, padded * d);
+  Bf16* const q_inner = Room(scratch.q_inner, padded * d);
+  Bf16* const gradient_inner = Room(scratch.gradient_inner, padded * d);
+  nn::PackAsOutputs(head.k, positions, d, head.stride, k_outputs);
+  nn::PackAsOutputs(head.v, positions, d, head.stride, v_outputs);
+  nn::PackAsInner(head.k, positions, d, head.stride, k_inner);
+  nn::PackAsInner(head.q, positions, d, head.stride, q_inner);
+  nn::PackAsInner(gradient, positions, d, gradient_stride, gradient_inner);
+  float* const scores = Room(scratch.scores, kTileRows * padded);
+  float* const gradients = Room(scratch.gradients, kTileRows * padded);
+  Bf16* const narrow = Room(scratch.weights, kTileRows * padded);
+  float* const sums = Room(scratch.sums, kTileRows * d);
+  // Pairs of queries, (P / 2, keys, 2): columns of the transposed weights' rows.
+  Bf16* const weight_pairs = Room(scratch.weight_pairs, even * padded);
+  Bf16* const score_pairs = Room(scratch.score_pairs, even * padded);
+  for (int64_t first = 0; first < positions; first += kTileRows) {
+    const int64_t count = std::min(kTileRows, positions - first), keys = first + count;
+    const int64_t panels = RoundUp(keys, kPanelOutputs) / kPanelOutputs;
+    const int64_t width = panels * kPanelOutputs;
+    Multiply({head.q + first * head.stride, head.stride}, count, d, k_outputs, kPanelOutputs * d,
+             panels, scores, padded);
+    Multiply({gradient + first * gradient_stride, gradient_stride}, count, d, v_outputs,
+             kPanelOutputs * d, panels, gradients, padded);
+    for (int64_t r = 0; r < count; ++r) {
+      float* const weights = scores + r * padded;
+      float* const upstream = gradients + r * padded;
+      const float* const additive = head.additive + (first + r) * positions;
+      const float largest = statistics[first + r], share = statistics[positions + first + r];
+      const float scale = head.scale;
+      for (int64_t i = 0; i < keys; ++i) {
+        weights[i] = nn::ExpOfNegative(weights[i] * scale + additive[i] - largest) * share;
+      }
+      std::fill(weights + keys, weights + width, 0.0f);
+      std::fill(upstream + keys, upstream + width, 0.0f);
+      // The softmax's gradient, and the weights as they were after dropout.
+      float dot = 0;
+      const nn::DropoutPlan plan = head.dropout;
+      const auto index = head.dropout_index + static_cast<uint32_t>((first + r) * positions);
+      __m512 dots = _mm512_setzero_ps();
+      if (plan.threshold > 0) {
+        nn::ApplyDropout(plan, index, upstream, keys, upstream);
+      }
+      for (int64_t i = 0; i < width; i += 16) {
+        dots = _mm512_fmadd_ps(_mm512_loadu_ps(weights + i), _mm512_loadu_ps(upstream + i), dots);
+      }
+      dot = _mm512_reduce_add_ps(dots);
+      for (int64_t i = 0; i < width; ++i) {
+        upstream[i] = weights[i] * (upstream[i] - dot) * scale;
+      }
+      if (plan.threshold > 0) {
+        nn::ApplyDropout(plan, index, weights, keys, weights);
+      }
+      StoreRow(upstream, width, narrow + r * padded);
+    }
+    if (count % 2 == 1) {  // an odd number of positions: the last pair's second query is none
+      std::fill_n(scores + count * padded, width, 0.0f);
+      std::fill_n(gradients + count * padded, width, 0.0f);
+    }
+    for (int64_t r = 0; r < count; r += 2) {
+      const int64_t at = (first + r) * padded;
+      StorePairs(scores + r * padded, scores + (r + 1) * padded, width, weight_pairs + at);
+      StorePairs(gradients + r * padded, gradients + (r + 1) * padded, width, score_pairs + at);
+    }
+    Multiply({narrow, padded}, count, RoundUp(keys, 2), k_inner, even * kPanelOutputs,
+             d / kPanelOutputs, sums, d);
+    for (int64_t r = 0; r < count; ++r) {
+      StoreRow(sums + r * d, d, q_gradient + (first + r) * head.stride);
+    }
+  }
+  // Keys of a group are seen from the group's block of queries on; its panels start there.
+  for (int64_t first = 0; first < positions; first += kTileRows) {
+    const int64_t count = std::min(kTileRows, positions - first), queries = even - first;
+    const auto columns = [&](const Bf16* pairs) {
+      return Rows{pairs + first * padded + 2 * first, 2, 2 * padded};
+    };
+    const auto from = [&](const Bf16* panels) { return panels + first * kPanelOutputs; };
+    Multiply(columns(weight_pairs), count, queries, from(gradient_inner), even * kPanelOutputs,
+             d / kPanelOutputs, sums, d);
+    for (int64_t r = 0; r < count; ++r) {
+      StoreRow(sums + r * d, d, v_gradient + (first + r) * head.stride);
+    }
+    Multiply(columns(score_pairs), count, queries, from(q_inner), even * kPanelOutputs,
+             d / kPanelOutputs, sums, d);
+    for (int64_t r = 0; r < count; ++r) {
+      StoreRow(sums + r * d, d, k_gradient + (first + r) * head.stride);
+    }
+  }
+}
+
+HID_END_BF16_TARGET
+#else
+
+void AttendHead(const Bf16Head&, nn::Bf16*, int64_t, float*, Bf16AttentionScratch&) {}
+void AttendHeadBackward(const Bf16Head&, const float*, const nn::Bf16*, int64_t, nn::Bf16*,
+                        nn::Bf16*, nn::Bf16*, Bf16AttentionScratch&) {}
+
+#endif
+
+}  // namespace hidreamer::world_model

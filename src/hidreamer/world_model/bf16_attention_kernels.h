@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "hidreamer/nn/bf16_product.h"
+#include "hidreamer/nn/dropout_kernels.h"
+
+// Masked self-attention of one head of one sequence, in bf16 with sums and softmax in f32, and its
+// gradient. A few queries at a time, so that scores never leave the first cache; the backward pass
+// computes them again. Only where nn::HasBf16Products().
+namespace hidreamer::world_model {
+
+struct Bf16Head {
+  const nn::Bf16* q;  // (P, d), rows `stride` apart; k and v alike
+  const nn::Bf16* k;
+  const nn::Bf16* v;
+  int64_t stride = 0;
+  int64_t positions = 0;       // P
+  int64_t width = 0;           // d, a multiple of 32
+  const float* additive;       // (P, P): 0 or -infinity, the latter for all later keys
+  float scale = 1;             // of the scores
+  nn::DropoutPlan dropout;     // of the weights
+  uint32_t dropout_index = 0;  // of the first weight; a row takes P
+};
+
+// Buffers, kept between heads.
+struct Bf16AttentionScratch {
+  std::vector<nn::Bf16> k_outputs, v_outputs, k_inner, v_inner, q_inner, gradient_inner;
+  std::vector<nn::Bf16> weights, weight_pairs, score_pairs;
+  std::vector<float> scores, gradients, sums;
+};
+
+// out (P, d), rows `out_stride` apart. statistics (2, P), where given, receives each query's
+// largest score and 1 / sum, for the backward pass.
+void AttendHead(const Bf16Head& head, nn::Bf16* out, int64_t out_stride, float* statistics,
+                Bf16AttentionScratch& scratch);
+
+// gradient (P, d) of out, rows `gradient_stride` apart -> gradients of q, k and v, laid out as
+// those are.
+void AttendHeadBackward(const Bf16Head& head, const float* statistics, const nn::Bf16* gradient,
+                        int64_t gradient_stride, nn::Bf16* q_gradient, nn::Bf16* k_gradient,
+                        nn::Bf16* v_gradient, Bf16AttentionScratch& scratch);
+
+}  // namespace hidreamer::world_model
