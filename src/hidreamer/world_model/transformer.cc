@@ -4,11 +4,23 @@
 
 #include "hidreamer/base/error.h"
 #include "hidreamer/nn/attention.h"
+#include "hidreamer/nn/bf16_layers.h"
 #include "hidreamer/nn/dropout.h"
 #include "hidreamer/nn/linear.h"
 #include "hidreamer/world_model/fused_attention.h"
 
 namespace hidreamer::world_model {
+namespace {
+
+// In the type that the product after it takes.
+torch::Tensor Normalize(const torch::nn::LayerNorm& norm, const torch::Tensor& x) {
+  return nn::HasBf16Layers(x)
+             ? nn::NormalizeToBf16(x, norm->weight, norm->bias, norm->options.eps())
+             : torch::layer_norm(x, norm->options.normalized_shape(), norm->weight, norm->bias,
+                                 norm->options.eps());
+}
+
+}  // namespace
 
 AttentionPattern MakeAttentionPattern(const torch::Tensor& allowed) {
   AttentionPattern pattern;
@@ -33,8 +45,13 @@ torch::Tensor SelfAttentionImpl::Project(const torch::Tensor& x) {
   return nn::Linear(x, in_proj_weight_, in_proj_bias_);
 }
 
-torch::Tensor SelfAttentionImpl::Output(const torch::Tensor& attended) {
-  return nn::Linear(attended, out_proj_->weight, out_proj_->bias);
+torch::Tensor SelfAttentionImpl::AddOutput(const torch::Tensor& residual,
+                                           const torch::Tensor& attended) {
+  if (nn::HasBf16Layers(residual)) {
+    return nn::BiasDropoutAdd(residual, torch::linear(attended, out_proj_->weight), out_proj_->bias,
+                              0.0, false);
+  }
+  return residual + nn::Linear(attended, out_proj_->weight, out_proj_->bias);
 }
 
 torch::Tensor SelfAttentionImpl::Attend(const torch::Tensor& qkv, const AttentionPattern& pattern) {
@@ -46,9 +63,8 @@ torch::Tensor SelfAttentionImpl::Attend(const torch::Tensor& qkv, const Attentio
         .transpose(1, 2)
         .reshape({b, p, width});
   }
-  return HasFusedAttention(qkv, heads_)
-             ? FusedAttention(qkv, pattern.additive, heads_, dropout)
-             : PlainAttention(qkv, pattern.additive, heads_, dropout);
+  return HasFusedAttention(qkv, heads_) ? FusedAttention(qkv, pattern.additive, heads_, dropout)
+                                        : PlainAttention(qkv, pattern.additive, heads_, dropout);
 }
 
 FeedForwardImpl::FeedForwardImpl(int64_t width, int64_t hidden_width, double dropout)
@@ -57,12 +73,18 @@ FeedForwardImpl::FeedForwardImpl(int64_t width, int64_t hidden_width, double dro
   contract_ = register_module("3", torch::nn::Linear(hidden_width, width));
 }
 
-torch::Tensor FeedForwardImpl::forward(const torch::Tensor& x) {
+torch::Tensor FeedForwardImpl::AddTo(const torch::Tensor& residual, const torch::Tensor& x) {
+  if (nn::HasBf16Layers(residual)) {
+    const torch::Tensor hidden = nn::BiasGeluDropout(torch::linear(x, expand_->weight),
+                                                     expand_->bias, dropout_, is_training());
+    return nn::BiasDropoutAdd(residual, torch::linear(hidden, contract_->weight), contract_->bias,
+                              dropout_, is_training());
+  }
   const torch::Tensor hidden =
       torch::gelu(nn::Linear(x, expand_->weight, expand_->bias));  // (…, F)
   const torch::Tensor dropped = nn::Dropout(hidden, dropout_, is_training());
-  return nn::Dropout(nn::Linear(dropped, contract_->weight, contract_->bias), dropout_,
-                     is_training());
+  return residual + nn::Dropout(nn::Linear(dropped, contract_->weight, contract_->bias), dropout_,
+                                is_training());
 }
 
 TransformerBlockImpl::TransformerBlockImpl(int64_t width, int64_t heads, int64_t ffn_width,
@@ -82,9 +104,13 @@ torch::Tensor TransformerBlockImpl::forward(const torch::Tensor& x, const Attent
   return Finish(x, attn_->Attend(projected, pattern));
 }
 
+torch::Tensor TransformerBlockImpl::ProjectNormed(const torch::Tensor& x) {
+  return attn_->Project(Normalize(ln1_, x));
+}
+
 torch::Tensor TransformerBlockImpl::Finish(const torch::Tensor& x, const torch::Tensor& attended) {
-  const torch::Tensor after_attention = x + attn_->Output(attended);
-  return after_attention + ffn_->forward(ln2_->forward(after_attention));
+  const torch::Tensor after_attention = attn_->AddOutput(x, attended);
+  return ffn_->AddTo(after_attention, Normalize(ln2_, after_attention));
 }
 
 }  // namespace hidreamer::world_model

@@ -22,7 +22,8 @@ class SelfAttentionImpl : public torch::nn::Module {
   torch::Tensor Project(const torch::Tensor& x);
   // Attention itself: qkv (B, P, 3 D) -> (B, P, D).
   torch::Tensor Attend(const torch::Tensor& qkv, const AttentionPattern& pattern);
-  torch::Tensor Output(const torch::Tensor& attended);  // (B, P, D) -> (B, P, D)
+  // residual + the output projection of attended, (B, P, D) each.
+  torch::Tensor AddOutput(const torch::Tensor& residual, const torch::Tensor& attended);
 
  private:
   int64_t heads_;
@@ -36,7 +37,8 @@ TORCH_MODULE(SelfAttention);
 class FeedForwardImpl : public torch::nn::Module {
  public:
   FeedForwardImpl(int64_t width, int64_t hidden_width, double dropout);
-  torch::Tensor forward(const torch::Tensor& x);  // (..., D) -> (..., D)
+  // residual + what the layers make of x, its norm, (..., D) each.
+  torch::Tensor AddTo(const torch::Tensor& residual, const torch::Tensor& x);
 
  private:
   double dropout_;
@@ -55,9 +57,7 @@ class TransformerBlockImpl : public torch::nn::Module {
                         torch::Tensor* qkv = nullptr);
 
   // The block in two halves around an attention computed elsewhere (decoder).
-  torch::Tensor ProjectNormed(const torch::Tensor& x) {
-    return attn_->Project(ln1_->forward(x));
-  }  // (…, D) -> (…, 3 D)
+  torch::Tensor ProjectNormed(const torch::Tensor& x);  // (…, D) -> (…, 3 D)
   torch::Tensor Finish(const torch::Tensor& x, const torch::Tensor& attended);  // (…, D) each
 
  private:

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cstdint>
+
+#include "hidreamer/nn/bf16_product.h"
+#include "hidreamer/nn/dropout_kernels.h"
+
+// What lies between the products of a transformer, row by row in one pass each: numbers of products
+// in bf16, all arithmetic in f32. D is a multiple of 16. Only where nn::HasBf16Products().
+namespace hidreamer::nn {
+
+// out (rows, D) bf16 = layer norm of x (rows, D) f32. statistics (rows, 2), where given, receives
+// each row's mean and 1 / standard deviation.
+void NormalizeRows(const float* x, const float* weight, const float* bias, float epsilon,
+                   int64_t rows, int64_t width, Bf16* out, float* statistics);
+
+// gradient (rows, D) bf16 of that out -> x_gradient (rows, D) f32; adds to weight_gradient and
+// bias_gradient (D).
+void NormalizeRowsBackward(const float* x, const float* weight, const float* statistics,
+                           const Bf16* gradient, int64_t rows, int64_t width, float* x_gradient,
+                           float* weight_gradient, float* bias_gradient);
+
+// out (rows, N) = dropout(gelu(x + bias)), the first row's first element being `index` of the plan.
+void BiasGeluDropoutRows(const Bf16* x, const float* bias, const DropoutPlan& plan, uint32_t index,
+                         int64_t rows, int64_t width, Bf16* out);
+// gradient of out -> that of x; adds to bias_gradient (N).
+void BiasGeluDropoutRowsBackward(const Bf16* x, const float* bias, const DropoutPlan& plan,
+                                 uint32_t index, const Bf16* gradient, int64_t rows, int64_t width,
+                                 Bf16* x_gradient, float* bias_gradient);
+
+// out (rows, D) f32 = residual + dropout(x + bias).
+void BiasDropoutAddRows(const float* residual, const Bf16* x, const float* bias,
+                        const DropoutPlan& plan, uint32_t index, int64_t rows, int64_t width,
+                        float* out);
+// gradient (rows, D) f32 of out -> that of x; adds to bias_gradient (D).
+void BiasDropoutAddRowsBackward(const DropoutPlan& plan, uint32_t index, const float* gradient,
+                                int64_t rows, int64_t width, Bf16* x_gradient,
+                                float* bias_gradient);
+
+}  // namespace hidreamer::nn

@@ -1,0 +1,186 @@
+#include "hidreamer/nn/bf16_layers.h"
+
+#include <ATen/Parallel.h>
+
+#include "hidreamer/base/error.h"
+#include "hidreamer/nn/bf16_layer_kernels.h"
+#include "hidreamer/nn/dropout.h"
+#include "hidreamer/nn/torch_compat.h"
+
+namespace hidreamer::nn {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+constexpr int64_t kRowsOfChunk = 64;
+
+Bf16* Narrow(const torch::Tensor& x) { return reinterpret_cast<Bf16*>(x.data_ptr<at::BFloat16>()); }
+
+torch::Tensor EmptyLike(const torch::Tensor& x, torch::ScalarType type) {
+  return torch::empty(x.sizes(), x.options().dtype(type).requires_grad(false));
+}
+
+// Rows of x (..., D), some at a time: work(chunk, first row, rows). Chunks do not depend on the
+// threads.
+struct RowChunks {
+  explicit RowChunks(const torch::Tensor& x)
+      : width(x.size(-1)),
+        rows(x.numel() / width),
+        chunks((rows + kRowsOfChunk - 1) / kRowsOfChunk) {}
+
+  template <class Work>
+  void ForEach(const Work& work) const {
+    at::parallel_for(0, chunks, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t chunk = begin; chunk < end; ++chunk) {
+        const int64_t first = chunk * kRowsOfChunk;
+        work(chunk, first, std::min(kRowsOfChunk, rows - first));
+      }
+    });
+  }
+  uint32_t IndexOf(int64_t row) const { return static_cast<uint32_t>(row * width); }
+
+  int64_t width, rows, chunks;
+};
+
+struct NormalizeFunction : torch::autograd::Function<NormalizeFunction> {
+  static torch::Tensor forward(AutogradContext* context, const torch::Tensor& x,
+                               const torch::Tensor& weight, const torch::Tensor& bias,
+                               double epsilon) {
+    const RowChunks rows(x);
+    const torch::Tensor out = EmptyLike(x, torch::kBFloat16);
+    const torch::Tensor statistics = torch::empty({rows.rows, 2}, x.options().requires_grad(false));
+    rows.ForEach([&](int64_t, int64_t first, int64_t count) {
+      const int64_t at = first * rows.width;
+      NormalizeRows(x.data_ptr<float>() + at, weight.data_ptr<float>(), bias.data_ptr<float>(),
+                    static_cast<float>(epsilon), count, rows.width, Narrow(out) + at,
+                    statistics.data_ptr<float>() + 2 * first);
+    });
+    context->save_for_backward({x, weight, statistics});
+    return out;
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const variable_list saved = context->get_saved_variables();
+    const torch::Tensor x = saved[0], weight = saved[1], statistics = saved[2];
+    const torch::Tensor gradient = gradients[0].contiguous();
+    const RowChunks rows(x);
+    const torch::Tensor x_gradient = EmptyLike(x, torch::kFloat32);
+    const torch::Tensor sums =
+        torch::zeros({rows.chunks, 2, rows.width}, x.options().requires_grad(false));
+    rows.ForEach([&](int64_t chunk, int64_t first, int64_t count) {
+      const int64_t at = first * rows.width;
+      float* const own = sums.data_ptr<float>() + chunk * 2 * rows.width;
+      NormalizeRowsBackward(x.data_ptr<float>() + at, weight.data_ptr<float>(),
+                            statistics.data_ptr<float>() + 2 * first, Narrow(gradient) + at, count,
+                            rows.width, x_gradient.data_ptr<float>() + at, own, own + rows.width);
+    });
+    const torch::Tensor total = sums.sum(0);
+    return {x_gradient, total[0], total[1], {}};
+  }
+};
+
+struct BiasGeluDropoutFunction : torch::autograd::Function<BiasGeluDropoutFunction> {
+  static torch::Tensor forward(AutogradContext* context, const torch::Tensor& x,
+                               const torch::Tensor& bias, const DropoutPlan& plan) {
+    const RowChunks rows(x);
+    const torch::Tensor out = EmptyLike(x, torch::kBFloat16);
+    rows.ForEach([&](int64_t, int64_t first, int64_t count) {
+      const int64_t at = first * rows.width;
+      BiasGeluDropoutRows(Narrow(x) + at, bias.data_ptr<float>(), plan, rows.IndexOf(first), count,
+                          rows.width, Narrow(out) + at);
+    });
+    context->save_for_backward({x, bias});
+    context->saved_data["plan"] = ToIValue(plan);
+    return out;
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const variable_list saved = context->get_saved_variables();
+    const torch::Tensor x = saved[0], bias = saved[1];
+    const DropoutPlan plan = DropoutPlanFromIValue(context->saved_data["plan"]);
+    const torch::Tensor gradient = gradients[0].contiguous();
+    const RowChunks rows(x);
+    const torch::Tensor x_gradient = EmptyLike(x, torch::kBFloat16);
+    const torch::Tensor sums = torch::zeros({rows.chunks, rows.width}, bias.options());
+    rows.ForEach([&](int64_t chunk, int64_t first, int64_t count) {
+      const int64_t at = first * rows.width;
+      BiasGeluDropoutRowsBackward(Narrow(x) + at, bias.data_ptr<float>(), plan, rows.IndexOf(first),
+                                  Narrow(gradient) + at, count, rows.width, Narrow(x_gradient) + at,
+                                  sums.data_ptr<float>() + chunk * rows.width);
+    });
+    return {x_gradient, sums.sum(0), {}};
+  }
+};
+
+struct BiasDropoutAddFunction : torch::autograd::Function<BiasDropoutAddFunction> {
+  static torch::Tensor forward(AutogradContext* context, const torch::Tensor& residual,
+                               const torch::Tensor& x, const torch::Tensor& bias,
+                               const DropoutPlan& plan) {
+    const RowChunks rows(x);
+    const torch::Tensor out = EmptyLike(residual, torch::kFloat32);
+    rows.ForEach([&](int64_t, int64_t first, int64_t count) {
+      const int64_t at = first * rows.width;
+      BiasDropoutAddRows(residual.data_ptr<float>() + at, Narrow(x) + at, bias.data_ptr<float>(),
+                         plan, rows.IndexOf(first), count, rows.width, out.data_ptr<float>() + at);
+    });
+    context->saved_data["plan"] = ToIValue(plan);
+    return out;
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const DropoutPlan plan = DropoutPlanFromIValue(context->saved_data["plan"]);
+    const torch::Tensor gradient = gradients[0].contiguous();
+    const RowChunks rows(gradient);
+    const torch::Tensor x_gradient = EmptyLike(gradient, torch::kBFloat16);
+    const torch::Tensor sums = torch::zeros({rows.chunks, rows.width}, gradient.options());
+    rows.ForEach([&](int64_t chunk, int64_t first, int64_t count) {
+      const int64_t at = first * rows.width;
+      BiasDropoutAddRowsBackward(plan, rows.IndexOf(first), gradient.data_ptr<float>() + at, count,
+                                 rows.width, Narrow(x_gradient) + at,
+                                 sums.data_ptr<float>() + chunk * rows.width);
+    });
+    return {gradient, x_gradient, sums.sum(0), {}};
+  }
+};
+
+DropoutPlan PlanOf(double probability, bool training) {
+  return PlanDropout(training ? probability : 0.0);
+}
+
+void CheckTypes(const torch::Tensor& x, torch::ScalarType type, const torch::Tensor& bias) {
+  HID_CHECK(HasBf16Products() && x.is_cpu() && x.scalar_type() == type && x.size(-1) % 16 == 0 &&
+                bias.scalar_type() == torch::kFloat32 && bias.numel() == x.size(-1),
+            "no bf16 layer for rows of {} of this type", x.size(-1));
+}
+
+}  // namespace
+
+bool HasBf16Layers(const torch::Tensor& x) {
+  return x.is_cpu() && x.scalar_type() == torch::kFloat32 && x.size(-1) % 16 == 0 &&
+         HasBf16Products() && compat::IsAutocastEnabled(torch::kCPU) &&
+         compat::AutocastType(torch::kCPU) == torch::kBFloat16;
+}
+
+torch::Tensor NormalizeToBf16(const torch::Tensor& x, const torch::Tensor& weight,
+                              const torch::Tensor& bias, double epsilon) {
+  CheckTypes(x, torch::kFloat32, bias);
+  return NormalizeFunction::apply(x.contiguous(), weight, bias, epsilon);
+}
+
+torch::Tensor BiasGeluDropout(const torch::Tensor& x, const torch::Tensor& bias, double probability,
+                              bool training) {
+  CheckTypes(x, torch::kBFloat16, bias);
+  return BiasGeluDropoutFunction::apply(x.contiguous(), bias, PlanOf(probability, training));
+}
+
+torch::Tensor BiasDropoutAdd(const torch::Tensor& residual, const torch::Tensor& x,
+                             const torch::Tensor& bias, double probability, bool training) {
+  CheckTypes(x, torch::kBFloat16, bias);
+  HID_CHECK(residual.sizes() == x.sizes() && residual.scalar_type() == torch::kFloat32,
+            "a residual of another shape or type");
+  return BiasDropoutAddFunction::apply(residual.contiguous(), x.contiguous(), bias,
+                                       PlanOf(probability, training));
+}
+
+}  // namespace hidreamer::nn

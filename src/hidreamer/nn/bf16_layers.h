@@ -1,0 +1,28 @@
+#pragma once
+
+#include <torch/torch.h>
+
+namespace hidreamer::nn {
+
+// What lies between a transformer's products under bf16 autocast on the CPU, each in one pass
+// forward and one back, where torch's operators take 3 to 8 and draw dropout's numbers on one
+// thread. Streams between blocks are f32, inputs and outputs of products bf16, all sums f32. The
+// results do not depend on the number of threads.
+
+// Whether the functions below can be used: autocast to bf16 is on for the CPU, x (..., D) f32 lies
+// there, D is a multiple of 16, and the processor has bf16 instructions.
+bool HasBf16Layers(const torch::Tensor& x);
+
+// Layer norm of x (..., D) f32 -> bf16. weight, bias (D) f32.
+torch::Tensor NormalizeToBf16(const torch::Tensor& x, const torch::Tensor& weight,
+                              const torch::Tensor& bias, double epsilon);
+
+// dropout(gelu(x + bias)): x (..., N) bf16, bias (N) f32 -> (..., N) bf16. Exact GELU (to 1e-7).
+torch::Tensor BiasGeluDropout(const torch::Tensor& x, const torch::Tensor& bias, double probability,
+                              bool training);
+
+// residual + dropout(x + bias): residual (..., D) f32, x (..., D) bf16, bias (D) f32 -> f32.
+torch::Tensor BiasDropoutAdd(const torch::Tensor& residual, const torch::Tensor& x,
+                             const torch::Tensor& bias, double probability, bool training);
+
+}  // namespace hidreamer::nn

@@ -1,0 +1,142 @@
+#include "hidreamer/nn/bf16_layers.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <functional>
+
+#include "hidreamer/nn/bf16_product.h"
+#include "hidreamer/nn/precision.h"
+
+namespace hidreamer::nn {
+namespace {
+
+class Bf16Layers : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!HasBf16Products()) {
+      GTEST_SKIP() << "no bf16 instructions on this processor";
+    }
+    torch::manual_seed(1);
+  }
+};
+
+double RelativeError(const torch::Tensor& x, const torch::Tensor& expected) {
+  return ((x.to(torch::kFloat64) - expected.to(torch::kFloat64)).norm() /
+          expected.to(torch::kFloat64).norm())
+      .item<double>();
+}
+
+using Layer = std::function<torch::Tensor(const std::vector<torch::Tensor>&)>;
+
+// The output and the gradients of all inputs.
+std::vector<torch::Tensor> Differentiate(const Layer& layer,
+                                         const std::vector<torch::Tensor>& inputs,
+                                         const torch::Tensor& upstream) {
+  std::vector<torch::Tensor> leaves;
+  for (const torch::Tensor& input : inputs) {
+    leaves.push_back(input.clone().requires_grad_());
+  }
+  const torch::Tensor out = layer(leaves);
+  out.backward(upstream.to(out.scalar_type()));
+  std::vector<torch::Tensor> results = {out.detach()};
+  for (const torch::Tensor& leaf : leaves) {
+    results.push_back(leaf.grad());
+  }
+  return results;
+}
+
+// Against f64 on the same rounded numbers; rows fill no whole number of chunks.
+void ExpectSame(const Layer& layer, const Layer& definition,
+                const std::vector<torch::Tensor>& inputs) {
+  std::vector<torch::Tensor> doubles;
+  for (const torch::Tensor& input : inputs) {
+    doubles.push_back(input.to(torch::kFloat64));
+  }
+  const torch::Tensor upstream =
+      torch::randn(inputs[0].sizes()).to(torch::kBFloat16).to(torch::kFloat64);
+  const auto found = Differentiate(layer, inputs, upstream);
+  const auto expected = Differentiate(definition, doubles, upstream);
+  for (size_t i = 0; i < found.size(); ++i) {
+    EXPECT_LT(RelativeError(found[i], expected[i]), 0.004) << i;
+  }
+}
+
+TEST_F(Bf16Layers, NormalizesWithItsGradient) {
+  const torch::Tensor x = torch::randn({3, 50, 48}) * 3 + 1;
+  ExpectSame([](const auto& in) { return NormalizeToBf16(in[0], in[1], in[2], 1e-5); },
+             [](const auto& in) { return torch::layer_norm(in[0], {48}, in[1], in[2], 1e-5); },
+             {x, torch::randn({48}), torch::randn({48})});
+}
+
+TEST_F(Bf16Layers, AppliesGeluWithItsGradient) {
+  const torch::Tensor x = (torch::randn({3, 50, 32}) * 3).to(torch::kBFloat16);
+  ExpectSame([](const auto& in) { return BiasGeluDropout(in[0], in[1], 0.3, false); },
+             [](const auto& in) { return torch::gelu(in[0] + in[1]); }, {x, torch::randn({32})});
+}
+
+TEST_F(Bf16Layers, AddsWithItsGradient) {
+  const torch::Tensor residual = torch::randn({150, 32});
+  const torch::Tensor x = torch::randn({150, 32}).to(torch::kBFloat16);
+  ExpectSame([](const auto& in) { return BiasDropoutAdd(in[0], in[1], in[2], 0.3, false); },
+             [](const auto& in) { return in[0] + in[1] + in[2]; },
+             {residual, x, torch::randn({32})});
+}
+
+// What is kept shows in the output, and must be the same in the gradients.
+TEST_F(Bf16Layers, DropsTheSameForwardAndBack) {
+  constexpr double kDropout = 0.2;
+  const torch::Tensor x = (torch::randn({300, 64}) + 6).to(torch::kBFloat16);
+  const torch::Tensor bias = torch::zeros({64}), upstream = torch::ones({300, 64});
+  const auto gelu =
+      Differentiate([](const auto& in) { return BiasGeluDropout(in[0], in[1], kDropout, true); },
+                    {x, bias}, upstream);
+  const auto added = Differentiate(
+      [](const auto& in) { return BiasDropoutAdd(in[0], in[1], in[2], kDropout, true); },
+      {torch::zeros({300, 64}), x, bias}, upstream);
+  for (const auto& [out, x_gradient, bias_gradient] :
+       {std::tuple{gelu[0], gelu[1], gelu[2]}, std::tuple{added[0], added[2], added[3]}}) {
+    EXPECT_TRUE(torch::equal(out.ne(0), x_gradient.ne(0)));
+    EXPECT_LT(RelativeError(bias_gradient, x_gradient.to(torch::kFloat32).sum(0)), 0.004);
+    const double dropped = out.eq(0).to(torch::kFloat32).mean().item<double>();
+    EXPECT_NEAR(dropped, kDropout, 5 * std::sqrt(kDropout * (1 - kDropout) / (300 * 64)));
+  }
+  const torch::Tensor kept = added[0].ne(0);
+  EXPECT_LT(RelativeError(added[0].masked_select(kept),
+                          x.to(torch::kFloat32).masked_select(kept) / (1 - kDropout)),
+            1e-6);
+}
+
+TEST_F(Bf16Layers, DoNotDependOnTheThreads) {
+  const torch::Tensor x = torch::randn({1000, 64});
+  const torch::Tensor weight = torch::randn({64}), bias = torch::randn({64});
+  const torch::Tensor upstream = torch::randn({1000, 64});
+  const int threads = torch::get_num_threads();
+  std::vector<std::vector<torch::Tensor>> results;
+  for (const int count : {1, 3}) {
+    torch::set_num_threads(count);
+    torch::manual_seed(5);
+    results.push_back(Differentiate(
+        [](const auto& in) {
+          const torch::Tensor normed = NormalizeToBf16(in[0], in[1], in[2], 1e-5);
+          return BiasDropoutAdd(in[0], BiasGeluDropout(normed, in[2], 0.1, true), in[1], 0.1, true);
+        },
+        {x, weight, bias}, upstream));
+  }
+  torch::set_num_threads(threads);
+  for (size_t i = 0; i < results[0].size(); ++i) {
+    EXPECT_TRUE(torch::equal(results[0][i], results[1][i])) << i;
+  }
+}
+
+TEST_F(Bf16Layers, AreForAutocastOnTheCpu) {
+  const torch::Tensor x = torch::zeros({2, 32});
+  EXPECT_FALSE(HasBf16Layers(x));
+  const AutocastGuard autocast(Precision::kBf16);
+  EXPECT_TRUE(HasBf16Layers(x));
+  EXPECT_FALSE(HasBf16Layers(torch::zeros({2, 24})));
+  EXPECT_FALSE(HasBf16Layers(x.to(torch::kFloat64)));
+}
+
+}  // namespace
+}  // namespace hidreamer::nn

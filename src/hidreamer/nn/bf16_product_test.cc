@@ -1,0 +1,125 @@
+#include "hidreamer/nn/bf16_product.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <random>
+
+namespace hidreamer::nn {
+namespace {
+
+std::vector<float> Random(int64_t count, uint32_t seed) {
+  std::mt19937 generator(seed);
+  std::normal_distribution<float> normal;
+  std::vector<float> numbers(static_cast<size_t>(count));
+  for (float& number : numbers) {
+    number = FromBf16(ToBf16(normal(generator)));
+  }
+  return numbers;
+}
+
+std::vector<Bf16> Narrow(const std::vector<float>& numbers) {
+  std::vector<Bf16> narrow;
+  for (const float number : numbers) {
+    narrow.push_back(ToBf16(number));
+  }
+  return narrow;
+}
+
+TEST(Bf16, RoundsToTheNearestEven) {
+  EXPECT_EQ(FromBf16(ToBf16(1.0f)), 1.0f);
+  EXPECT_EQ(FromBf16(ToBf16(1.0f + 1.0f / 256)), 1.0f);               // a tie, down to even
+  EXPECT_EQ(FromBf16(ToBf16(1.0f + 3.0f / 256)), 1.0f + 4.0f / 256);  // a tie, up to even
+  EXPECT_EQ(FromBf16(ToBf16(-1.0f - 1.1f / 256)), -1.0f - 2.0f / 256);
+  EXPECT_TRUE(std::isinf(FromBf16(ToBf16(std::numeric_limits<float>::max()))));
+  EXPECT_TRUE(std::isnan(FromBf16(ToBf16(std::numeric_limits<float>::quiet_NaN()))));
+}
+
+class Bf16Products : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!HasBf16Products()) {
+      GTEST_SKIP() << "no bf16 instructions on this processor";
+    }
+  }
+};
+
+// Row counts below, at and above a tile's, outputs that fill no panel.
+TEST_F(Bf16Products, MultiplyRowsByAMatrix) {
+  for (const auto& [rows, outputs, inner] : {std::tuple{int64_t{1}, int64_t{32}, int64_t{2}},
+                                             std::tuple{int64_t{12}, int64_t{40}, int64_t{64}},
+                                             std::tuple{int64_t{29}, int64_t{100}, int64_t{34}}}) {
+    const auto x = Random(rows * inner, 1), weight = Random(outputs * inner, 2);
+    const Bf16Matrix matrix(weight.data(), outputs, inner);
+    const auto narrow = Narrow(x);
+    std::vector<float> out(static_cast<size_t>(rows * outputs), NAN);
+    MultiplyRows(
+        narrow.data(), rows, inner, matrix,
+        [&](int64_t begin, int64_t count, int64_t column, int64_t width, const float* tile) {
+          for (int64_t r = 0; r < count; ++r) {
+            std::copy_n(tile + r * kPanelOutputs, width,
+                        out.data() + (begin + r) * outputs + column);
+          }
+        });
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t o = 0; o < outputs; ++o) {
+        double sum = 0;
+        for (int64_t k = 0; k < inner; ++k) {
+          sum += double{x[static_cast<size_t>(r * inner + k)]} *
+                 double{weight[static_cast<size_t>(o * inner + k)]};
+        }
+        EXPECT_NEAR(out[static_cast<size_t>(r * outputs + o)], sum, 1e-4) << rows << " " << o;
+      }
+    }
+  }
+}
+
+// x x' by its rows as outputs, and x' x by its rows as the inner dimension, the left side being a
+// column of pairs; 5 rows leave half a pair and most of a panel.
+TEST_F(Bf16Products, PackBothWays) {
+  constexpr int64_t kRows = 5, kWidth = 32, kEven = 6;
+  const auto x = Random(kRows * kWidth, 3);
+  const auto narrow = Narrow(x);
+  std::vector<Bf16> outputs(kPanelOutputs * kWidth, 1), inner(kEven * kWidth, 1);
+  PackAsOutputs(narrow.data(), kRows, kWidth, kWidth, outputs.data());
+  PackAsInner(narrow.data(), kRows, kWidth, kWidth, inner.data());
+  const auto at = [&](int64_t r, int64_t c) {
+    return double{x[static_cast<size_t>(r * kWidth + c)]};
+  };
+  float tile[kTileRows * kPanelOutputs];
+
+  const Bf16* rows[kRows];
+  for (int64_t r = 0; r < kRows; ++r) {
+    rows[r] = narrow.data() + r * kWidth;
+  }
+  MultiplyTile({.rows = rows, .length = kWidth}, kRows, outputs.data(), tile);
+  for (int64_t a = 0; a < kRows; ++a) {
+    for (int64_t b = 0; b < kPanelOutputs; ++b) {
+      double sum = 0;
+      for (int64_t c = 0; c < kWidth && b < kRows; ++c) {
+        sum += at(a, c) * at(b, c);
+      }
+      EXPECT_NEAR(tile[a * kPanelOutputs + b], sum, 1e-4) << a << " " << b;
+    }
+  }
+
+  const Bf16* columns[kTileRows];
+  for (int64_t c = 0; c < kTileRows; ++c) {
+    columns[c] = inner.data() + 2 * c;
+  }
+  MultiplyTile({.rows = columns, .length = kEven, .pair_stride = 2 * kPanelOutputs}, kTileRows,
+               inner.data(), tile);
+  for (int64_t a = 0; a < kTileRows; ++a) {
+    for (int64_t b = 0; b < kWidth; ++b) {
+      double sum = 0;
+      for (int64_t r = 0; r < kRows; ++r) {
+        sum += at(r, a) * at(r, b);
+      }
+      EXPECT_NEAR(tile[a * kPanelOutputs + b], sum, 1e-4) << a << " " << b;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace hidreamer::nn
