@@ -41,30 +41,52 @@ inline __m512 Drop(const DropoutPlan& plan, int64_t index, __m512 numbers) {
   return _mm512_mul_ps(numbers, factor);
 }
 
+struct RowStatistics {
+  float mean, scale;  // scale: 1 / standard deviation
+};
+RowStatistics StatisticsOf(const float* row, int64_t width, float epsilon) {
+  __m512 sum = _mm512_setzero_ps(), squares = _mm512_setzero_ps();
+  for (int64_t i = 0; i < width; i += kLanes) {
+    sum = _mm512_add_ps(sum, _mm512_loadu_ps(row + i));
+  }
+  const float mean = _mm512_reduce_add_ps(sum) / static_cast<float>(width);
+  for (int64_t i = 0; i < width; i += kLanes) {
+    const __m512 off = _mm512_sub_ps(_mm512_loadu_ps(row + i), _mm512_set1_ps(mean));
+    squares = _mm512_fmadd_ps(off, off, squares);
+  }
+  const float variance = _mm512_reduce_add_ps(squares) / static_cast<float>(width);
+  return {mean, 1 / std::sqrt(variance + epsilon)};
+}
+
+inline __m512 NormalizedOf(const RowStatistics& row, const float* x, const float* weight,
+                           const float* bias) {
+  const __m512 off = _mm512_sub_ps(_mm512_loadu_ps(x), _mm512_set1_ps(row.mean));
+  return _mm512_fmadd_ps(_mm512_mul_ps(off, _mm512_set1_ps(row.scale)), _mm512_loadu_ps(weight),
+                         _mm512_loadu_ps(bias));
+}
+
 }  // namespace
 
 void NormalizeRows(const float* x, const float* weight, const float* bias, float epsilon,
                    int64_t rows, int64_t width, Bf16* out, float* statistics) {
   for (int64_t r = 0; r < rows; ++r, x += width, out += width) {
-    __m512 sum = _mm512_setzero_ps(), squares = _mm512_setzero_ps();
+    const RowStatistics row = StatisticsOf(x, width, epsilon);
     for (int64_t i = 0; i < width; i += kLanes) {
-      sum = _mm512_add_ps(sum, _mm512_loadu_ps(x + i));
-    }
-    const float mean = _mm512_reduce_add_ps(sum) / static_cast<float>(width);
-    for (int64_t i = 0; i < width; i += kLanes) {
-      const __m512 off = _mm512_sub_ps(_mm512_loadu_ps(x + i), _mm512_set1_ps(mean));
-      squares = _mm512_fmadd_ps(off, off, squares);
-    }
-    const float variance = _mm512_reduce_add_ps(squares) / static_cast<float>(width);
-    const float scale = 1 / std::sqrt(variance + epsilon);
-    for (int64_t i = 0; i < width; i += kLanes) {
-      const __m512 off = _mm512_sub_ps(_mm512_loadu_ps(x + i), _mm512_set1_ps(mean));
-      StoreBf16(out + i, _mm512_fmadd_ps(_mm512_mul_ps(off, _mm512_set1_ps(scale)),
-                                         _mm512_loadu_ps(weight + i), _mm512_loadu_ps(bias + i)));
+      StoreBf16(out + i, NormalizedOf(row, x + i, weight + i, bias + i));
     }
     if (statistics != nullptr) {
-      statistics[2 * r] = mean;
-      statistics[2 * r + 1] = scale;
+      statistics[2 * r] = row.mean;
+      statistics[2 * r + 1] = row.scale;
+    }
+  }
+}
+
+void NormalizeRows(const float* x, const float* weight, const float* bias, float epsilon,
+                   int64_t rows, int64_t width, float* out) {
+  for (int64_t r = 0; r < rows; ++r, x += width, out += width) {
+    const RowStatistics row = StatisticsOf(x, width, epsilon);
+    for (int64_t i = 0; i < width; i += kLanes) {
+      _mm512_storeu_ps(out + i, NormalizedOf(row, x + i, weight + i, bias + i));
     }
   }
 }
@@ -167,6 +189,7 @@ HID_END_BF16_TARGET
 
 void NormalizeRows(const float*, const float*, const float*, float, int64_t, int64_t, Bf16*,
                    float*) {}
+void NormalizeRows(const float*, const float*, const float*, float, int64_t, int64_t, float*) {}
 void NormalizeRowsBackward(const float*, const float*, const float*, const Bf16*, int64_t, int64_t,
                            float*, float*, float*) {}
 void BiasGeluDropoutRows(const Bf16*, const float*, const DropoutPlan&, uint32_t, int64_t, int64_t,

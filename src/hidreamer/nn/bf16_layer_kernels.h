@@ -13,6 +13,9 @@ namespace hidreamer::nn {
 // each row's mean and 1 / standard deviation.
 void NormalizeRows(const float* x, const float* weight, const float* bias, float epsilon,
                    int64_t rows, int64_t width, Bf16* out, float* statistics);
+// The same without rounding; out may be x.
+void NormalizeRows(const float* x, const float* weight, const float* bias, float epsilon,
+                   int64_t rows, int64_t width, float* out);
 
 // gradient (rows, D) bf16 of that out -> x_gradient (rows, D) f32; adds to weight_gradient and
 // bias_gradient (D).

@@ -35,7 +35,9 @@ namespace {
 
 // 2 x 12 sums, 2 weights and a pair of the row fit the 32 registers; 24 multiply-adds go with 14
 // loads.
-template <int kRows>
+// kAhead: how far in front a panel that comes from memory is fetched.
+constexpr int64_t kAhead = 4096;
+template <int kRows, bool kFetch>
 void Tile(const Bf16Rows& left, const Bf16* panel, float* out) {
   __m512 sums[kRows][2];
 #pragma GCC unroll 12
@@ -51,6 +53,10 @@ void Tile(const Bf16Rows& left, const Bf16* panel, float* out) {
     }
     const int64_t step = left.pair_stride, end = left.length / 2 * step;
     for (int64_t k = 0; k < end; k += step, panel += 2 * kPanelOutputs) {
+      if constexpr (kFetch) {
+        _mm_prefetch(reinterpret_cast<const char*>(panel + kAhead), _MM_HINT_T0);
+        _mm_prefetch(reinterpret_cast<const char*>(panel + kAhead + kPanelOutputs), _MM_HINT_T0);
+      }
       const auto first = reinterpret_cast<__m512bh>(_mm512_loadu_si512(panel));
       const auto second = reinterpret_cast<__m512bh>(_mm512_loadu_si512(panel + kPanelOutputs));
 #pragma GCC unroll 12
@@ -76,20 +82,25 @@ __m512i LowHalves(const Bf16* from) {  // 16 numbers, each in the lower half of 
 
 using TileFunction = void (*)(const Bf16Rows&, const Bf16*, float*);
 
-template <size_t... kCounts>
-constexpr auto TilesOf(std::index_sequence<kCounts...>) {
+template <bool kFetch, size_t... kCounts>
+constexpr auto TilesOf(std::index_sequence<kCounts...> /*counts*/) {
   struct Table {
     TileFunction by_rows[sizeof...(kCounts)];
   };
-  return Table{{Tile<static_cast<int>(kCounts + 1)>...}};
+  return Table{{Tile<static_cast<int>(kCounts + 1), kFetch>...}};
 }
 
-constexpr auto kTiles = TilesOf(std::make_index_sequence<kTileRows>());
+constexpr auto kTiles = TilesOf<false>(std::make_index_sequence<kTileRows>());
+constexpr auto kFetchingTiles = TilesOf<true>(std::make_index_sequence<kTileRows>());
 
 }  // namespace
 
 void MultiplyTile(const Bf16Rows& rows, int64_t count, const Bf16* panel, float* out) {
   kTiles.by_rows[count - 1](rows, panel, out);
+}
+
+void MultiplyTileAndFetch(const Bf16Rows& rows, int64_t count, const Bf16* panel, float* out) {
+  kFetchingTiles.by_rows[count - 1](rows, panel, out);
 }
 
 void PackAsOutputs(const Bf16* x, int64_t n, int64_t d, int64_t stride, Bf16* packed) {
@@ -129,6 +140,7 @@ HID_END_BF16_TARGET
 bool HasBf16Products() { return false; }
 
 void MultiplyTile(const Bf16Rows&, int64_t, const Bf16*, float*) {}
+void MultiplyTileAndFetch(const Bf16Rows&, int64_t, const Bf16*, float*) {}
 void PackAsOutputs(const Bf16*, int64_t, int64_t, int64_t, Bf16*) {}
 void PackAsInner(const Bf16*, int64_t, int64_t, int64_t, Bf16*) {}
 

@@ -58,6 +58,8 @@ struct Bf16Rows {
 
 // out (count, 32) = rows (count <= 12, segments * length) times a panel.
 void MultiplyTile(const Bf16Rows& rows, int64_t count, const Bf16* panel, float* out);
+// The same, and fetches what lies behind the panel: for matrices larger than the second cache.
+void MultiplyTileAndFetch(const Bf16Rows& rows, int64_t count, const Bf16* panel, float* out);
 
 // Panels of a right-hand side that is not a weight. x (n, d), rows `stride` apart:
 //   PackAsOutputs  (d, n): [n / 32][d / 2][32][2], n rounded up to 32 with zeros
@@ -84,7 +86,8 @@ void MultiplyRows(const Bf16* x, int64_t rows, int64_t stride, const Bf16Matrix&
       for (int64_t r = 0; r < count; ++r) {
         pointers[r] = x + (begin + r) * stride;
       }
-      MultiplyTile({.rows = pointers, .length = matrix.inner()}, count, matrix.panel(p), tile);
+      const Bf16Rows group{.rows = pointers, .length = matrix.inner()};
+      (g == 0 ? MultiplyTileAndFetch : MultiplyTile)(group, count, matrix.panel(p), tile);
       use(begin, count, column, outputs, tile);
     }
   }

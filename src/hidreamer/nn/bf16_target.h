@@ -10,13 +10,14 @@
 #include <cpuid.h>
 #include <immintrin.h>
 
-// The warning is of gcc 12's own headers.
+// The warnings are of gcc 12's own headers.
 // clang-format off
 #define HID_BEGIN_BF16_TARGET                                                                       \
   _Pragma("GCC push_options")                                                                       \
   _Pragma("GCC target(\"avx2,fma,avx512f,avx512bw,avx512vl,avx512dq,avx512bf16\")")                 \
   _Pragma("GCC target(\"prefer-vector-width=512\")")                                                \
   _Pragma("GCC diagnostic push")                                                                    \
+  _Pragma("GCC diagnostic ignored \"-Wuninitialized\"")                                             \
   _Pragma("GCC diagnostic ignored \"-Wmaybe-uninitialized\"")
 // clang-format on
 #define HID_END_BF16_TARGET _Pragma("GCC diagnostic pop") _Pragma("GCC pop_options")

@@ -3,10 +3,56 @@
 #include <algorithm>
 #include <cmath>
 
+#include "hidreamer/nn/bf16_layer_kernels.h"
 #include "hidreamer/nn/bf16_vectors.h"
 #include "hidreamer/nn/vector_math.h"
 
 namespace hidreamer::world_model {
+
+DecodeCache::DecodeCache(int64_t layers, int64_t batch, int64_t heads, int64_t head_width,
+                         int64_t places)
+    : layers_(layers),
+      batch_(batch),
+      heads_(heads),
+      head_width_(head_width),
+      places_((places + 31) / 32 * 32),
+      keys_(static_cast<size_t>(layers * batch * heads * places_ * head_width)),
+      values_(keys_.size()) {}
+
+void DecodeCache::Store(int64_t layer, int64_t row, int64_t place, const nn::Bf16* key,
+                        const nn::Bf16* value) {
+  for (int64_t head = 0; head < heads_; ++head) {
+    const int64_t block = Offset(layer, row, head);
+    nn::Bf16* const to_key = Key(block, place);
+    for (int64_t k = 0; k < head_width_; k += 2, key += 2) {
+      std::copy_n(key, 2, to_key + k * 32);
+    }
+    nn::Bf16* to_value = Value(block, place);
+    for (int64_t column = 0; column < head_width_; column += 32, to_value += 32 * places_) {
+      for (int64_t j = 0; j < 32; ++j, ++value) {
+        to_value[2 * j] = *value;
+      }
+    }
+  }
+}
+
+void DecodeCache::Move(int64_t from, int64_t to) {
+  const int64_t size = places_ * head_width_;
+  for (int64_t block = 0; block < layers_ * batch_ * heads_ * size; block += size) {
+    const nn::Bf16* const from_key = Key(block, from);
+    nn::Bf16* const to_key = Key(block, to);
+    for (int64_t k = 0; k < head_width_; k += 2) {
+      std::copy_n(from_key + k * 32, 2, to_key + k * 32);
+    }
+    const nn::Bf16* const from_value = Value(block, from);
+    nn::Bf16* const to_value = Value(block, to);
+    for (int64_t column = 0; column < head_width_; column += 32) {
+      for (int64_t j = 0; j < 64; j += 2) {
+        to_value[column * places_ + j] = from_value[column * places_ + j];
+      }
+    }
+  }
+}
 
 #ifdef HID_BF16_KERNELS
 HID_BEGIN_BF16_TARGET
@@ -15,31 +61,6 @@ namespace {
 
 using nn::Bf16;
 using nn::kPanelOutputs;
-
-// x (rows, D) f32 -> out, normalized, in bf16 or f32.
-template <class Store>
-void Normalize(const DecodeNorm& norm, const float* x, int64_t rows, const Store& store) {
-  const auto width = static_cast<int64_t>(norm.weight.size());
-  for (int64_t r = 0; r < rows; ++r) {
-    const float* row = x + r * width;
-    __m512 sum = _mm512_setzero_ps(), squares = _mm512_setzero_ps();
-    for (int64_t i = 0; i < width; i += 16) {
-      sum = _mm512_add_ps(sum, _mm512_loadu_ps(row + i));
-    }
-    const __m512 mean = _mm512_set1_ps(_mm512_reduce_add_ps(sum) / static_cast<float>(width));
-    for (int64_t i = 0; i < width; i += 16) {
-      const __m512 off = _mm512_sub_ps(_mm512_loadu_ps(row + i), mean);
-      squares = _mm512_fmadd_ps(off, off, squares);
-    }
-    const float variance = _mm512_reduce_add_ps(squares) / static_cast<float>(width);
-    const __m512 scale = _mm512_set1_ps(1 / std::sqrt(variance + norm.epsilon));
-    for (int64_t i = 0; i < width; i += 16) {
-      const __m512 even = _mm512_mul_ps(_mm512_sub_ps(_mm512_loadu_ps(row + i), mean), scale);
-      store(r * width + i, _mm512_fmadd_ps(even, _mm512_loadu_ps(norm.weight.data() + i),
-                                           _mm512_loadu_ps(norm.bias.data() + i)));
-    }
-  }
-}
 
 // x (rows, K) times a linear map; use(row, first output, its 16 sums with the bias).
 template <class Use>
@@ -56,96 +77,144 @@ void Apply(const DecodeLinear& linear, const Bf16* x, int64_t rows, const Use& u
                    });
 }
 
-// out (d) bf16 = softmax(scale * keys q) values; keys, values (n, d); scores (n rounded up to 16)
-// is scratch.
-void AttendInBf16(const Bf16* q, const Bf16* keys, const Bf16* values, int64_t n, int64_t d,
-                  float scale, float* scores, Bf16* out) {
-  __m512 largest = _mm512_set1_ps(-INFINITY);
-  for (int64_t i = 0; i < n; ++i) {
-    __m512 dot = _mm512_setzero_ps();
-    for (int64_t j = 0; j < d; j += 32) {
-      dot = _mm512_dpbf16_ps(dot, nn::LoadPairs(q + j), nn::LoadPairs(keys + i * d + j));
+// scores (32 kPanels) of a query against panels of keys. The sum over d goes through two halves, as
+// one chain of additions a vector would wait for itself.
+template <int kPanels>
+void ScorePanels(const Bf16* q, const Bf16* keys, int64_t d, float* scores) {
+  __m512 sums[kPanels][2][2] = {};
+  for (int64_t k = 0; k < d; k += 4) {
+#pragma GCC unroll 2
+    for (int half = 0; half < 2; ++half) {
+      int32_t pair;
+      __builtin_memcpy(&pair, q + k + 2 * half, sizeof(pair));
+      const auto spread = reinterpret_cast<__m512bh>(_mm512_set1_epi32(pair));
+#pragma GCC unroll 4
+      for (int p = 0; p < kPanels; ++p) {
+        const Bf16* const at = keys + p * kPanelOutputs * d + (k + 2 * half) * kPanelOutputs;
+        sums[p][half][0] = _mm512_dpbf16_ps(sums[p][half][0], spread, nn::LoadPairs(at));
+        sums[p][half][1] =
+            _mm512_dpbf16_ps(sums[p][half][1], spread, nn::LoadPairs(at + kPanelOutputs));
+      }
     }
-    scores[i] = _mm512_reduce_add_ps(dot) * scale;
   }
-  const int64_t padded = (n + 15) / 16 * 16;
-  std::fill(scores + n, scores + padded, -INFINITY);
-  for (int64_t i = 0; i < padded; i += 16) {
-    largest = _mm512_max_ps(largest, _mm512_loadu_ps(scores + i));
+#pragma GCC unroll 4
+  for (int p = 0; p < kPanels; ++p) {
+    _mm512_storeu_ps(scores + p * 32, _mm512_add_ps(sums[p][0][0], sums[p][1][0]));
+    _mm512_storeu_ps(scores + p * 32 + 16, _mm512_add_ps(sums[p][0][1], sums[p][1][1]));
   }
-  const float most = _mm512_reduce_max_ps(largest);
-  float total = 0;
-  for (int64_t i = 0; i < padded; ++i) {
-    scores[i] = nn::ExpOfNegative(scores[i] - most);
+}
+
+// weights (n) <- e^(scale * (scores - largest)) outside of [begin, end) 0, in bf16; returns the
+// sum.
+float Exponentiate(const float* scores, int64_t n, int64_t begin, int64_t end, float scale,
+                   Bf16* weights) {
+  const __m512 nothing = _mm512_set1_ps(-INFINITY);
+  const auto seen = [&](int64_t i) {
+    const auto below = static_cast<uint32_t>(end - i >= 16 ? 0xffff : (1 << (end - i)) - 1);
+    const auto above =
+        static_cast<uint32_t>(begin > i ? (1 << std::min<int64_t>(begin - i, 16)) - 1 : 0);
+    return static_cast<__mmask16>(below & ~above);
+  };
+  __m512 most = nothing;
+  for (int64_t i = 0; i < n; i += 16) {
+    if (i < end) {
+      most = _mm512_max_ps(most, _mm512_mask_loadu_ps(nothing, seen(i), scores + i));
+    }
   }
+  const float largest = _mm512_reduce_max_ps(most);
   __m512 sum = _mm512_setzero_ps();
-  for (int64_t i = 0; i < padded; i += 16) {
-    sum = _mm512_add_ps(sum, _mm512_loadu_ps(scores + i));
-  }
-  total = _mm512_reduce_add_ps(sum);
-  const __m512 share = _mm512_set1_ps(1 / total);
-  const __m512i upper = _mm512_set1_epi32(static_cast<int32_t>(0xffff0000u));
-  for (int64_t j = 0; j < d; j += 32) {
-    __m512 even = _mm512_setzero_ps(), odd = _mm512_setzero_ps();
-    for (int64_t i = 0; i < n; ++i) {
-      const __m512i pairs = _mm512_loadu_si512(values + i * d + j);
-      const __m512 weight = _mm512_set1_ps(scores[i]);
-      even = _mm512_fmadd_ps(weight, _mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16)), even);
-      odd = _mm512_fmadd_ps(weight, _mm512_castsi512_ps(_mm512_and_si512(pairs, upper)), odd);
+  for (int64_t i = 0; i < n; i += 16) {
+    const __mmask16 mask = i < end ? seen(i) : __mmask16{0};
+    float numbers[16];
+    _mm512_storeu_ps(numbers, _mm512_mask_loadu_ps(nothing, mask, scores + i));
+    for (float& number : numbers) {
+      number = nn::ExpOfNegative((number - largest) * scale);
     }
-    const auto low = _mm512_cvtepu16_epi32(
-        reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(_mm512_mul_ps(even, share))));
-    const auto high = _mm512_cvtepu16_epi32(
-        reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(_mm512_mul_ps(odd, share))));
-    _mm512_storeu_si512(out + j, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
+    const __m512 shares = _mm512_loadu_ps(numbers);
+    sum = _mm512_add_ps(sum, shares);
+    nn::StoreBf16(weights + i, shares);
+  }
+  return _mm512_reduce_add_ps(sum);
+}
+
+// out (d) bf16 = softmax(scale * keys q) values over [begin, end). The caches' panels that hold
+// nothing of it are not read.
+void AttendInBf16(const DecodeCache& cache, const Bf16* q, const Bf16* keys, const Bf16* values,
+                  int64_t begin, int64_t end, float* scores, Bf16* weights, Bf16* out) {
+  const int64_t d = cache.head_width();
+  const int64_t first = begin / 32 * 32, panels = (end - first + 31) / 32;
+  const Bf16* const key_panels = keys + first * d;
+  int64_t p = 0;
+  for (; p + 4 <= panels; p += 4) {
+    ScorePanels<4>(q, key_panels + p * 32 * d, d, scores + p * 32);
+  }
+  for (; p + 2 <= panels; p += 2) {
+    ScorePanels<2>(q, key_panels + p * 32 * d, d, scores + p * 32);
+  }
+  if (p < panels) {
+    ScorePanels<1>(q, key_panels + p * 32 * d, d, scores + p * 32);
+  }
+  const float scale = 1 / std::sqrt(static_cast<float>(d));
+  const float sum = Exponentiate(scores, panels * 32, begin - first, end - first, scale, weights);
+  const __m512 share = _mm512_set1_ps(1 / sum);
+  const int64_t pairs = panels * 16;  // those behind `end` have weight 0
+  for (int64_t column = 0; column < d; column += 32) {
+    const Bf16* at = values + column * cache.places() + first * 32;
+    __m512 sums[2][2] = {};
+    for (int64_t pair = 0; pair < pairs; pair += 2, at += 128) {
+#pragma GCC unroll 2
+      for (int half = 0; half < 2; ++half) {
+        int32_t both;
+        __builtin_memcpy(&both, weights + 2 * (pair + half), sizeof(both));
+        const auto spread = reinterpret_cast<__m512bh>(_mm512_set1_epi32(both));
+        const Bf16* const row = at + 64 * half;
+        sums[half][0] = _mm512_dpbf16_ps(sums[half][0], spread, nn::LoadPairs(row));
+        sums[half][1] = _mm512_dpbf16_ps(sums[half][1], spread, nn::LoadPairs(row + 32));
+      }
+    }
+    for (int half = 0; half < 2; ++half) {
+      nn::StoreBf16(out + column + 16 * half,
+                    _mm512_mul_ps(_mm512_add_ps(sums[0][half], sums[1][half]), share));
+    }
   }
 }
 
 }  // namespace
 
-void DecodeRows(const DecodeWeights& weights, const DecodeCache& cache, int64_t first, int64_t rows,
-                float* x) {
-  const int64_t width = weights.width, d = width / weights.heads;
-  const int64_t n = cache.place + 1 - cache.begin;
-  const float scale = 1 / std::sqrt(static_cast<float>(d));
+void DecodeRows(const DecodeWeights& weights, DecodeCache& cache, int64_t begin, int64_t place,
+                int64_t first, int64_t rows, float* x) {
+  const int64_t width = weights.width, d = cache.head_width();
   std::vector<Bf16> narrow(static_cast<size_t>(rows * width));
-  std::vector<Bf16> queries(static_cast<size_t>(rows * width));
+  std::vector<Bf16> qkv(static_cast<size_t>(3 * rows * width));
   std::vector<Bf16> hidden(static_cast<size_t>(rows * weights.hidden_width));
-  std::vector<float> scores(static_cast<size_t>(n + 15));
-  const auto to_narrow = [&](int64_t at, __m512 numbers) {
-    nn::StoreBf16(narrow.data() + at, numbers);
+  std::vector<float> scores(static_cast<size_t>(cache.places()));
+  std::vector<Bf16> attended(static_cast<size_t>(cache.places()));  // weights of one query
+  const auto normalize = [&](const DecodeNorm& norm) {
+    nn::NormalizeRows(x, norm.weight.data(), norm.bias.data(), norm.epsilon, rows, width,
+                      narrow.data(), nullptr);
   };
   const auto add_to_x = [&](int64_t r, int64_t column, __m512 sums) {
     float* const at = x + r * width + column;
     _mm512_storeu_ps(at, _mm512_add_ps(_mm512_loadu_ps(at), sums));
   };
-  for (size_t layer = 0; layer < weights.blocks.size(); ++layer) {
-    const DecodeBlock& block = weights.blocks[layer];
-    // Of a row and head.
-    const auto place_of = [&](int64_t r, int64_t head) {
-      return ((static_cast<int64_t>(layer) * cache.batch + first + r) * weights.heads + head) *
-             cache.places * d;
-    };
-    Normalize(block.norm1, x, rows, to_narrow);
+  for (size_t i = 0; i < weights.blocks.size(); ++i) {
+    const DecodeBlock& block = weights.blocks[i];
+    const auto layer = static_cast<int64_t>(i);
+    normalize(block.norm1);
     Apply(block.qkv, narrow.data(), rows, [&](int64_t r, int64_t column, __m512 sums) {
-      const int64_t part = column / width, of_part = column % width;
-      if (part == 0) {
-        nn::StoreBf16(queries.data() + r * width + of_part, sums);
-      } else {
-        nn::StoreBf16((part == 1 ? cache.keys : cache.values) + place_of(r, of_part / d) +
-                          cache.place * d + of_part % d,
-                      sums);
-      }
+      nn::StoreBf16(qkv.data() + 3 * r * width + column, sums);
     });
     for (int64_t r = 0; r < rows; ++r) {
+      const Bf16* const q = qkv.data() + 3 * r * width;
+      cache.Store(layer, first + r, place, q + width, q + 2 * width);
       for (int64_t head = 0; head < weights.heads; ++head) {
-        const int64_t from = place_of(r, head) + cache.begin * d, at = r * width + head * d;
-        AttendInBf16(queries.data() + at, cache.keys + from, cache.values + from, n, d, scale,
-                     scores.data(), narrow.data() + at);
+        AttendInBf16(cache, q + head * d, cache.keys(layer, first + r, head),
+                     cache.values(layer, first + r, head), begin, place + 1, scores.data(),
+                     attended.data(), narrow.data() + r * width + head * d);
       }
     }
     Apply(block.out, narrow.data(), rows, add_to_x);
-    Normalize(block.norm2, x, rows, to_narrow);
+    normalize(block.norm2);
     Apply(block.expand, narrow.data(), rows, [&](int64_t r, int64_t column, __m512 sums) {
       float numbers[16];
       _mm512_storeu_ps(numbers, sums);
@@ -156,14 +225,14 @@ void DecodeRows(const DecodeWeights& weights, const DecodeCache& cache, int64_t 
     });
     Apply(block.contract, hidden.data(), rows, add_to_x);
   }
-  Normalize(weights.final_norm, x, rows,
-            [&](int64_t at, __m512 numbers) { _mm512_storeu_ps(x + at, numbers); });
+  nn::NormalizeRows(x, weights.final_norm.weight.data(), weights.final_norm.bias.data(),
+                    weights.final_norm.epsilon, rows, width, x);
 }
 
 HID_END_BF16_TARGET
 #else
 
-void DecodeRows(const DecodeWeights&, const DecodeCache&, int64_t, int64_t, float*) {}
+void DecodeRows(const DecodeWeights&, DecodeCache&, int64_t, int64_t, int64_t, int64_t, float*) {}
 
 #endif
 

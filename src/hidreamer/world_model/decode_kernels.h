@@ -32,18 +32,44 @@ struct DecodeWeights {
   int64_t products = 0;  // multiply-adds of a row
 };
 
-// Keys and values of all rows, (layers, B, heads, places, d) each.
-struct DecodeCache {
-  nn::Bf16* keys = nullptr;
-  nn::Bf16* values = nullptr;
-  int64_t batch = 0, places = 0;
-  // The position writes `place` and attends to [begin, place].
-  int64_t begin = 0, place = 0;
+// Keys and values of all layers, rows and heads, as the products of one query read them:
+//   keys (d, places) as panels of 32 places, values (places, d) as panels of 32 columns
+class DecodeCache {
+ public:
+  DecodeCache(int64_t layers, int64_t batch, int64_t heads, int64_t head_width, int64_t places);
+
+  // key and value (heads, d) of a row.
+  void Store(int64_t layer, int64_t row, int64_t place, const nn::Bf16* key, const nn::Bf16* value);
+  // Copies what lies at a place, in all layers and rows.
+  void Move(int64_t from, int64_t to);
+
+  int64_t head_width() const { return head_width_; }
+  const nn::Bf16* keys(int64_t layer, int64_t row, int64_t head) const {
+    return keys_.data() + Offset(layer, row, head);
+  }
+  const nn::Bf16* values(int64_t layer, int64_t row, int64_t head) const {
+    return values_.data() + Offset(layer, row, head);
+  }
+  int64_t places() const { return places_; }  // rounded up to 32
+
+ private:
+  int64_t Offset(int64_t layer, int64_t row, int64_t head) const {
+    return ((layer * batch_ + row) * heads_ + head) * places_ * head_width_;
+  }
+  nn::Bf16* Key(int64_t block, int64_t place) {  // its first pair; the next 64 numbers on
+    return keys_.data() + block + place / 32 * 32 * head_width_ + place % 32 * 2;
+  }
+  nn::Bf16* Value(int64_t block, int64_t place) {  // of 32 columns, 2 apart
+    return values_.data() + block + place / 2 * 64 + place % 2;
+  }
+
+  int64_t layers_, batch_, heads_, head_width_, places_;
+  std::vector<nn::Bf16> keys_, values_;
 };
 
 // x (rows, D) f32: the embedded position of batch rows first … first + rows - 1; becomes their
-// hidden states after the final norm.
-void DecodeRows(const DecodeWeights& weights, const DecodeCache& cache, int64_t first, int64_t rows,
-                float* x);
+// hidden states after the final norm. Stores the position at `place`; it sees [begin, place].
+void DecodeRows(const DecodeWeights& weights, DecodeCache& cache, int64_t begin, int64_t place,
+                int64_t first, int64_t rows, float* x);
 
 }  // namespace hidreamer::world_model

@@ -83,14 +83,16 @@ Decoder::Decoder(WorldModel model, int64_t batch, int64_t capacity, nn::Precisio
   filed_per_step_ = causal ? layout_.positions_per_step() : 2;
   middle_ = options.mask == MaskKind::kReference ? capacity_ * fine : 0;
   const int64_t slots = middle_ + (capacity_ - 1) * filed_per_step_ + layout_.positions_per_step();
-  auto cache_options = model_->final_norm()->weight.options().requires_grad(false);
-  if (precision == nn::Precision::kBf16) {
-    cache_options = cache_options.dtype(torch::kBFloat16);
+  const torch::Tensor& parameter = model_->final_norm()->weight;
+  if (precision == nn::Precision::kBf16 && parameter.is_cpu() && nn::HasBf16Products() &&
+      options.width % 32 == 0 && head_width_ % 32 == 0 && options.ffn_width % 32 == 0) {
+    kernel_cache_.emplace(options.layers, batch_, options.heads, head_width_, slots);
+    return;
   }
-  cache_ =
-      torch::zeros({2, options.layers, batch_, options.heads, slots, head_width_}, cache_options);
-  uses_kernels_ = precision == nn::Precision::kBf16 && cache_.is_cpu() && nn::HasBf16Products() &&
-                  options.width % 32 == 0 && head_width_ % 32 == 0 && options.ffn_width % 32 == 0;
+  cache_ = torch::zeros(
+      {2, options.layers, batch_, options.heads, slots, head_width_},
+      parameter.options().requires_grad(false).dtype(
+          precision == nn::Precision::kBf16 ? torch::kBFloat16 : parameter.scalar_type()));
 }
 
 void Decoder::Reset() {
@@ -114,7 +116,11 @@ void Decoder::FileClosedStep() {
   for (int64_t slot = 1; slot < layout_.positions_per_step(); ++slot) {
     const int64_t place = PlaceOfFiled(filed_steps_, slot);
     if (place >= 0 && place != current + slot) {
-      cache_.select(4, place).copy_(cache_.select(4, current + slot));
+      if (kernel_cache_.has_value()) {
+        kernel_cache_->Move(current + slot, place);
+      } else {
+        cache_.select(4, place).copy_(cache_.select(4, current + slot));
+      }
     }
   }
   ++filed_steps_;
@@ -147,19 +153,47 @@ torch::Tensor Decoder::Prefill(const torch::Tensor& tokens, const torch::Tensor&
       places.push_back(place);
     }
   }
-  const auto source = nn::ToDevice(torch::tensor(sources, torch::kLong), tokens.device());
-  const auto place = nn::ToDevice(torch::tensor(places, torch::kLong), tokens.device());
+  if (kernel_cache_.has_value()) {
+    FillKernelCache(qkv, sources, places);
+  } else {
+    FillCache(qkv, sources, places);
+  }
+  position_ = positions;
+  return hidden;
+}
+
+void Decoder::FillCache(const std::vector<torch::Tensor>& qkv, const std::vector<int64_t>& sources,
+                        const std::vector<int64_t>& places) {
+  const auto source = nn::ToDevice(torch::tensor(sources, torch::kLong), cache_.device());
+  const auto place = nn::ToDevice(torch::tensor(places, torch::kLong), cache_.device());
   for (size_t layer = 0; layer < qkv.size(); ++layer) {
     const torch::Tensor kept = qkv[layer]
-                                   .view({batch_, positions, 3, -1, head_width_})
+                                   .view({batch_, -1, 3, cache_.size(3), head_width_})
                                    .index_select(1, source)
                                    .permute({2, 0, 3, 1, 4})
                                    .narrow(0, 1, 2)
                                    .to(cache_.scalar_type());  // (2, B, heads, P', d)
     cache_.select(1, static_cast<int64_t>(layer)).index_copy_(3, place, kept);
   }
-  position_ = positions;
-  return hidden;
+}
+
+void Decoder::FillKernelCache(const std::vector<torch::Tensor>& qkv,
+                              const std::vector<int64_t>& sources,
+                              const std::vector<int64_t>& places) {
+  const int64_t width = model_->options().width;
+  for (size_t layer = 0; layer < qkv.size(); ++layer) {
+    const torch::Tensor narrow = qkv[layer].to(torch::kBFloat16).contiguous();
+    const auto* const from = reinterpret_cast<const nn::Bf16*>(narrow.data_ptr<at::BFloat16>());
+    at::parallel_for(0, batch_, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) {
+        for (size_t i = 0; i < sources.size(); ++i) {
+          const nn::Bf16* const q = from + (row * narrow.size(1) + sources[i]) * 3 * width;
+          kernel_cache_->Store(static_cast<int64_t>(layer), row, places[i], q + width,
+                               q + 2 * width);
+        }
+      }
+    });
+  }
 }
 
 torch::Tensor Decoder::PushCode(int64_t level, const torch::Tensor& codes) {
@@ -194,8 +228,8 @@ torch::Tensor Decoder::Push(const torch::Tensor& values) {
     model_->eval();
   }
   const torch::Tensor x = model_->embedding()->EmbedPosition(values, slot, position_);  // (B, D)
-  const torch::Tensor hidden =
-      uses_kernels_ ? PushThroughKernels(x, begin, place) : PushThroughModules(x, begin, place);
+  const torch::Tensor hidden = kernel_cache_.has_value() ? PushThroughKernels(x, begin, place)
+                                                         : PushThroughModules(x, begin, place);
   if (was_training) {
     model_->train();
   }
@@ -223,17 +257,10 @@ torch::Tensor Decoder::PushThroughKernels(const torch::Tensor& x, int64_t begin,
     weights_ = DecodeWeightsOf(model_);
   }
   torch::Tensor hidden = x.contiguous();  // EmbedPosition's sum is nobody else's
-  const auto half = cache_.numel() / 2;
-  auto* const cache = reinterpret_cast<nn::Bf16*>(cache_.data_ptr<at::BFloat16>());
-  const DecodeCache places{.keys = cache,
-                           .values = cache + half,
-                           .batch = batch_,
-                           .places = cache_.size(4),
-                           .begin = begin,
-                           .place = place};
   auto* const rows = hidden.data_ptr<float>();
   at::parallel_for(0, batch_, kRowsWorthAThread, [&](int64_t first, int64_t last) {
-    DecodeRows(*weights_, places, first, last - first, rows + first * weights_->width);
+    DecodeRows(*weights_, *kernel_cache_, begin, place, first, last - first,
+               rows + first * weights_->width);
   });
   nn::CountFlops(2 * batch_ * weights_->products);
   return hidden;

@@ -55,6 +55,12 @@ class Decoder {
   torch::Tensor PushThroughKernels(const torch::Tensor& x, int64_t begin, int64_t place);
   // Cache index of a position of an earlier step; negative where it is not kept.
   int64_t PlaceOfFiled(int64_t step, int64_t slot) const;
+  // After a prefill: what lies at `sources` of each block's projection (B, P, 3 D) goes to
+  // `places`.
+  void FillCache(const std::vector<torch::Tensor>& qkv, const std::vector<int64_t>& sources,
+                 const std::vector<int64_t>& places);
+  void FillKernelCache(const std::vector<torch::Tensor>& qkv, const std::vector<int64_t>& sources,
+                       const std::vector<int64_t>& places);
   // Moves the step just closed from the end of the cache to its final places.
   void FileClosedStep();
 
@@ -62,13 +68,14 @@ class Decoder {
   TokenLayout layout_;
   nn::Precision precision_;
   int64_t batch_, capacity_, head_width_;
-  bool uses_kernels_;
-  std::optional<DecodeWeights> weights_;  // with the first position after a Reset
-  int64_t middle_ = 0;                    // cache index of L0 of step 0
+  // Where the kernels are used; weights_ from the first position after a Reset on.
+  std::optional<DecodeCache> kernel_cache_;
+  std::optional<DecodeWeights> weights_;
+  int64_t middle_ = 0;          // cache index of L0 of step 0
   int64_t filed_per_step_ = 0;  // cache places right of the middle that an earlier step takes
   int64_t position_ = 0;        // next position
   int64_t filed_steps_ = 0;
-  torch::Tensor cache_;  // (2, layers, B, heads, places, d): keys, values
+  torch::Tensor cache_;  // (2, layers, B, heads, places, d): keys, values; else undefined
 };
 
 }  // namespace hidreamer::world_model

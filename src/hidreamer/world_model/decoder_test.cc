@@ -81,6 +81,37 @@ TEST_P(DecoderTest, GoesOnFromAPrefill) {
   }
 }
 
+// With and without kernels of our own: 48 is no multiple of their panels.
+TEST_P(DecoderTest, AgreesInBf16) {
+  const auto [mask, levels] = GetParam();
+  for (const int64_t width : {64, 48}) {
+    torch::manual_seed(1);
+    WorldModel model(WorldModelOptions{.layout = {.levels = levels, .codes = 12, .actions = 4},
+                                       .width = width,
+                                       .layers = 2,
+                                       .heads = 2,
+                                       .ffn_width = 96,
+                                       .max_steps = kSteps,
+                                       .mask = mask});
+    model->eval();
+    const torch::Tensor full = model->Hidden(tokens_, actions_);
+    Decoder decoder(model, kBatch, 0, nn::Precision::kBf16);
+    for (const int64_t context : {0, 4}) {
+      decoder.Reset();
+      std::vector<torch::Tensor> hidden;
+      if (context > 0) {
+        hidden.push_back(
+            decoder.Prefill(tokens_.narrow(1, 0, context), actions_.narrow(1, 0, context)));
+      }
+      hidden.push_back(PushFrom(decoder, context * (levels + 1)));
+      const torch::Tensor found = torch::cat(hidden, 1);
+      EXPECT_EQ(found.scalar_type(), torch::kFloat32);
+      EXPECT_LT((found - full).norm().item<float>() / full.norm().item<float>(), 0.01f)
+          << width << " " << context;
+    }
+  }
+}
+
 TEST_P(DecoderTest, ForgetsOnReset) {
   Decoder decoder(model_, kBatch);
   decoder.Prefill(torch::zeros_like(tokens_), torch::zeros_like(actions_));
