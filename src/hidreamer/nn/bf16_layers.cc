@@ -5,7 +5,7 @@
 #include "hidreamer/base/error.h"
 #include "hidreamer/nn/bf16_layer_kernels.h"
 #include "hidreamer/nn/dropout.h"
-#include "hidreamer/nn/torch_compat.h"
+#include "hidreamer/nn/precision.h"
 
 namespace hidreamer::nn {
 namespace {
@@ -15,7 +15,9 @@ using torch::autograd::variable_list;
 
 constexpr int64_t kRowsOfChunk = 64;
 
-Bf16* Narrow(const torch::Tensor& x) { return reinterpret_cast<Bf16*>(x.data_ptr<at::BFloat16>()); }
+Bf16* Bf16Data(const torch::Tensor& x) {
+  return reinterpret_cast<Bf16*>(x.data_ptr<at::BFloat16>());
+}
 
 torch::Tensor EmptyLike(const torch::Tensor& x, torch::ScalarType type) {
   return torch::empty(x.sizes(), x.options().dtype(type).requires_grad(false));
@@ -53,7 +55,7 @@ struct NormalizeFunction : torch::autograd::Function<NormalizeFunction> {
     rows.ForEach([&](int64_t, int64_t first, int64_t count) {
       const int64_t at = first * rows.width;
       NormalizeRows(x.data_ptr<float>() + at, weight.data_ptr<float>(), bias.data_ptr<float>(),
-                    static_cast<float>(epsilon), count, rows.width, Narrow(out) + at,
+                    static_cast<float>(epsilon), count, rows.width, Bf16Data(out) + at,
                     statistics.data_ptr<float>() + 2 * first);
     });
     context->save_for_backward({x, weight, statistics});
@@ -72,8 +74,9 @@ struct NormalizeFunction : torch::autograd::Function<NormalizeFunction> {
       const int64_t at = first * rows.width;
       float* const own = sums.data_ptr<float>() + chunk * 2 * rows.width;
       NormalizeRowsBackward(x.data_ptr<float>() + at, weight.data_ptr<float>(),
-                            statistics.data_ptr<float>() + 2 * first, Narrow(gradient) + at, count,
-                            rows.width, x_gradient.data_ptr<float>() + at, own, own + rows.width);
+                            statistics.data_ptr<float>() + 2 * first, Bf16Data(gradient) + at,
+                            count, rows.width, x_gradient.data_ptr<float>() + at, own,
+                            own + rows.width);
     });
     const torch::Tensor total = sums.sum(0);
     return {x_gradient, total[0], total[1], {}};
@@ -87,8 +90,8 @@ struct BiasGeluDropoutFunction : torch::autograd::Function<BiasGeluDropoutFuncti
     const torch::Tensor out = EmptyLike(x, torch::kBFloat16);
     rows.ForEach([&](int64_t, int64_t first, int64_t count) {
       const int64_t at = first * rows.width;
-      BiasGeluDropoutRows(Narrow(x) + at, bias.data_ptr<float>(), plan, rows.IndexOf(first), count,
-                          rows.width, Narrow(out) + at);
+      BiasGeluDropoutRows(Bf16Data(x) + at, bias.data_ptr<float>(), plan, rows.IndexOf(first),
+                          count, rows.width, Bf16Data(out) + at);
     });
     context->save_for_backward({x, bias});
     context->saved_data["plan"] = ToIValue(plan);
@@ -105,8 +108,9 @@ struct BiasGeluDropoutFunction : torch::autograd::Function<BiasGeluDropoutFuncti
     const torch::Tensor sums = torch::zeros({rows.chunks, rows.width}, bias.options());
     rows.ForEach([&](int64_t chunk, int64_t first, int64_t count) {
       const int64_t at = first * rows.width;
-      BiasGeluDropoutRowsBackward(Narrow(x) + at, bias.data_ptr<float>(), plan, rows.IndexOf(first),
-                                  Narrow(gradient) + at, count, rows.width, Narrow(x_gradient) + at,
+      BiasGeluDropoutRowsBackward(Bf16Data(x) + at, bias.data_ptr<float>(), plan,
+                                  rows.IndexOf(first), Bf16Data(gradient) + at, count, rows.width,
+                                  Bf16Data(x_gradient) + at,
                                   sums.data_ptr<float>() + chunk * rows.width);
     });
     return {x_gradient, sums.sum(0), {}};
@@ -121,7 +125,7 @@ struct BiasDropoutAddFunction : torch::autograd::Function<BiasDropoutAddFunction
     const torch::Tensor out = EmptyLike(residual, torch::kFloat32);
     rows.ForEach([&](int64_t, int64_t first, int64_t count) {
       const int64_t at = first * rows.width;
-      BiasDropoutAddRows(residual.data_ptr<float>() + at, Narrow(x) + at, bias.data_ptr<float>(),
+      BiasDropoutAddRows(residual.data_ptr<float>() + at, Bf16Data(x) + at, bias.data_ptr<float>(),
                          plan, rows.IndexOf(first), count, rows.width, out.data_ptr<float>() + at);
     });
     context->saved_data["plan"] = ToIValue(plan);
@@ -137,7 +141,7 @@ struct BiasDropoutAddFunction : torch::autograd::Function<BiasDropoutAddFunction
     rows.ForEach([&](int64_t chunk, int64_t first, int64_t count) {
       const int64_t at = first * rows.width;
       BiasDropoutAddRowsBackward(plan, rows.IndexOf(first), gradient.data_ptr<float>() + at, count,
-                                 rows.width, Narrow(x_gradient) + at,
+                                 rows.width, Bf16Data(x_gradient) + at,
                                  sums.data_ptr<float>() + chunk * rows.width);
     });
     return {gradient, x_gradient, sums.sum(0), {}};
@@ -158,8 +162,7 @@ void CheckTypes(const torch::Tensor& x, torch::ScalarType type, const torch::Ten
 
 bool HasBf16Layers(const torch::Tensor& x) {
   return x.is_cpu() && x.scalar_type() == torch::kFloat32 && x.size(-1) % 16 == 0 &&
-         HasBf16Products() && compat::IsAutocastEnabled(torch::kCPU) &&
-         compat::AutocastType(torch::kCPU) == torch::kBFloat16;
+         HasBf16Products() && IsBf16Autocast(torch::kCPU);
 }
 
 torch::Tensor NormalizeToBf16(const torch::Tensor& x, const torch::Tensor& weight,

@@ -2,7 +2,14 @@
 
 #include <torch/torch.h>
 
+#include "hidreamer/nn/bf16_product.h"
+
 namespace hidreamer::nn {
+
+// The numbers of a bf16 tensor as kernels take them.
+inline Bf16* Bf16Data(const torch::Tensor& x) {
+  return reinterpret_cast<Bf16*>(x.data_ptr<at::BFloat16>());
+}
 
 // What lies between a transformer's products under bf16 autocast on the CPU, each in one pass
 // forward and one back, where torch's operators take 3 to 8 and draw dropout's numbers on one

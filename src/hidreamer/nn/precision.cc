@@ -61,6 +61,10 @@ Precision ChoosePrecision(const std::string& config_value, int64_t rows, int64_t
   return bf16 < kWorthwhile * f32 ? Precision::kBf16 : Precision::kF32;
 }
 
+bool IsBf16Autocast(torch::Device device) {
+  return compat::IsAutocastEnabled(device) && compat::AutocastType(device) == torch::kBFloat16;
+}
+
 AutocastGuard::AutocastGuard(torch::Device device, Precision precision)
     : device_(device),
       enabled_before_(compat::IsAutocastEnabled(device)),

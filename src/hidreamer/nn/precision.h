@@ -23,6 +23,9 @@ double TimeMatmul(Precision precision, int64_t rows, int64_t width,
 Precision ChoosePrecision(const std::string& config_value, int64_t rows, int64_t width,
                           torch::Device device = torch::kCPU);
 
+// Whether autocast to bf16 is on for the device on this thread.
+bool IsBf16Autocast(torch::Device device);
+
 // While alive, torch's autocast runs matrix products in the given precision on this thread; losses,
 // returns and vector-quantizer distances stay in f32 by explicit casts at their place. Restores the
 // state before it and drops the cached bf16 weights, so no stale weight outlives an optimizer step.

@@ -3,65 +3,11 @@
 #include <ATen/Parallel.h>
 
 #include "hidreamer/base/error.h"
+#include "hidreamer/nn/bf16_layers.h"
 #include "hidreamer/nn/device.h"
-#include "hidreamer/nn/flop_meter.h"
 #include "hidreamer/world_model/decode_attention.h"
 
 namespace hidreamer::world_model {
-
-namespace {
-
-// Each thread reads all the weights for its rows.
-constexpr int64_t kRowsWorthAThread = 4;
-
-std::vector<float> Copy(const torch::Tensor& x) {
-  return {x.data_ptr<float>(), x.data_ptr<float>() + x.numel()};
-}
-
-DecodeNorm NormOf(const torch::Tensor& weight, const torch::Tensor& bias) {
-  return {.weight = Copy(weight), .bias = Copy(bias)};
-}
-
-DecodeWeights DecodeWeightsOf(const WorldModel& model) {
-  const WorldModelOptions& options = model->options();
-  DecodeWeights weights;
-  weights.width = options.width;
-  weights.heads = options.heads;
-  weights.hidden_width = options.ffn_width;
-  weights.blocks.resize(static_cast<size_t>(options.layers));
-  struct Job {
-    torch::Tensor weight, bias;
-    DecodeLinear* to;
-  };
-  std::vector<Job> jobs;
-  for (int64_t layer = 0; layer < options.layers; ++layer) {
-    const auto parameters = model->block(layer)->named_parameters();
-    DecodeBlock& block = weights.blocks[static_cast<size_t>(layer)];
-    jobs.push_back(
-        {parameters["attn.in_proj_weight"], parameters["attn.in_proj_bias"], &block.qkv});
-    jobs.push_back(
-        {parameters["attn.out_proj.weight"], parameters["attn.out_proj.bias"], &block.out});
-    jobs.push_back({parameters["ffn.0.weight"], parameters["ffn.0.bias"], &block.expand});
-    jobs.push_back({parameters["ffn.3.weight"], parameters["ffn.3.bias"], &block.contract});
-    block.norm1 = NormOf(parameters["ln1.weight"], parameters["ln1.bias"]);
-    block.norm2 = NormOf(parameters["ln2.weight"], parameters["ln2.bias"]);
-  }
-  for (const Job& job : jobs) {
-    weights.products += job.weight.numel();
-  }
-  weights.final_norm = NormOf(model->final_norm()->weight, model->final_norm()->bias);
-  at::parallel_for(0, static_cast<int64_t>(jobs.size()), 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const Job& job = jobs[static_cast<size_t>(i)];
-      job.to->weight =
-          nn::Bf16Matrix(job.weight.data_ptr<float>(), job.weight.size(0), job.weight.size(1));
-      job.to->bias = Copy(job.bias);
-    }
-  });
-  return weights;
-}
-
-}  // namespace
 
 // Cache indices, with M = middle_, F = L - 1 fine levels, s = number of closed and filed steps:
 //   kReference  fine code l of step i: M - 1 - (i F + l - 1);  L0 of i: M + 2 i;  ACTION: M + 2 i +
@@ -84,8 +30,7 @@ Decoder::Decoder(WorldModel model, int64_t batch, int64_t capacity, nn::Precisio
   middle_ = options.mask == MaskKind::kReference ? capacity_ * fine : 0;
   const int64_t slots = middle_ + (capacity_ - 1) * filed_per_step_ + layout_.positions_per_step();
   const torch::Tensor& parameter = model_->final_norm()->weight;
-  if (precision == nn::Precision::kBf16 && parameter.is_cpu() && nn::HasBf16Products() &&
-      options.width % 32 == 0 && head_width_ % 32 == 0 && options.ffn_width % 32 == 0) {
+  if (precision == nn::Precision::kBf16 && PackedTransformer::Can(*model_)) {
     kernel_cache_.emplace(options.layers, batch_, options.heads, head_width_, slots);
     return;
   }
@@ -98,7 +43,7 @@ Decoder::Decoder(WorldModel model, int64_t batch, int64_t capacity, nn::Precisio
 void Decoder::Reset() {
   position_ = 0;
   filed_steps_ = 0;
-  weights_.reset();
+  packed_.reset();
 }
 
 int64_t Decoder::PlaceOfFiled(int64_t step, int64_t slot) const {
@@ -117,7 +62,13 @@ void Decoder::FileClosedStep() {
     const int64_t place = PlaceOfFiled(filed_steps_, slot);
     if (place >= 0 && place != current + slot) {
       if (kernel_cache_.has_value()) {
-        kernel_cache_->Move(current + slot, place);
+        at::parallel_for(0, batch_, 1, [&](int64_t begin, int64_t end) {
+          for (int64_t row = begin; row < end; ++row) {
+            for (int64_t layer = 0; layer < model_->options().layers; ++layer) {
+              kernel_cache_->Move(layer, row, current + slot, place);
+            }
+          }
+        });
       } else {
         cache_.select(4, place).copy_(cache_.select(4, current + slot));
       }
@@ -134,9 +85,14 @@ torch::Tensor Decoder::Prefill(const torch::Tensor& tokens, const torch::Tensor&
             "prefill of ({}, {}) steps into a decoder of ({}, {})", tokens.size(0), tokens.size(1),
             batch_, capacity_);
   model_->eval();
-  const nn::AutocastGuard autocast(tokens.device(), precision_);
   std::vector<torch::Tensor> qkv;  // layers x (B, P, 3 D)
-  const torch::Tensor hidden = model_->Hidden(tokens, actions, &qkv);
+  torch::Tensor hidden;
+  if (kernel_cache_.has_value()) {
+    hidden = Packed().Hidden(*model_, tokens, actions, &qkv);
+  } else {
+    const nn::AutocastGuard autocast(tokens.device(), precision_);
+    hidden = model_->Hidden(tokens, actions, &qkv);
+  }
   model_->train(was_training);
 
   // The last step stays in the order of a current step, earlier ones are filed.
@@ -183,7 +139,7 @@ void Decoder::FillKernelCache(const std::vector<torch::Tensor>& qkv,
   const int64_t width = model_->options().width;
   for (size_t layer = 0; layer < qkv.size(); ++layer) {
     const torch::Tensor narrow = qkv[layer].to(torch::kBFloat16).contiguous();
-    const auto* const from = reinterpret_cast<const nn::Bf16*>(narrow.data_ptr<at::BFloat16>());
+    const nn::Bf16* const from = nn::Bf16Data(narrow);
     at::parallel_for(0, batch_, 1, [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row) {
         for (size_t i = 0; i < sources.size(); ++i) {
@@ -228,8 +184,9 @@ torch::Tensor Decoder::Push(const torch::Tensor& values) {
     model_->eval();
   }
   const torch::Tensor x = model_->embedding()->EmbedPosition(values, slot, position_);  // (B, D)
-  const torch::Tensor hidden = kernel_cache_.has_value() ? PushThroughKernels(x, begin, place)
-                                                         : PushThroughModules(x, begin, place);
+  const torch::Tensor hidden = kernel_cache_.has_value()
+                                   ? Packed().Decode(x, *kernel_cache_, begin, place)
+                                   : PushThroughModules(x, begin, place);
   if (was_training) {
     model_->train();
   }
@@ -252,18 +209,11 @@ torch::Tensor Decoder::PushThroughModules(torch::Tensor x, int64_t begin, int64_
   return model_->final_norm()->forward(x);
 }
 
-torch::Tensor Decoder::PushThroughKernels(const torch::Tensor& x, int64_t begin, int64_t place) {
-  if (!weights_.has_value()) {
-    weights_ = DecodeWeightsOf(model_);
+const PackedTransformer& Decoder::Packed() {
+  if (!packed_.has_value()) {
+    packed_.emplace(*model_);
   }
-  torch::Tensor hidden = x.contiguous();  // EmbedPosition's sum is nobody else's
-  auto* const rows = hidden.data_ptr<float>();
-  at::parallel_for(0, batch_, kRowsWorthAThread, [&](int64_t first, int64_t last) {
-    DecodeRows(*weights_, *kernel_cache_, begin, place, first, last - first,
-               rows + first * weights_->width);
-  });
-  nn::CountFlops(2 * batch_ * weights_->products);
-  return hidden;
+  return *packed_;
 }
 
 }  // namespace hidreamer::world_model

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "hidreamer/nn/precision.h"
-#include "hidreamer/world_model/decode_kernels.h"
+#include "hidreamer/world_model/packed_transformer.h"
 #include "hidreamer/world_model/world_model.h"
 
 namespace hidreamer::world_model {
@@ -52,9 +52,9 @@ class Decoder {
   torch::Tensor Push(const torch::Tensor& values);
   // x (B, D), the embedded position -> hidden (B, D).
   torch::Tensor PushThroughModules(torch::Tensor x, int64_t begin, int64_t place);
-  torch::Tensor PushThroughKernels(const torch::Tensor& x, int64_t begin, int64_t place);
   // Cache index of a position of an earlier step; negative where it is not kept.
   int64_t PlaceOfFiled(int64_t step, int64_t slot) const;
+  const PackedTransformer& Packed();
   // After a prefill: what lies at `sources` of each block's projection (B, P, 3 D) goes to
   // `places`.
   void FillCache(const std::vector<torch::Tensor>& qkv, const std::vector<int64_t>& sources,
@@ -68,9 +68,9 @@ class Decoder {
   TokenLayout layout_;
   nn::Precision precision_;
   int64_t batch_, capacity_, head_width_;
-  // Where the kernels are used; weights_ from the first position after a Reset on.
+  // Where the model can be packed; packed_ from the first position after a Reset on.
   std::optional<DecodeCache> kernel_cache_;
-  std::optional<DecodeWeights> weights_;
+  std::optional<PackedTransformer> packed_;
   int64_t middle_ = 0;          // cache index of L0 of step 0
   int64_t filed_per_step_ = 0;  // cache places right of the middle that an earlier step takes
   int64_t position_ = 0;        // next position

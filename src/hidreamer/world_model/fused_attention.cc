@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "hidreamer/base/error.h"
+#include "hidreamer/nn/bf16_layers.h"
 #include "hidreamer/nn/dropout.h"
 #include "hidreamer/nn/flop_meter.h"
 #include "hidreamer/world_model/attention_kernels.h"
@@ -47,10 +48,6 @@ struct Shape {
   int64_t batch, positions, width, heads, head_width;
   float scale;
 };
-
-nn::Bf16* Narrow(const torch::Tensor& x) {
-  return reinterpret_cast<nn::Bf16*>(x.data_ptr<at::BFloat16>());
-}
 
 // weights (B*heads, P, P) receive the softmax where they are given (for the backward pass).
 torch::Tensor Forward(const Shape& shape, const torch::Tensor& qkv, const torch::Tensor& additive,
@@ -128,7 +125,7 @@ torch::Tensor Backward(const Shape& shape, const torch::Tensor& qkv, const torch
 
 Bf16Head HeadOf(const Shape& shape, const torch::Tensor& qkv, const torch::Tensor& additive,
                 const nn::DropoutPlan& plan, int64_t pair) {
-  const nn::Bf16* const q = Narrow(qkv) + shape.Offset(pair, 3);
+  const nn::Bf16* const q = nn::Bf16Data(qkv) + shape.Offset(pair, 3);
   return {.q = q,
           .k = q + shape.width,
           .v = q + 2 * shape.width,
@@ -146,7 +143,7 @@ torch::Tensor ForwardInBf16(const Shape& shape, const torch::Tensor& qkv,
                             const torch::Tensor& additive, const nn::DropoutPlan& plan,
                             const torch::Tensor& statistics) {
   torch::Tensor out = torch::empty({shape.batch, shape.positions, shape.width}, qkv.options());
-  nn::Bf16* const to = Narrow(out);
+  nn::Bf16* const to = nn::Bf16Data(out);
   at::parallel_for(0, shape.batch * shape.heads, 1, [&](int64_t begin, int64_t end) {
     Bf16AttentionScratch scratch;
     for (int64_t pair = begin; pair < end; ++pair) {
@@ -167,11 +164,11 @@ torch::Tensor BackwardInBf16(const Shape& shape, const torch::Tensor& qkv,
   at::parallel_for(0, shape.batch * shape.heads, 1, [&](int64_t begin, int64_t end) {
     Bf16AttentionScratch scratch;
     for (int64_t pair = begin; pair < end; ++pair) {
-      nn::Bf16* const q = Narrow(out) + shape.Offset(pair, 3);
+      nn::Bf16* const q = nn::Bf16Data(out) + shape.Offset(pair, 3);
       AttendHeadBackward(HeadOf(shape, qkv, additive, plan, pair),
                          statistics.data_ptr<float>() + pair * 2 * shape.positions,
-                         Narrow(upstream) + shape.Offset(pair, 1), shape.width, q, q + shape.width,
-                         q + 2 * shape.width, scratch);
+                         nn::Bf16Data(upstream) + shape.Offset(pair, 1), shape.width, q,
+                         q + shape.width, q + 2 * shape.width, scratch);
     }
   });
   return out;

@@ -2,8 +2,10 @@
 
 #include "hidreamer/base/error.h"
 #include "hidreamer/nn/linear.h"
+#include "hidreamer/nn/precision.h"
 #include "hidreamer/nn/safetensors.h"
 #include "hidreamer/nn/tensor_map.h"
+#include "hidreamer/world_model/packed_transformer.h"
 
 namespace hidreamer::world_model {
 namespace {
@@ -125,6 +127,10 @@ const AttentionPattern& WorldModelImpl::Pattern(int64_t positions, torch::Device
 
 torch::Tensor WorldModelImpl::Hidden(const torch::Tensor& tokens, const torch::Tensor& actions,
                                      std::vector<torch::Tensor>* qkv) {
+  if (!torch::GradMode::is_enabled() && !is_training() && PackedTransformer::Can(*this) &&
+      nn::IsBf16Autocast(torch::kCPU)) {
+    return PackedTransformer(*this).Hidden(*this, tokens, actions, qkv);
+  }
   torch::Tensor x = embedding_->forward(tokens, actions);  // (B, P, D)
   const AttentionPattern& pattern = Pattern(x.size(1), x.device());
   for (int64_t layer = 0; layer < options_.layers; ++layer) {

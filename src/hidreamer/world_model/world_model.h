@@ -88,10 +88,10 @@ class WorldModelImpl : public torch::nn::Module {
   TokenEmbedding embedding() const { return embedding_; }
   TransformerBlock block(int64_t layer) const;
   torch::nn::LayerNorm final_norm() const { return ln_final_; }
-
- private:
+  // Of the given length; valid until the next call.
   const AttentionPattern& Pattern(int64_t positions, torch::Device device);
 
+ private:
   WorldModelOptions options_;
   TokenEmbedding embedding_{nullptr};
   torch::nn::ModuleList blocks_{nullptr};

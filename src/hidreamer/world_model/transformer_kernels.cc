@@ -1,4 +1,4 @@
-#include "hidreamer/world_model/decode_kernels.h"
+#include "hidreamer/world_model/transformer_kernels.h"
 
 #include <algorithm>
 #include <cmath>
@@ -6,13 +6,13 @@
 #include "hidreamer/nn/bf16_layer_kernels.h"
 #include "hidreamer/nn/bf16_vectors.h"
 #include "hidreamer/nn/vector_math.h"
+#include "hidreamer/world_model/bf16_attention_kernels.h"
 
 namespace hidreamer::world_model {
 
 DecodeCache::DecodeCache(int64_t layers, int64_t batch, int64_t heads, int64_t head_width,
                          int64_t places)
-    : layers_(layers),
-      batch_(batch),
+    : batch_(batch),
       heads_(heads),
       head_width_(head_width),
       places_((places + 31) / 32 * 32),
@@ -36,9 +36,9 @@ void DecodeCache::Store(int64_t layer, int64_t row, int64_t place, const nn::Bf1
   }
 }
 
-void DecodeCache::Move(int64_t from, int64_t to) {
-  const int64_t size = places_ * head_width_;
-  for (int64_t block = 0; block < layers_ * batch_ * heads_ * size; block += size) {
+void DecodeCache::Move(int64_t layer, int64_t row, int64_t from, int64_t to) {
+  for (int64_t head = 0; head < heads_; ++head) {
+    const int64_t block = Offset(layer, row, head);
     const nn::Bf16* const from_key = Key(block, from);
     nn::Bf16* const to_key = Key(block, to);
     for (int64_t k = 0; k < head_width_; k += 2) {
@@ -64,7 +64,7 @@ using nn::kPanelOutputs;
 
 // x (rows, K) times a linear map; use(row, first output, its 16 sums with the bias).
 template <class Use>
-void Apply(const DecodeLinear& linear, const Bf16* x, int64_t rows, const Use& use) {
+void Apply(const LinearWeights& linear, const Bf16* x, int64_t rows, const Use& use) {
   nn::MultiplyRows(x, rows, linear.weight.inner(), linear.weight,
                    [&](int64_t begin, int64_t count, int64_t column, int64_t, const float* tile) {
                      for (int64_t r = 0; r < count; ++r) {
@@ -181,58 +181,130 @@ void AttendInBf16(const DecodeCache& cache, const Bf16* q, const Bf16* keys, con
 
 }  // namespace
 
-void DecodeRows(const DecodeWeights& weights, DecodeCache& cache, int64_t begin, int64_t place,
-                int64_t first, int64_t rows, float* x) {
-  const int64_t width = weights.width, d = cache.head_width();
-  std::vector<Bf16> narrow(static_cast<size_t>(rows * width));
-  std::vector<Bf16> qkv(static_cast<size_t>(3 * rows * width));
-  std::vector<Bf16> hidden(static_cast<size_t>(rows * weights.hidden_width));
-  std::vector<float> scores(static_cast<size_t>(cache.places()));
-  std::vector<Bf16> attended(static_cast<size_t>(cache.places()));  // weights of one query
-  const auto normalize = [&](const DecodeNorm& norm) {
-    nn::NormalizeRows(x, norm.weight.data(), norm.bias.data(), norm.epsilon, rows, width,
-                      narrow.data(), nullptr);
-  };
-  const auto add_to_x = [&](int64_t r, int64_t column, __m512 sums) {
+namespace {
+
+// Numbers between the products for some rows.
+struct Buffers {
+  Buffers(const TransformerWeights& weights, int64_t rows)
+      : narrow(static_cast<size_t>(rows * weights.width)),
+        qkv(static_cast<size_t>(3 * rows * weights.width)),
+        hidden(static_cast<size_t>(std::min(rows, kHiddenRows) * weights.hidden_width)) {}
+
+  // The hidden numbers of so many rows, and the weights beside them, fit the second cache.
+  static constexpr int64_t kHiddenRows = 96;
+  std::vector<Bf16> narrow;  // (rows, D)
+  std::vector<Bf16> qkv;     // (rows, 3 D)
+  std::vector<Bf16> hidden;
+};
+
+void Normalize(const NormWeights& norm, const float* x, int64_t rows, Bf16* out) {
+  nn::NormalizeRows(x, norm.weight.data(), norm.bias.data(), norm.epsilon, rows,
+                    static_cast<int64_t>(norm.weight.size()), out, nullptr);
+}
+
+// x (rows, D) += the linear map of in (rows, …).
+void AddApplied(const LinearWeights& linear, const Bf16* in, int64_t rows, float* x) {
+  const int64_t width = linear.weight.outputs();
+  Apply(linear, in, rows, [&](int64_t r, int64_t column, __m512 sums) {
     float* const at = x + r * width + column;
     _mm512_storeu_ps(at, _mm512_add_ps(_mm512_loadu_ps(at), sums));
-  };
+  });
+}
+
+void Project(const BlockWeights& block, const float* x, int64_t rows, Buffers& buffers, Bf16* qkv) {
+  Normalize(block.norm1, x, rows, buffers.narrow.data());
+  Apply(block.qkv, buffers.narrow.data(), rows, [&](int64_t r, int64_t column, __m512 sums) {
+    nn::StoreBf16(qkv + r * block.qkv.weight.outputs() + column, sums);
+  });
+}
+
+// What follows the attention, whose output (rows, D) is in buffers.narrow.
+void Finish(const BlockWeights& block, float* x, int64_t rows, Buffers& buffers) {
+  const int64_t width = block.out.weight.outputs(), hidden_width = block.expand.weight.outputs();
+  AddApplied(block.out, buffers.narrow.data(), rows, x);
+  Normalize(block.norm2, x, rows, buffers.narrow.data());
+  for (int64_t first = 0; first < rows; first += Buffers::kHiddenRows) {
+    const int64_t count = std::min(Buffers::kHiddenRows, rows - first);
+    Bf16* const hidden = buffers.hidden.data();
+    Apply(block.expand, buffers.narrow.data() + first * width, count,
+          [&](int64_t r, int64_t column, __m512 sums) {
+            float numbers[16];
+            _mm512_storeu_ps(numbers, sums);
+            for (float& number : numbers) {
+              number = nn::Gelu(number);
+            }
+            nn::StoreBf16(hidden + r * hidden_width + column, _mm512_loadu_ps(numbers));
+          });
+    AddApplied(block.contract, hidden, count, x + first * width);
+  }
+}
+
+void FinishAll(const TransformerWeights& weights, int64_t rows, float* x) {
+  nn::NormalizeRows(x, weights.final_norm.weight.data(), weights.final_norm.bias.data(),
+                    weights.final_norm.epsilon, rows, weights.width, x);
+}
+
+}  // namespace
+
+void TransformSequence(const TransformerWeights& weights, const float* additive, int64_t positions,
+                       float* x, const std::vector<Bf16*>& qkv) {
+  const int64_t width = weights.width, d = width / weights.heads;
+  Buffers buffers(weights, positions);
+  Bf16AttentionScratch scratch;
+  for (size_t layer = 0; layer < weights.blocks.size(); ++layer) {
+    const BlockWeights& block = weights.blocks[layer];
+    Bf16* const projected = qkv.empty() ? buffers.qkv.data() : qkv[layer];
+    Project(block, x, positions, buffers, projected);
+    for (int64_t head = 0; head < weights.heads; ++head) {
+      const Bf16* const q = projected + head * d;
+      AttendHead({.q = q,
+                  .k = q + width,
+                  .v = q + 2 * width,
+                  .stride = 3 * width,
+                  .positions = positions,
+                  .width = d,
+                  .additive = additive,
+                  .scale = 1 / std::sqrt(static_cast<float>(d)),
+                  .dropout = {},
+                  .dropout_index = 0},
+                 buffers.narrow.data() + head * d, width, nullptr, scratch);
+    }
+    Finish(block, x, positions, buffers);
+  }
+  FinishAll(weights, positions, x);
+}
+
+void DecodeRows(const TransformerWeights& weights, DecodeCache& cache, int64_t begin, int64_t place,
+                int64_t first, int64_t rows, float* x) {
+  const int64_t width = weights.width, d = cache.head_width();
+  Buffers buffers(weights, rows);
+  std::vector<float> scores(static_cast<size_t>(cache.places()));
+  std::vector<Bf16> shares(static_cast<size_t>(cache.places()));
   for (size_t i = 0; i < weights.blocks.size(); ++i) {
-    const DecodeBlock& block = weights.blocks[i];
+    const BlockWeights& block = weights.blocks[i];
     const auto layer = static_cast<int64_t>(i);
-    normalize(block.norm1);
-    Apply(block.qkv, narrow.data(), rows, [&](int64_t r, int64_t column, __m512 sums) {
-      nn::StoreBf16(qkv.data() + 3 * r * width + column, sums);
-    });
+    Project(block, x, rows, buffers, buffers.qkv.data());
     for (int64_t r = 0; r < rows; ++r) {
-      const Bf16* const q = qkv.data() + 3 * r * width;
+      const Bf16* const q = buffers.qkv.data() + 3 * r * width;
       cache.Store(layer, first + r, place, q + width, q + 2 * width);
       for (int64_t head = 0; head < weights.heads; ++head) {
         AttendInBf16(cache, q + head * d, cache.keys(layer, first + r, head),
                      cache.values(layer, first + r, head), begin, place + 1, scores.data(),
-                     attended.data(), narrow.data() + r * width + head * d);
+                     shares.data(), buffers.narrow.data() + r * width + head * d);
       }
     }
-    Apply(block.out, narrow.data(), rows, add_to_x);
-    normalize(block.norm2);
-    Apply(block.expand, narrow.data(), rows, [&](int64_t r, int64_t column, __m512 sums) {
-      float numbers[16];
-      _mm512_storeu_ps(numbers, sums);
-      for (float& number : numbers) {
-        number = nn::Gelu(number);
-      }
-      nn::StoreBf16(hidden.data() + r * weights.hidden_width + column, _mm512_loadu_ps(numbers));
-    });
-    Apply(block.contract, hidden.data(), rows, add_to_x);
+    Finish(block, x, rows, buffers);
   }
-  nn::NormalizeRows(x, weights.final_norm.weight.data(), weights.final_norm.bias.data(),
-                    weights.final_norm.epsilon, rows, width, x);
+  FinishAll(weights, rows, x);
 }
 
 HID_END_BF16_TARGET
 #else
 
-void DecodeRows(const DecodeWeights&, DecodeCache&, int64_t, int64_t, int64_t, int64_t, float*) {}
+void TransformSequence(const TransformerWeights&, const float*, int64_t, float*,
+                       const std::vector<nn::Bf16*>&) {}
+void DecodeRows(const TransformerWeights&, DecodeCache&, int64_t, int64_t, int64_t, int64_t,
+                float*) {}
 
 #endif
 

@@ -5,30 +5,31 @@
 
 #include "hidreamer/nn/bf16_product.h"
 
-// One position of a transformer over a cache, in bf16 with sums in f32: all blocks for some rows
-// without leaving the thread, so that neither calls nor waiting threads cost between the 24
-// products. Only where nn::HasBf16Products().
+// A transformer's blocks in evaluation, in bf16 with sums and the stream between them in f32: all
+// blocks for some rows without leaving the thread, so that neither calls nor waiting threads cost
+// between the products, and what follows a product is done while its sums are in the first cache.
+// Only where nn::HasBf16Products().
 namespace hidreamer::world_model {
 
-struct DecodeNorm {
+struct NormWeights {
   std::vector<float> weight, bias;  // (D)
   float epsilon = 1e-5f;            // torch's
 };
 
-struct DecodeLinear {
+struct LinearWeights {
   nn::Bf16Matrix weight;    // (K, N)
   std::vector<float> bias;  // (N)
 };
 
-struct DecodeBlock {
-  DecodeNorm norm1, norm2;
-  DecodeLinear qkv, out, expand, contract;
+struct BlockWeights {
+  NormWeights norm1, norm2;
+  LinearWeights qkv, out, expand, contract;
 };
 
-struct DecodeWeights {
+struct TransformerWeights {
   int64_t width = 0, heads = 0, hidden_width = 0;  // D; D / heads a multiple of 32
-  std::vector<DecodeBlock> blocks;
-  DecodeNorm final_norm;
+  std::vector<BlockWeights> blocks;
+  NormWeights final_norm;
   int64_t products = 0;  // multiply-adds of a row
 };
 
@@ -40,8 +41,8 @@ class DecodeCache {
 
   // key and value (heads, d) of a row.
   void Store(int64_t layer, int64_t row, int64_t place, const nn::Bf16* key, const nn::Bf16* value);
-  // Copies what lies at a place, in all layers and rows.
-  void Move(int64_t from, int64_t to);
+  // Copies what lies at a place.
+  void Move(int64_t layer, int64_t row, int64_t from, int64_t to);
 
   int64_t head_width() const { return head_width_; }
   const nn::Bf16* keys(int64_t layer, int64_t row, int64_t head) const {
@@ -63,13 +64,19 @@ class DecodeCache {
     return values_.data() + block + place / 2 * 64 + place % 2;
   }
 
-  int64_t layers_, batch_, heads_, head_width_, places_;
+  int64_t batch_, heads_, head_width_, places_;
   std::vector<nn::Bf16> keys_, values_;
 };
 
+// x (P, D) f32: one embedded sequence; becomes its hidden states after the final norm. additive
+// (P, P) as Bf16Head's. qkv, where given: for each block the first number of this sequence's
+// projection (P, 3 D), which it receives.
+void TransformSequence(const TransformerWeights& weights, const float* additive, int64_t positions,
+                       float* x, const std::vector<nn::Bf16*>& qkv = {});
+
 // x (rows, D) f32: the embedded position of batch rows first … first + rows - 1; becomes their
 // hidden states after the final norm. Stores the position at `place`; it sees [begin, place].
-void DecodeRows(const DecodeWeights& weights, DecodeCache& cache, int64_t begin, int64_t place,
+void DecodeRows(const TransformerWeights& weights, DecodeCache& cache, int64_t begin, int64_t place,
                 int64_t first, int64_t rows, float* x);
 
 }  // namespace hidreamer::world_model

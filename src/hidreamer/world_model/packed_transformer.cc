@@ -1,0 +1,110 @@
+#include "hidreamer/world_model/packed_transformer.h"
+
+#include <ATen/Parallel.h>
+
+#include "hidreamer/nn/bf16_layers.h"
+#include "hidreamer/nn/flop_meter.h"
+#include "hidreamer/world_model/world_model.h"
+
+namespace hidreamer::world_model {
+namespace {
+
+// Each thread reads all the weights for its rows.
+constexpr int64_t kRowsWorthAThread = 4;
+
+std::vector<float> Copy(const torch::Tensor& x) {
+  return {x.data_ptr<float>(), x.data_ptr<float>() + x.numel()};
+}
+
+NormWeights NormOf(const torch::Tensor& weight, const torch::Tensor& bias) {
+  return {.weight = Copy(weight), .bias = Copy(bias)};
+}
+
+}  // namespace
+
+bool PackedTransformer::Can(WorldModelImpl& model) {
+  const WorldModelOptions& options = model.options();
+  const torch::Tensor weight = model.final_norm()->weight;
+  return nn::HasBf16Products() && weight.is_cpu() && weight.scalar_type() == torch::kFloat32 &&
+         options.width % 32 == 0 && options.width / options.heads % 32 == 0 &&
+         options.ffn_width % 32 == 0;
+}
+
+PackedTransformer::PackedTransformer(WorldModelImpl& model) {
+  const WorldModelOptions& options = model.options();
+  weights_.width = options.width;
+  weights_.heads = options.heads;
+  weights_.hidden_width = options.ffn_width;
+  weights_.blocks.resize(static_cast<size_t>(options.layers));
+  struct Job {
+    torch::Tensor weight, bias;
+    LinearWeights* to;
+  };
+  std::vector<Job> jobs;
+  for (int64_t layer = 0; layer < options.layers; ++layer) {
+    const auto parameters = model.block(layer)->named_parameters();
+    BlockWeights& block = weights_.blocks[static_cast<size_t>(layer)];
+    jobs.push_back(
+        {parameters["attn.in_proj_weight"], parameters["attn.in_proj_bias"], &block.qkv});
+    jobs.push_back(
+        {parameters["attn.out_proj.weight"], parameters["attn.out_proj.bias"], &block.out});
+    jobs.push_back({parameters["ffn.0.weight"], parameters["ffn.0.bias"], &block.expand});
+    jobs.push_back({parameters["ffn.3.weight"], parameters["ffn.3.bias"], &block.contract});
+    block.norm1 = NormOf(parameters["ln1.weight"], parameters["ln1.bias"]);
+    block.norm2 = NormOf(parameters["ln2.weight"], parameters["ln2.bias"]);
+  }
+  weights_.final_norm = NormOf(model.final_norm()->weight, model.final_norm()->bias);
+  at::parallel_for(0, static_cast<int64_t>(jobs.size()), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const Job& job = jobs[static_cast<size_t>(i)];
+      job.to->weight =
+          nn::Bf16Matrix(job.weight.data_ptr<float>(), job.weight.size(0), job.weight.size(1));
+      job.to->bias = Copy(job.bias);
+    }
+  });
+  for (const Job& job : jobs) {
+    weights_.products += job.weight.numel();
+  }
+}
+
+torch::Tensor PackedTransformer::Hidden(WorldModelImpl& model, const torch::Tensor& tokens,
+                                        const torch::Tensor& actions,
+                                        std::vector<torch::Tensor>* qkv) const {
+  const torch::NoGradGuard no_grad;
+  torch::Tensor x = model.embedding()->forward(tokens, actions).contiguous();  // (B, P, D)
+  const int64_t batch = x.size(0), positions = x.size(1), width = weights_.width;
+  const torch::Tensor additive = model.Pattern(positions, x.device()).additive;
+  if (qkv != nullptr) {
+    for (size_t layer = 0; layer < weights_.blocks.size(); ++layer) {
+      qkv->push_back(
+          torch::empty({batch, positions, 3 * width}, x.options().dtype(torch::kBFloat16)));
+    }
+  }
+  auto* const rows = x.data_ptr<float>();
+  at::parallel_for(0, batch, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      std::vector<nn::Bf16*> projections;
+      for (size_t layer = 0; qkv != nullptr && layer < qkv->size(); ++layer) {
+        projections.push_back(nn::Bf16Data((*qkv)[layer]) + row * positions * 3 * width);
+      }
+      TransformSequence(weights_, additive.data_ptr<float>(), positions,
+                        rows + row * positions * width, projections);
+    }
+  });
+  const auto layers = static_cast<int64_t>(weights_.blocks.size());
+  nn::CountFlops(2 * batch * positions * (weights_.products + layers * positions * width));
+  return x;
+}
+
+torch::Tensor PackedTransformer::Decode(const torch::Tensor& x, DecodeCache& cache, int64_t begin,
+                                        int64_t place) const {
+  torch::Tensor hidden = x.to(torch::kFloat32, /*non_blocking=*/false, /*copy=*/true).contiguous();
+  auto* const rows = hidden.data_ptr<float>();
+  at::parallel_for(0, x.size(0), kRowsWorthAThread, [&](int64_t first, int64_t last) {
+    DecodeRows(weights_, cache, begin, place, first, last - first, rows + first * weights_.width);
+  });
+  nn::CountFlops(2 * x.size(0) * weights_.products);
+  return hidden;
+}
+
+}  // namespace hidreamer::world_model
