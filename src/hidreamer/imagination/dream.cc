@@ -12,11 +12,15 @@ namespace hidreamer::imagination {
 
 Dreamer::Dreamer(world_model::WorldModel model, StateFeatures features, int64_t batch,
                  int64_t capacity, nn::Precision precision)
-    : model_(model), features_(std::move(features)), decoder_(model, batch, capacity, precision) {}
+    : model_(model),
+      features_(std::move(features)),
+      precision_(precision),
+      decoder_(model, batch, capacity, precision) {}
 
 Dream Dreamer::Roll(policy::PolicyModel policy, const torch::Tensor& context_tokens,
                     const torch::Tensor& context_actions, int64_t horizon, uint64_t seed) {
   torch::NoGradGuard no_grad;
+  const nn::AutocastGuard autocast(context_tokens.device(), precision_);
   const SeedTree seeds(seed);
   auto action_generator = at::make_generator<at::CPUGeneratorImpl>(seeds.Stream("actions"));
   CodeRoller roller(model_, decoder_, CodeSampling{.seed = seeds.Stream("codes")});

@@ -29,7 +29,7 @@ struct Dream {
 class Dreamer {
  public:
   // capacity: steps of context and horizon together, at most the model's max_steps.
-  // precision: of the world model's products; the policy's are f32.
+  // precision: of products, the world model's and the policy's.
   Dreamer(world_model::WorldModel model, StateFeatures features, int64_t batch, int64_t capacity,
           nn::Precision precision = nn::Precision::kF32);
 
@@ -43,6 +43,7 @@ class Dreamer {
  private:
   world_model::WorldModel model_;
   StateFeatures features_;
+  nn::Precision precision_;
   world_model::Decoder decoder_;
 };
 

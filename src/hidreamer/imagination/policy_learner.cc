@@ -30,12 +30,13 @@ void Append(std::vector<nn::NamedParameter>& to, const std::vector<nn::NamedPara
 PolicyLearner::PolicyLearner(tokenizer::TokenizedGame game, world_model::WorldModel world_model,
                              torch::Tensor codebooks, const config::PolicyConfig& config,
                              const config::SplitConfig& split, const SeedTree& seeds,
-                             torch::Device device)
+                             torch::Device device, nn::Precision precision)
     : game_(std::move(game)),
       world_model_(std::move(world_model)),
       config_(config),
       seeds_(seeds.Subtree(game_.game)),
       device_(device),
+      precision_(precision),
       features_(config.feature, world_model_->options(),
                 codebooks.defined() ? codebooks.to(device) : codebooks),
       normalizer_({.decay = config.normalizer_decay}) {
@@ -79,7 +80,7 @@ PolicyLearner::PolicyLearner(tokenizer::TokenizedGame game, world_model::WorldMo
   model_->to(device_);
   world_model_->to(device_);
   world_model_->eval();
-  dreamer_ = std::make_unique<Dreamer>(world_model_, features_, config.batch, steps);
+  dreamer_ = std::make_unique<Dreamer>(world_model_, features_, config.batch, steps, precision);
 
   auto heads = nn::NamedParameters(*model_->reward, "reward.");
   Append(heads, nn::NamedParameters(*model_->continues, "continue."));
@@ -115,9 +116,11 @@ void PolicyLearner::UpdateHeads(int64_t update, int64_t batch, nn::Figures& figu
   auto rng = seeds_.Generator("policy/heads", static_cast<uint64_t>(update));
   const int64_t length = std::min(config_.context + config_.horizon, train_->longest());
   const auto windows = train_->Draw(batch, length, kEventfulShare, rng);
-  const auto shown =
-      FeaturesOfWindows(world_model_, features_, nn::ToDevice(windows.tokens, device_),
-                        nn::ToDevice(windows.actions, device_));
+  const auto shown = [&] {
+    const nn::AutocastGuard autocast(device_, precision_);
+    return FeaturesOfWindows(world_model_, features_, nn::ToDevice(windows.tokens, device_),
+                             nn::ToDevice(windows.actions, device_));
+  }();
   const auto weights = nn::ToDevice(windows.weights, device_).unsqueeze(1);  // (B, 1)
   const auto reward_loss =
       (weights * model_->scalars().Loss(model_->reward->forward(shown.outcomes),

@@ -32,11 +32,12 @@ class PolicyLearner : public nn::Learner {
  public:
   // Contents are shared; with world_model_frozen false the given world model is trained. codebooks
   // (L, V, Dq) are needed for policy.feature codes. Throws a user Error where context + horizon do
-  // not fit into the world model or the recorded episodes.
+  // not fit into the world model or the recorded episodes. precision: of products in dreams and in
+  // the world model's states of real windows; the networks learn in f32.
   PolicyLearner(tokenizer::TokenizedGame game, world_model::WorldModel world_model,
                 torch::Tensor codebooks, const config::PolicyConfig& config,
                 const config::SplitConfig& split, const SeedTree& seeds,
-                torch::Device device = torch::kCPU);
+                torch::Device device = torch::kCPU, nn::Precision precision = nn::Precision::kF32);
   // Its replay windows point into its game.
   PolicyLearner(const PolicyLearner&) = delete;
   PolicyLearner& operator=(const PolicyLearner&) = delete;
@@ -71,6 +72,7 @@ class PolicyLearner : public nn::Learner {
   config::PolicyConfig config_;
   SeedTree seeds_;
   torch::Device device_;
+  nn::Precision precision_;
   StateFeatures features_;
   int64_t updates_per_epoch_;
   std::unique_ptr<ReplayWindows> train_;

@@ -70,13 +70,18 @@ void PackAsInner(const Bf16* x, int64_t n, int64_t d, int64_t stride, Bf16* pack
 
 // x (rows, K) bf16, rows `stride` apart, times all of the matrix. Each tile's sums go to
 //   use(first row, rows, first output, outputs, tile (rows, 32))
-// A panel is used for all rows before the next is touched.
+// A panel is used for all rows before the next is touched; `part` names the panels to be used.
+struct Part {  // the index-th of `count` about equal ones
+  int64_t index = 0, count = 1;
+  int64_t Begin(int64_t size) const { return index * size / count; }
+  int64_t End(int64_t size) const { return (index + 1) * size / count; }
+};
 template <class Use>
-void MultiplyRows(const Bf16* x, int64_t rows, int64_t stride, const Bf16Matrix& matrix,
+void MultiplyRows(const Bf16* x, int64_t rows, int64_t stride, const Bf16Matrix& matrix, Part part,
                   const Use& use) {
   float tile[kTileRows * kPanelOutputs];
   const int64_t groups = (rows + kTileRows - 1) / kTileRows;
-  for (int64_t p = 0; p < matrix.panels(); ++p) {
+  for (int64_t p = part.Begin(matrix.panels()); p < part.End(matrix.panels()); ++p) {
     const int64_t column = p * kPanelOutputs;
     const int64_t outputs =
         column + kPanelOutputs <= matrix.outputs() ? kPanelOutputs : matrix.outputs() - column;

@@ -54,14 +54,16 @@ TEST_F(Bf16Products, MultiplyRowsByAMatrix) {
     const Bf16Matrix matrix(weight.data(), outputs, inner);
     const auto narrow = Narrow(x);
     std::vector<float> out(static_cast<size_t>(rows * outputs), NAN);
-    MultiplyRows(
-        narrow.data(), rows, inner, matrix,
-        [&](int64_t begin, int64_t count, int64_t column, int64_t width, const float* tile) {
-          for (int64_t r = 0; r < count; ++r) {
-            std::copy_n(tile + r * kPanelOutputs, width,
-                        out.data() + (begin + r) * outputs + column);
-          }
-        });
+    for (const int64_t part : {0, 1, 2}) {  // together all of them
+      MultiplyRows(
+          narrow.data(), rows, inner, matrix, {part, 3},
+          [&](int64_t begin, int64_t count, int64_t column, int64_t width, const float* tile) {
+            for (int64_t r = 0; r < count; ++r) {
+              std::copy_n(tile + r * kPanelOutputs, width,
+                          out.data() + (begin + r) * outputs + column);
+            }
+          });
+    }
     for (int64_t r = 0; r < rows; ++r) {
       for (int64_t o = 0; o < outputs; ++o) {
         double sum = 0;

@@ -18,7 +18,7 @@ Stage PolicyStage(const std::string& game) {
         tokenizer::LoadTokenizedGame(run / "tokens" / (game + ".safetensors")),
         world_model::LoadWorldModel(run / "world_model" / "model.safetensors"),
         imagination::Codebooks(quantizer), config, context.config.split, context.seeds,
-        context.run.device());
+        context.run.device(), context.run.precision());
     nlohmann::json summary = TrainStage(context, id, learner, learner.Metadata());
     if (!config.world_model_frozen) {
       world_model::SaveWorldModel(context.run.Folder(id) / "world_model.safetensors",

@@ -10,7 +10,10 @@ MlpHeadImpl::MlpHeadImpl(int64_t in, int64_t hidden, int64_t out) {
                                    torch::nn::Linear(hidden, out)));
 }
 
-torch::Tensor MlpHeadImpl::forward(const torch::Tensor& x) { return net_->forward(x); }
+// Outputs are of the input's type under autocast, too: logits and values stay f32.
+torch::Tensor MlpHeadImpl::forward(const torch::Tensor& x) {
+  return net_->forward(x).to(x.scalar_type());
+}
 
 void MlpHeadImpl::ZeroOutput() {
   torch::NoGradGuard no_grad;
@@ -26,7 +29,7 @@ FeatureExtractorImpl::FeatureExtractorImpl(int64_t in, int64_t out) {
 }
 
 torch::Tensor FeatureExtractorImpl::forward(const torch::Tensor& x) {
-  return projection_->forward(x);
+  return projection_->forward(x).to(x.scalar_type());
 }
 
 }  // namespace hidreamer::policy

@@ -28,9 +28,13 @@ Decoder::Decoder(WorldModel model, int64_t batch, int64_t capacity, nn::Precisio
   const bool causal = options.mask == MaskKind::kCausal;
   filed_per_step_ = causal ? layout_.positions_per_step() : 2;
   middle_ = options.mask == MaskKind::kReference ? capacity_ * fine : 0;
+  const bool packs = precision == nn::Precision::kBf16 && PackedTransformer::Can(*model_);
+  if (packs) {  // a panel of places begins there
+    middle_ = (middle_ + nn::kPanelOutputs - 1) / nn::kPanelOutputs * nn::kPanelOutputs;
+  }
   const int64_t slots = middle_ + (capacity_ - 1) * filed_per_step_ + layout_.positions_per_step();
   const torch::Tensor& parameter = model_->final_norm()->weight;
-  if (precision == nn::Precision::kBf16 && PackedTransformer::Can(*model_)) {
+  if (packs) {
     kernel_cache_.emplace(options.layers, batch_, options.heads, head_width_, slots);
     return;
   }

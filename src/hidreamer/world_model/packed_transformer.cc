@@ -1,6 +1,9 @@
 #include "hidreamer/world_model/packed_transformer.h"
 
 #include <ATen/Parallel.h>
+#include <omp.h>
+
+#include <optional>
 
 #include "hidreamer/nn/bf16_layers.h"
 #include "hidreamer/nn/flop_meter.h"
@@ -9,8 +12,8 @@
 namespace hidreamer::world_model {
 namespace {
 
-// Each thread reads all the weights for its rows.
-constexpr int64_t kRowsWorthAThread = 4;
+// Of one position: with more, each has less than a panel of the smallest matrices.
+constexpr int64_t kMostThreads = 12;
 
 std::vector<float> Copy(const torch::Tensor& x) {
   return {x.data_ptr<float>(), x.data_ptr<float>() + x.numel()};
@@ -100,9 +103,16 @@ torch::Tensor PackedTransformer::Decode(const torch::Tensor& x, DecodeCache& cac
                                         int64_t place) const {
   torch::Tensor hidden = x.to(torch::kFloat32, /*non_blocking=*/false, /*copy=*/true).contiguous();
   auto* const rows = hidden.data_ptr<float>();
-  at::parallel_for(0, x.size(0), kRowsWorthAThread, [&](int64_t first, int64_t last) {
-    DecodeRows(weights_, cache, begin, place, first, last - first, rows + first * weights_.width);
-  });
+  const int64_t wanted =
+      at::in_parallel_region() ? 1 : std::min<int64_t>(at::get_num_threads(), kMostThreads);
+  std::optional<DecodeTeam> team;
+#pragma omp parallel num_threads(static_cast <int>(wanted))
+  {
+    // As many as there are, which may be fewer.
+#pragma omp single
+    team.emplace(weights_, x.size(0), omp_get_num_threads());
+    DecodeRows(weights_, cache, begin, place, x.size(0), rows, *team, omp_get_thread_num());
+  }
   nn::CountFlops(2 * x.size(0) * weights_.products);
   return hidden;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <thread>
 
 #include "hidreamer/nn/bf16_layer_kernels.h"
 #include "hidreamer/nn/bf16_vectors.h"
@@ -54,6 +55,31 @@ void DecodeCache::Move(int64_t layer, int64_t row, int64_t from, int64_t to) {
   }
 }
 
+DecodeTeam::DecodeTeam(const TransformerWeights& weights, int64_t rows, int64_t size)
+    : narrow(static_cast<size_t>(rows * weights.width)),
+      qkv(3 * narrow.size()),
+      hidden(static_cast<size_t>(rows * weights.hidden_width)),
+      size_(size) {}
+
+void DecodeTeam::Meet() {
+  if (size_ == 1) {
+    return;
+  }
+  // The others come within microseconds, or their core is taken: then it is not held up.
+  constexpr int kPatience = 4000;
+  const int64_t meeting = meetings_.load(std::memory_order_acquire);
+  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == size_) {
+    arrived_.store(0, std::memory_order_relaxed);
+    meetings_.store(meeting + 1, std::memory_order_release);
+    return;
+  }
+  for (int tries = 0; meetings_.load(std::memory_order_acquire) == meeting; ++tries) {
+    if (tries > kPatience) {
+      std::this_thread::yield();
+    }
+  }
+}
+
 #ifdef HID_BF16_KERNELS
 HID_BEGIN_BF16_TARGET
 
@@ -62,10 +88,11 @@ namespace {
 using nn::Bf16;
 using nn::kPanelOutputs;
 
-// x (rows, K) times a linear map; use(row, first output, its 16 sums with the bias).
+// x (rows, K) times a part of a linear map; use(row, first output, its 16 sums with the bias).
 template <class Use>
-void Apply(const LinearWeights& linear, const Bf16* x, int64_t rows, const Use& use) {
-  nn::MultiplyRows(x, rows, linear.weight.inner(), linear.weight,
+void Apply(const LinearWeights& linear, const Bf16* x, int64_t rows, nn::Part part,
+           const Use& use) {
+  nn::MultiplyRows(x, rows, linear.weight.inner(), linear.weight, part,
                    [&](int64_t begin, int64_t count, int64_t column, int64_t, const float* tile) {
                      for (int64_t r = 0; r < count; ++r) {
                        for (int64_t j = 0; j < kPanelOutputs; j += 16) {
@@ -75,6 +102,47 @@ void Apply(const LinearWeights& linear, const Bf16* x, int64_t rows, const Use& 
                        }
                      }
                    });
+}
+
+void ApplyTo(const LinearWeights& linear, const Bf16* x, int64_t rows, nn::Part part, Bf16* out) {
+  Apply(linear, x, rows, part, [&](int64_t r, int64_t column, __m512 sums) {
+    nn::StoreBf16(out + r * linear.weight.outputs() + column, sums);
+  });
+}
+
+void ApplyGeluTo(const LinearWeights& linear, const Bf16* x, int64_t rows, nn::Part part,
+                 Bf16* out) {
+  Apply(linear, x, rows, part, [&](int64_t r, int64_t column, __m512 sums) {
+    float numbers[16];
+    _mm512_storeu_ps(numbers, sums);
+    for (float& number : numbers) {
+      number = nn::Gelu(number);
+    }
+    nn::StoreBf16(out + r * linear.weight.outputs() + column, _mm512_loadu_ps(numbers));
+  });
+}
+
+// out (rows, N) f32 += the linear map of x.
+void AddApplied(const LinearWeights& linear, const Bf16* x, int64_t rows, nn::Part part,
+                float* out) {
+  Apply(linear, x, rows, part, [&](int64_t r, int64_t column, __m512 sums) {
+    float* const at = out + r * linear.weight.outputs() + column;
+    _mm512_storeu_ps(at, _mm512_add_ps(_mm512_loadu_ps(at), sums));
+  });
+}
+
+// x (rows, D) -> out; of a part of the rows.
+void Normalize(const NormWeights& norm, const float* x, int64_t rows, nn::Part part, Bf16* out) {
+  const auto width = static_cast<int64_t>(norm.weight.size());
+  const int64_t begin = part.Begin(rows);
+  nn::NormalizeRows(x + begin * width, norm.weight.data(), norm.bias.data(), norm.epsilon,
+                    part.End(rows) - begin, width, out + begin * width, nullptr);
+}
+void Normalize(const NormWeights& norm, float* x, int64_t rows, nn::Part part) {
+  const auto width = static_cast<int64_t>(norm.weight.size());
+  float* const own = x + part.Begin(rows) * width;
+  nn::NormalizeRows(own, norm.weight.data(), norm.bias.data(), norm.epsilon,
+                    part.End(rows) - part.Begin(rows), width, own);
 }
 
 // scores (32 kPanels) of a query against panels of keys. The sum over d goes through two halves, as
@@ -181,80 +249,20 @@ void AttendInBf16(const DecodeCache& cache, const Bf16* q, const Bf16* keys, con
 
 }  // namespace
 
-namespace {
-
-// Numbers between the products for some rows.
-struct Buffers {
-  Buffers(const TransformerWeights& weights, int64_t rows)
-      : narrow(static_cast<size_t>(rows * weights.width)),
-        qkv(static_cast<size_t>(3 * rows * weights.width)),
-        hidden(static_cast<size_t>(std::min(rows, kHiddenRows) * weights.hidden_width)) {}
-
-  // The hidden numbers of so many rows, and the weights beside them, fit the second cache.
-  static constexpr int64_t kHiddenRows = 96;
-  std::vector<Bf16> narrow;  // (rows, D)
-  std::vector<Bf16> qkv;     // (rows, 3 D)
-  std::vector<Bf16> hidden;
-};
-
-void Normalize(const NormWeights& norm, const float* x, int64_t rows, Bf16* out) {
-  nn::NormalizeRows(x, norm.weight.data(), norm.bias.data(), norm.epsilon, rows,
-                    static_cast<int64_t>(norm.weight.size()), out, nullptr);
-}
-
-// x (rows, D) += the linear map of in (rows, …).
-void AddApplied(const LinearWeights& linear, const Bf16* in, int64_t rows, float* x) {
-  const int64_t width = linear.weight.outputs();
-  Apply(linear, in, rows, [&](int64_t r, int64_t column, __m512 sums) {
-    float* const at = x + r * width + column;
-    _mm512_storeu_ps(at, _mm512_add_ps(_mm512_loadu_ps(at), sums));
-  });
-}
-
-void Project(const BlockWeights& block, const float* x, int64_t rows, Buffers& buffers, Bf16* qkv) {
-  Normalize(block.norm1, x, rows, buffers.narrow.data());
-  Apply(block.qkv, buffers.narrow.data(), rows, [&](int64_t r, int64_t column, __m512 sums) {
-    nn::StoreBf16(qkv + r * block.qkv.weight.outputs() + column, sums);
-  });
-}
-
-// What follows the attention, whose output (rows, D) is in buffers.narrow.
-void Finish(const BlockWeights& block, float* x, int64_t rows, Buffers& buffers) {
-  const int64_t width = block.out.weight.outputs(), hidden_width = block.expand.weight.outputs();
-  AddApplied(block.out, buffers.narrow.data(), rows, x);
-  Normalize(block.norm2, x, rows, buffers.narrow.data());
-  for (int64_t first = 0; first < rows; first += Buffers::kHiddenRows) {
-    const int64_t count = std::min(Buffers::kHiddenRows, rows - first);
-    Bf16* const hidden = buffers.hidden.data();
-    Apply(block.expand, buffers.narrow.data() + first * width, count,
-          [&](int64_t r, int64_t column, __m512 sums) {
-            float numbers[16];
-            _mm512_storeu_ps(numbers, sums);
-            for (float& number : numbers) {
-              number = nn::Gelu(number);
-            }
-            nn::StoreBf16(hidden + r * hidden_width + column, _mm512_loadu_ps(numbers));
-          });
-    AddApplied(block.contract, hidden, count, x + first * width);
-  }
-}
-
-void FinishAll(const TransformerWeights& weights, int64_t rows, float* x) {
-  nn::NormalizeRows(x, weights.final_norm.weight.data(), weights.final_norm.bias.data(),
-                    weights.final_norm.epsilon, rows, weights.width, x);
-}
-
-}  // namespace
-
 void TransformSequence(const TransformerWeights& weights, const float* additive, int64_t positions,
                        float* x, const std::vector<Bf16*>& qkv) {
+  // The hidden numbers of so many rows, and the weights beside them, fit the second cache.
+  constexpr int64_t kHiddenRows = 96;
   const int64_t width = weights.width, d = width / weights.heads;
-  Buffers buffers(weights, positions);
+  std::vector<Bf16> narrow(static_cast<size_t>(positions * width));
+  std::vector<Bf16> own_qkv(static_cast<size_t>(qkv.empty() ? 3 * positions * width : 0));
+  std::vector<Bf16> hidden(static_cast<size_t>(kHiddenRows * weights.hidden_width));
   Bf16AttentionScratch scratch;
   for (size_t layer = 0; layer < weights.blocks.size(); ++layer) {
     const BlockWeights& block = weights.blocks[layer];
-    Bf16* const projected = qkv.empty() ? buffers.qkv.data() : qkv[layer];
-    Project(block, x, positions, buffers, projected);
+    Bf16* const projected = qkv.empty() ? own_qkv.data() : qkv[layer];
+    Normalize(block.norm1, x, positions, {}, narrow.data());
+    ApplyTo(block.qkv, narrow.data(), positions, {}, projected);
     for (int64_t head = 0; head < weights.heads; ++head) {
       const Bf16* const q = projected + head * d;
       AttendHead({.q = q,
@@ -267,35 +275,52 @@ void TransformSequence(const TransformerWeights& weights, const float* additive,
                   .scale = 1 / std::sqrt(static_cast<float>(d)),
                   .dropout = {},
                   .dropout_index = 0},
-                 buffers.narrow.data() + head * d, width, nullptr, scratch);
+                 narrow.data() + head * d, width, nullptr, scratch);
     }
-    Finish(block, x, positions, buffers);
+    AddApplied(block.out, narrow.data(), positions, {}, x);
+    Normalize(block.norm2, x, positions, {}, narrow.data());
+    for (int64_t first = 0; first < positions; first += kHiddenRows) {
+      const int64_t count = std::min(kHiddenRows, positions - first);
+      ApplyGeluTo(block.expand, narrow.data() + first * width, count, {}, hidden.data());
+      AddApplied(block.contract, hidden.data(), count, {}, x + first * width);
+    }
   }
-  FinishAll(weights, positions, x);
+  Normalize(weights.final_norm, x, positions, {});
 }
 
 void DecodeRows(const TransformerWeights& weights, DecodeCache& cache, int64_t begin, int64_t place,
-                int64_t first, int64_t rows, float* x) {
+                int64_t rows, float* x, DecodeTeam& team, int64_t member) {
   const int64_t width = weights.width, d = cache.head_width();
-  Buffers buffers(weights, rows);
+  const nn::Part part{member, team.size()};
   std::vector<float> scores(static_cast<size_t>(cache.places()));
   std::vector<Bf16> shares(static_cast<size_t>(cache.places()));
   for (size_t i = 0; i < weights.blocks.size(); ++i) {
     const BlockWeights& block = weights.blocks[i];
     const auto layer = static_cast<int64_t>(i);
-    Project(block, x, rows, buffers, buffers.qkv.data());
-    for (int64_t r = 0; r < rows; ++r) {
-      const Bf16* const q = buffers.qkv.data() + 3 * r * width;
-      cache.Store(layer, first + r, place, q + width, q + 2 * width);
+    Normalize(block.norm1, x, rows, part, team.narrow.data());
+    team.Meet();
+    ApplyTo(block.qkv, team.narrow.data(), rows, part, team.qkv.data());
+    team.Meet();
+    for (int64_t r = part.Begin(rows); r < part.End(rows); ++r) {
+      const Bf16* const q = team.qkv.data() + 3 * r * width;
+      cache.Store(layer, r, place, q + width, q + 2 * width);
       for (int64_t head = 0; head < weights.heads; ++head) {
-        AttendInBf16(cache, q + head * d, cache.keys(layer, first + r, head),
-                     cache.values(layer, first + r, head), begin, place + 1, scores.data(),
-                     shares.data(), buffers.narrow.data() + r * width + head * d);
+        AttendInBf16(cache, q + head * d, cache.keys(layer, r, head), cache.values(layer, r, head),
+                     begin, place + 1, scores.data(), shares.data(),
+                     team.narrow.data() + r * width + head * d);
       }
     }
-    Finish(block, x, rows, buffers);
+    team.Meet();
+    AddApplied(block.out, team.narrow.data(), rows, part, x);
+    team.Meet();
+    Normalize(block.norm2, x, rows, part, team.narrow.data());
+    team.Meet();
+    ApplyGeluTo(block.expand, team.narrow.data(), rows, part, team.hidden.data());
+    team.Meet();
+    AddApplied(block.contract, team.hidden.data(), rows, part, x);
+    team.Meet();
   }
-  FinishAll(weights, rows, x);
+  Normalize(weights.final_norm, x, rows, part);
 }
 
 HID_END_BF16_TARGET
@@ -303,8 +328,8 @@ HID_END_BF16_TARGET
 
 void TransformSequence(const TransformerWeights&, const float*, int64_t, float*,
                        const std::vector<nn::Bf16*>&) {}
-void DecodeRows(const TransformerWeights&, DecodeCache&, int64_t, int64_t, int64_t, int64_t,
-                float*) {}
+void DecodeRows(const TransformerWeights&, DecodeCache&, int64_t, int64_t, int64_t, float*,
+                DecodeTeam&, int64_t) {}
 
 #endif
 

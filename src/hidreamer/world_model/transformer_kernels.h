@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <vector>
 
@@ -74,9 +75,28 @@ class DecodeCache {
 void TransformSequence(const TransformerWeights& weights, const float* additive, int64_t positions,
                        float* x, const std::vector<nn::Bf16*>& qkv = {});
 
-// x (rows, D) f32: the embedded position of batch rows first … first + rows - 1; becomes their
-// hidden states after the final norm. Stores the position at `place`; it sees [begin, place].
+// Threads that work on one position together. Each reads its part of the weights for all rows:
+// more threads than cores that are free would wait for one another.
+class DecodeTeam {
+ public:
+  DecodeTeam(const TransformerWeights& weights, int64_t rows, int64_t size);
+
+  int64_t size() const { return size_; }
+  // Returns when all have come here.
+  void Meet();
+
+  // Numbers between the products, (rows, …) each.
+  std::vector<nn::Bf16> narrow, qkv, hidden;
+
+ private:
+  int64_t size_;
+  std::atomic<int64_t> arrived_ = 0, meetings_ = 0;
+};
+
+// x (rows, D) f32: the embedded position of all rows of the cache; becomes their hidden states
+// after the final norm. Stores the position at `place`; it sees [begin, place]. To be called by
+// every member of the team at the same time.
 void DecodeRows(const TransformerWeights& weights, DecodeCache& cache, int64_t begin, int64_t place,
-                int64_t first, int64_t rows, float* x);
+                int64_t rows, float* x, DecodeTeam& team, int64_t member);
 
 }  // namespace hidreamer::world_model
