@@ -6,8 +6,8 @@
 
 namespace hidreamer::tokenizer {
 
-// Rows worth searching at a time: on a CPU their products with 256 centers take 1 MB and stay in
-// the cache between the product and the search for the smallest; a GPU wants many at once.
+// Rows worth searching at a time: on a CPU their products with 256 centers take half a megabyte and
+// stay in the cache between the product and the search for the smallest; a GPU wants many at once.
 int64_t RowsOfBlock(torch::Device device);
 
 // Index of the nearest of `centers` (V, D) for every one of `rows` (N, D), by squared Euclidean

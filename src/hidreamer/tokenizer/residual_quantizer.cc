@@ -1,5 +1,7 @@
 #include "hidreamer/tokenizer/residual_quantizer.h"
 
+#include <ATen/Parallel.h>
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -8,12 +10,17 @@
 #include "hidreamer/nn/precision.h"
 #include "hidreamer/nn/safetensors.h"
 #include "hidreamer/tokenizer/k_means.h"
+#include "hidreamer/tokenizer/quantizer_kernels.h"
 
 namespace hidreamer::tokenizer {
 namespace {
 
 constexpr char kFormat[] = "hidreamer.residual_quantizer/1";
 constexpr int64_t kLloydIterations = 5;
+
+bool UseKernels(const torch::Tensor& x) {
+  return x.is_cpu() && x.scalar_type() == torch::kFloat && x.is_contiguous();
+}
 
 }  // namespace
 
@@ -35,10 +42,39 @@ torch::Tensor CodebookLevelImpl::Lookup(const torch::Tensor& codes) const {
   return codebook_->weight.index_select(0, codes);
 }
 
+torch::Tensor CodebookLevelImpl::Subtract(const torch::Tensor& rows, const torch::Tensor& codes,
+                                          double* squares) const {
+  if (UseKernels(rows) && UseKernels(weight())) {
+    const torch::Tensor rest = torch::empty_like(rows);
+    const double sum = SubtractCodewords(rows.data_ptr<float>(), weight().data_ptr<float>(),
+                                         codes.data_ptr<int64_t>(), rows.size(0), rows.size(1),
+                                         rest.data_ptr<float>());
+    if (squares != nullptr) {
+      *squares = sum;
+    }
+    return rest;
+  }
+  const torch::Tensor rest = rows - Lookup(codes);
+  if (squares != nullptr) {
+    *squares = rest.square().sum().item<double>();
+  }
+  return rest;
+}
+
 void CodebookLevelImpl::Update(const torch::Tensor& rows, const torch::Tensor& codes, double decay,
                                double epsilon) {
   torch::NoGradGuard no_grad;
   const int64_t count = cluster_size_.size(0);
+  if (UseKernels(rows) && UseKernels(ema_weight_)) {
+    MoveAverages({.codes = count,
+                  .dim = ema_weight_.size(1),
+                  .sizes = cluster_size_.data_ptr<float>(),
+                  .sums = ema_weight_.data_ptr<float>(),
+                  .codebook = codebook_->weight.data_ptr<float>()},
+                 rows.data_ptr<float>(), codes.data_ptr<int64_t>(), rows.size(0),
+                 static_cast<float>(decay), static_cast<float>(epsilon));
+    return;
+  }
   const auto type = cluster_size_.scalar_type();
   const torch::Tensor counts = torch::bincount(codes, {}, count).to(type);  // (V)
   const torch::Tensor sums =
@@ -95,9 +131,39 @@ ResidualQuantizerImpl::ResidualQuantizerImpl(ResidualQuantizerOptions options)
   register_module("vq_layers", list);
 }
 
+ResidualQuantizerOutput ResidualQuantizerImpl::ForwardWithoutGradient(const torch::Tensor& z) {
+  ResidualQuantizerOutput output;
+  std::vector<torch::Tensor> codes;
+  std::vector<float> errors;
+  double loss = 0;
+  torch::Tensor input = z;
+  for (size_t l = 0; l < levels_.size(); ++l) {
+    CodebookLevel& level = levels_[l];
+    codes.push_back(level->Nearest(input));
+    double squares = 0;
+    const torch::Tensor residual = level->Subtract(input, codes.back(), &squares);
+    const double error = squares / static_cast<double>(std::max<int64_t>(1, input.numel()));
+    errors.push_back(static_cast<float>(error));
+    loss += error * options_.commitment_costs[l];
+    if (is_training()) {
+      level->Update(input, codes.back(), options_.decay, options_.epsilon);
+    }
+    output.residuals.push_back(residual);
+    input = residual;
+  }
+  output.codes = torch::stack(codes, 1);  // (N, L)
+  output.quantized = z - input;
+  output.commitment_loss = torch::full({}, loss, z.options());
+  output.level_errors = torch::tensor(errors, z.options());
+  return output;
+}
+
 ResidualQuantizerOutput ResidualQuantizerImpl::forward(const torch::Tensor& z) {
   HID_CHECK(z.dim() == 2 && z.size(1) == options_.dim, "z must be (N, {})", options_.dim);
   const nn::AutocastGuard full(z.device(), nn::Precision::kF32);
+  if (!torch::GradMode::is_enabled() && z.is_cpu()) {
+    return ForwardWithoutGradient(z);
+  }
   // Codewords carry no gradient, so the residual of each level keeps the one of z: every level's
   // commitment pulls on the encoder. (Passing the straight-through output down, as the reference
   // does, cuts it off below level 0.)
@@ -133,18 +199,27 @@ torch::Tensor ResidualQuantizerImpl::Encode(const torch::Tensor& z) const {
   // All levels of a block while its rows are in the cache; each level subtracts as forward does, so
   // the codes are the same.
   const int64_t block = RowsOfBlock(z.device());
+  const int64_t blocks = (z.size(0) + block - 1) / block;
   torch::Tensor codes = torch::empty({z.size(0), options_.levels}, z.options().dtype(torch::kLong));
-  for (int64_t begin = 0; begin < z.size(0); begin += block) {
-    const int64_t count = std::min(block, z.size(0) - begin);
-    torch::Tensor residual = z.narrow(0, begin, count);  // (n, D)
-    for (int64_t l = 0; l < options_.levels; ++l) {
-      const CodebookLevel& level = levels_[static_cast<size_t>(l)];
-      const torch::Tensor nearest = level->Nearest(residual);
-      codes.narrow(0, begin, count).select(1, l).copy_(nearest);
-      if (l + 1 < options_.levels) {
-        residual = residual - level->Lookup(nearest);
+  const auto encode = [&](int64_t first, int64_t last) {
+    const torch::NoGradGuard quietly;
+    for (int64_t b = first; b < last; ++b) {
+      const int64_t begin = b * block, count = std::min(block, z.size(0) - begin);
+      torch::Tensor residual = z.narrow(0, begin, count);  // (n, D)
+      for (int64_t l = 0; l < options_.levels; ++l) {
+        const CodebookLevel& level = levels_[static_cast<size_t>(l)];
+        const torch::Tensor nearest = level->Nearest(residual);
+        codes.narrow(0, begin, count).select(1, l).copy_(nearest);
+        if (l + 1 < options_.levels) {
+          residual = level->Subtract(residual, nearest);
+        }
       }
     }
+  };
+  if (z.is_cpu()) {
+    at::parallel_for(0, blocks, 1, encode);
+  } else {
+    encode(0, blocks);
   }
   return codes;
 }

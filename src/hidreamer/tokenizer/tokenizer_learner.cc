@@ -42,6 +42,12 @@ double ExplainedShare(double squared_error, const torch::Tensor& z) {
   return variance > 0 ? 1 - squared_error / variance : 0;
 }
 
+// Mean squared distance of the rows from their quantized ones.
+double SquaredDistance(const ResidualQuantizerOutput& output) {
+  const int64_t dim = output.residuals.back().size(1);
+  return output.level_errors[-1].item<double>() * static_cast<double>(dim);
+}
+
 }  // namespace
 
 config::TokenizerConfig SingleVqConfig(config::TokenizerConfig config) {
@@ -138,10 +144,9 @@ nlohmann::json TokenizerLearner::Update(int64_t update) {
       revived += CodebookLevel(quantizer_->level(l))->Revive(input, config_.revive_below, rng);
     }
   }
-  nlohmann::json record = {
-      {"loss", output.commitment_loss.item<double>()},
-      {"reconstruction_error", output.residuals.back().square().sum(1).mean().item<double>()},
-      {"revived", revived}};
+  nlohmann::json record = {{"loss", output.commitment_loss.item<double>()},
+                           {"reconstruction_error", SquaredDistance(output)},
+                           {"revived", revived}};
   for (int64_t l = 0; l < config_.levels; ++l) {
     record[fmt::format("perplexity_{}", l)] =
         Perplexity(torch::bincount(output.codes.select(1, l), {}, config_.codes));
@@ -155,7 +160,7 @@ nlohmann::json TokenizerLearner::EndEpoch(int64_t /*epoch*/) {
   const torch::Tensor z =
       Gather(validation_rows_, 0, static_cast<int64_t>(validation_rows_.size()));  // (N, D)
   const ResidualQuantizerOutput output = quantizer_->forward(z);
-  const double error = output.residuals.back().square().sum(1).mean().item<double>();
+  const double error = SquaredDistance(output);
   nlohmann::json record = {{"validation_loss", output.commitment_loss.item<double>()},
                            {"validation_reconstruction_error", error},
                            {"validation_explained", ExplainedShare(error, z)}};
