@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "hidreamer/base/error.h"
+#include "hidreamer/encoder/conv_stack.h"
 #include "hidreamer/env/environment.h"
 #include "hidreamer/nn/safetensors.h"
 
@@ -51,7 +52,15 @@ torch::Tensor EncoderImpl::forward(const torch::Tensor& frames) {
                 frames.scalar_type() == torch::kUInt8,
             "frames must be u8 (B, {}, 84, 84)", options_.stack);
   const auto type = parameters().front().scalar_type();
-  torch::Tensor x = encoder_->forward(frames.to(type).div_(255));  // (B, 3136)
+  ConvStackParameters convolutions;
+  for (size_t i = 0; i < 3; ++i) {
+    const auto* const conv = encoder_->ptr(2 * i)->as<torch::nn::Conv2d>();
+    convolutions.weights[i] = conv->weight;
+    convolutions.biases[i] = conv->bias;
+  }
+  torch::Tensor x = HasConvStack(frames, convolutions)
+                        ? ConvStack(frames, convolutions)
+                        : encoder_->forward(frames.to(type).div_(255));  // (B, 3136)
   // Under autocast the linear maps give bf16; LayerNorm and the norm after it run in the weights'
   // type.
   const auto layer_norm = std::prev(projection_->end());

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "hidreamer/nn/bf16_target.h"
+#include "hidreamer/nn/bf16_vectors.h"
 
 namespace hidreamer::nn {
 
@@ -76,10 +76,6 @@ void Tile(const Bf16Rows& left, const Bf16* panel, float* out) {
   }
 }
 
-__m512i LowHalves(const Bf16* from) {  // 16 numbers, each in the lower half of 32 bits
-  return _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
-}
-
 using TileFunction = void (*)(const Bf16Rows&, const Bf16*, float*);
 
 template <bool kFetch, size_t... kCounts>
@@ -120,15 +116,9 @@ void PackAsOutputs(const Bf16* x, int64_t n, int64_t d, int64_t stride, Bf16* pa
 
 void PackAsInner(const Bf16* x, int64_t n, int64_t d, int64_t stride, Bf16* packed) {
   for (int64_t column = 0; column < d; column += kPanelOutputs) {
-    for (int64_t i = 0; i < n; i += 2) {
+    for (int64_t i = 0; i < n; i += 2, packed += 2 * kPanelOutputs) {
       const Bf16* const row = x + i * stride + column;
-      for (int64_t j = 0; j < kPanelOutputs; j += 16, packed += 32) {
-        __m512i pairs = LowHalves(row + j);
-        if (i + 1 < n) {
-          pairs = _mm512_or_si512(pairs, _mm512_slli_epi32(LowHalves(row + stride + j), 16));
-        }
-        _mm512_storeu_si512(packed, pairs);
-      }
+      StoreAsPairs(row, i + 1 < n ? row + stride : nullptr, packed);
     }
   }
 }

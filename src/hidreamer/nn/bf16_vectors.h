@@ -24,6 +24,21 @@ inline void StoreBf16(Bf16* to, __m512 numbers) {  // 16, rounded to nearest
                       reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(numbers)));
 }
 
+inline __m512i LowHalves(const Bf16* from) {  // 16 numbers, each in the lower half of 32 bits
+  return _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+}
+
+// out (32, 2) = {first[i], second[i]}; without a second, 0.
+inline void StoreAsPairs(const Bf16* first, const Bf16* second, Bf16* out) {
+  for (int64_t j = 0; j < 32; j += 16) {
+    __m512i pairs = LowHalves(first + j);
+    if (second != nullptr) {
+      pairs = _mm512_or_si512(pairs, _mm512_slli_epi32(LowHalves(second + j), 16));
+    }
+    _mm512_storeu_si512(out + 2 * j, pairs);
+  }
+}
+
 }  // namespace hidreamer::nn
 HID_END_BF16_TARGET
 #endif

@@ -1,0 +1,63 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "hidreamer/nn/bf16_product.h"
+
+// The encoder's convolutions image by image, in bf16 with sums in f32. Images lie as (row, column,
+// channel), so that a patch is a few runs of memory and a product takes its rows straight from the
+// image; nothing is copied into columns but for the weights' gradient. Only where
+// nn::HasBf16Products().
+namespace hidreamer::encoder {
+
+// Square kernels without padding. kernel is a multiple of stride, kernel * in_channels and
+// out_channels are multiples of 32.
+struct ConvShape {
+  int64_t in_side, in_channels, kernel, stride, out_channels;
+
+  int64_t out_side() const { return (in_side - kernel) / stride + 1; }
+  int64_t pixels() const { return out_side() * out_side(); }       // of the output
+  int64_t inner() const { return kernel * kernel * in_channels; }  // numbers of a patch
+  int64_t in_size() const { return in_side * in_side * in_channels; }
+  int64_t out_size() const { return pixels() * out_channels; }
+};
+
+// Where the runs of an output pixel's patch begin in the input: (side' side').
+std::vector<int64_t> PatchOffsets(const ConvShape& shape);
+
+struct ConvWeights {
+  // weight (O, C, k, k) and bias (O) f32.
+  ConvWeights(const ConvShape& conv, const float* weight, const float* bias, bool for_gradient);
+
+  ConvShape shape;
+  nn::Bf16Matrix forward;  // (k k C, O)
+  // The input's gradient is one small convolution for each of the stride^2 phases of a pixel's
+  // place: ((k / stride)^2 O, C) each.
+  std::vector<nn::Bf16Matrix> phases;
+  std::vector<float> bias;
+  std::vector<int64_t> patches;  // PatchOffsets
+};
+
+// frame (channels, pixels) u8 -> (pixels, channels) bf16, divided by 255. channels is 4.
+void ScaleFrame(const uint8_t* frame, int64_t pixels, nn::Bf16* out);
+
+// in (side, side, C) -> relu(convolution) (side', side', O).
+void ConvRelu(const ConvWeights& weights, const nn::Bf16* in, nn::Bf16* out);
+
+// gradient (side', side', O) of the convolution -> that of its input, 0 where `in`, itself a
+// rectified output, is 0. padded is scratch.
+void ConvInputGradient(const ConvWeights& weights, const nn::Bf16* gradient, const nn::Bf16* in,
+                       nn::Bf16* in_gradient, std::vector<nn::Bf16>& padded);
+
+struct ConvGradientScratch {
+  std::vector<const nn::Bf16*> patches;
+  std::vector<nn::Bf16> gradients, columns;
+};
+// Adds to weight_gradient (O, k, k, C) and bias_gradient (O) what some images, ins (side, side, C)
+// each in_size() after the one before, and their gradients (images, side', side', O) give.
+void AddConvWeightGradient(const ConvShape& shape, const nn::Bf16* ins, const nn::Bf16* gradients,
+                           int64_t images, float* weight_gradient, float* bias_gradient,
+                           ConvGradientScratch& scratch);
+
+}  // namespace hidreamer::encoder

@@ -1,0 +1,173 @@
+#include "hidreamer/encoder/conv_stack.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "hidreamer/encoder/conv_kernels.h"
+#include "hidreamer/nn/bf16_layers.h"
+#include "hidreamer/nn/flop_meter.h"
+#include "hidreamer/nn/precision.h"
+
+namespace hidreamer::encoder {
+namespace {
+
+using nn::Bf16;
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+constexpr ConvShape kFirst{
+    .in_side = 84, .in_channels = 4, .kernel = 8, .stride = 4, .out_channels = 32};
+constexpr ConvShape kSecond{
+    .in_side = 20, .in_channels = 32, .kernel = 4, .stride = 2, .out_channels = 64};
+constexpr ConvShape kThird{
+    .in_side = 9, .in_channels = 64, .kernel = 3, .stride = 1, .out_channels = 64};
+constexpr std::array kShapes = {kFirst, kSecond, kThird};
+
+constexpr int64_t kImagesOfChunk = 32;  // whose weight gradients are added up apart
+constexpr int64_t kImagesAtOnce = 4;    // whose patches make long enough columns
+
+std::vector<ConvWeights> Pack(const variable_list& parameters, bool for_gradient) {
+  std::vector<ConvWeights> packed;
+  for (size_t i = 0; i < kShapes.size(); ++i) {
+    packed.emplace_back(kShapes[i], parameters[2 * i].data_ptr<float>(),
+                        parameters[2 * i + 1].data_ptr<float>(),
+                        for_gradient && i > 0);  // frames need no gradient
+  }
+  return packed;
+}
+
+const uint8_t* Frame(const torch::Tensor& frames, int64_t image) {
+  return frames.data_ptr<uint8_t>() + image * kFirst.in_size();
+}
+
+// in (rows, columns) -> out (columns, rows); where `lit` (rows, columns) is given, 0 where it is.
+void Transpose(const Bf16* in, int64_t rows, int64_t columns, Bf16* out,
+               const Bf16* lit = nullptr) {
+  for (int64_t c = 0; c < columns; ++c) {
+    for (int64_t r = 0; r < rows; ++r) {
+      const int64_t from = r * columns + c;
+      *out++ = lit != nullptr && lit[from] == 0 ? Bf16{0} : in[from];
+    }
+  }
+}
+
+// Multiply-adds of an image, forward.
+int64_t Products() {
+  int64_t products = 0;
+  for (const ConvShape& shape : kShapes) {
+    products += shape.out_size() * shape.inner();
+  }
+  return products;
+}
+
+struct ConvStackFunction : torch::autograd::Function<ConvStackFunction> {
+  static torch::Tensor forward(AutogradContext* context, const torch::Tensor& frames,
+                               const torch::Tensor& w0, const torch::Tensor& b0,
+                               const torch::Tensor& w1, const torch::Tensor& b1,
+                               const torch::Tensor& w2, const torch::Tensor& b2) {
+    const int64_t images = frames.size(0);
+    const std::vector<ConvWeights> weights = Pack({w0, b0, w1, b1, w2, b2}, false);
+    const auto narrow = torch::TensorOptions(torch::kBFloat16);
+    const torch::Tensor first = torch::empty({images, kFirst.out_size()}, narrow);
+    const torch::Tensor second = torch::empty({images, kSecond.out_size()}, narrow);
+    const torch::Tensor out = torch::empty({images, kThird.out_size()}, narrow);
+    at::parallel_for(0, images, 1, [&](int64_t begin, int64_t end) {
+      std::vector<Bf16> scaled(static_cast<size_t>(kFirst.in_size()));
+      std::vector<Bf16> third(static_cast<size_t>(kThird.out_size()));
+      for (int64_t image = begin; image < end; ++image) {
+        Bf16* const act1 = nn::Bf16Data(first) + image * kFirst.out_size();
+        Bf16* const act2 = nn::Bf16Data(second) + image * kSecond.out_size();
+        ScaleFrame(Frame(frames, image), kFirst.in_side * kFirst.in_side, scaled.data());
+        ConvRelu(weights[0], scaled.data(), act1);
+        ConvRelu(weights[1], act1, act2);
+        ConvRelu(weights[2], act2, third.data());
+        Transpose(third.data(), kThird.pixels(), kThird.out_channels,
+                  nn::Bf16Data(out) + image * kThird.out_size());
+      }
+    });
+    nn::CountFlops(2 * images * Products());
+    context->save_for_backward({frames, first, second, out, w0, b0, w1, b1, w2, b2});
+    return out;
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const variable_list saved = context->get_saved_variables();
+    const torch::Tensor frames = saved[0], first = saved[1], second = saved[2], out = saved[3];
+    const torch::Tensor gradient = gradients[0].contiguous();
+    const std::vector<ConvWeights> weights = Pack({saved.begin() + 4, saved.end()}, true);
+    const int64_t images = frames.size(0), chunks = (images + kImagesOfChunk - 1) / kImagesOfChunk;
+    // Of each chunk, so that sums do not depend on the threads.
+    std::vector<torch::Tensor> weight_sums, bias_sums;
+    for (const ConvShape& shape : kShapes) {
+      weight_sums.push_back(torch::zeros({chunks, shape.out_channels, shape.inner()}));
+      bias_sums.push_back(torch::zeros({chunks, shape.out_channels}));
+    }
+    at::parallel_for(0, chunks, 1, [&](int64_t first_chunk, int64_t last_chunk) {
+      const auto room = [](const ConvShape& shape) {
+        return std::vector<Bf16>(static_cast<size_t>(kImagesAtOnce * shape.out_size()));
+      };
+      std::vector<Bf16> to_first = room(kFirst), to_second = room(kSecond), to_third = room(kThird);
+      std::vector<Bf16> scaled(static_cast<size_t>(kFirst.in_size())), padded;
+      ConvGradientScratch scratch;
+      for (int64_t chunk = first_chunk; chunk < last_chunk; ++chunk) {
+        const auto add = [&](size_t layer, const Bf16* ins, const Bf16* upstream, int64_t count) {
+          AddConvWeightGradient(kShapes[layer], ins, upstream, count,
+                                weight_sums[layer][chunk].data_ptr<float>(),
+                                bias_sums[layer][chunk].data_ptr<float>(), scratch);
+        };
+        const int64_t end = std::min(images, (chunk + 1) * kImagesOfChunk);
+        for (int64_t image = chunk * kImagesOfChunk; image < end; image += kImagesAtOnce) {
+          const int64_t count = std::min(kImagesAtOnce, end - image);
+          const Bf16* const act1 = nn::Bf16Data(first) + image * kFirst.out_size();
+          const Bf16* const act2 = nn::Bf16Data(second) + image * kSecond.out_size();
+          for (int64_t i = 0; i < count; ++i) {
+            const int64_t at = (image + i) * kThird.out_size();
+            Bf16* const upstream = to_third.data() + i * kThird.out_size();
+            Transpose(nn::Bf16Data(gradient) + at, kThird.out_channels, kThird.pixels(), upstream,
+                      nn::Bf16Data(out) + at);
+            ConvInputGradient(weights[2], upstream, act2 + i * kSecond.out_size(),
+                              to_second.data() + i * kSecond.out_size(), padded);
+            ConvInputGradient(weights[1], to_second.data() + i * kSecond.out_size(),
+                              act1 + i * kFirst.out_size(), to_first.data() + i * kFirst.out_size(),
+                              padded);
+            ScaleFrame(Frame(frames, image + i), kFirst.in_side * kFirst.in_side, scaled.data());
+            add(0, scaled.data(), to_first.data() + i * kFirst.out_size(), 1);
+          }
+          add(1, act1, to_second.data(), count);
+          add(2, act2, to_third.data(), count);
+        }
+      }
+    });
+    nn::CountFlops(2 * images * (2 * Products() - kFirst.out_size() * kFirst.inner()));
+    variable_list results = {{}};
+    for (size_t i = 0; i < kShapes.size(); ++i) {
+      const ConvShape& shape = kShapes[i];
+      results.push_back(
+          weight_sums[i]
+              .sum(0)
+              .view({shape.out_channels, shape.kernel, shape.kernel, shape.in_channels})
+              .permute({0, 3, 1, 2})
+              .contiguous());
+      results.push_back(bias_sums[i].sum(0));
+    }
+    return results;
+  }
+};
+
+}  // namespace
+
+bool HasConvStack(const torch::Tensor& frames, const ConvStackParameters& parameters) {
+  return frames.is_cpu() && frames.size(1) == kFirst.in_channels &&
+         parameters.weights[0].scalar_type() == torch::kFloat32 && nn::HasBf16Products() &&
+         nn::IsBf16Autocast(torch::kCPU);
+}
+
+torch::Tensor ConvStack(const torch::Tensor& frames, const ConvStackParameters& parameters) {
+  return ConvStackFunction::apply(frames.contiguous(), parameters.weights[0], parameters.biases[0],
+                                  parameters.weights[1], parameters.biases[1],
+                                  parameters.weights[2], parameters.biases[2]);
+}
+
+}  // namespace hidreamer::encoder
