@@ -13,7 +13,7 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-constexpr int64_t kRowsOfChunk = 64;
+constexpr int64_t kRowsOfChunk = 256;
 
 Bf16* Bf16Data(const torch::Tensor& x) {
   return reinterpret_cast<Bf16*>(x.data_ptr<at::BFloat16>());

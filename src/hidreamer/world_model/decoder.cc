@@ -214,8 +214,8 @@ torch::Tensor Decoder::PushThroughModules(torch::Tensor x, int64_t begin, int64_
 }
 
 const PackedTransformer& Decoder::Packed() {
-  if (!packed_.has_value()) {
-    packed_.emplace(*model_);
+  if (packed_ == nullptr) {
+    packed_ = model_->Packed();
   }
   return *packed_;
 }

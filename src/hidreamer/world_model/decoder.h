@@ -2,6 +2,7 @@
 
 #include <torch/torch.h>
 
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -70,7 +71,7 @@ class Decoder {
   int64_t batch_, capacity_, head_width_;
   // Where the model can be packed; packed_ from the first position after a Reset on.
   std::optional<DecodeCache> kernel_cache_;
-  std::optional<PackedTransformer> packed_;
+  std::shared_ptr<const PackedTransformer> packed_;
   int64_t middle_ = 0;          // cache index of L0 of step 0
   int64_t filed_per_step_ = 0;  // cache places right of the middle that an earlier step takes
   int64_t position_ = 0;        // next position

@@ -33,7 +33,17 @@ bool PackedTransformer::Can(WorldModelImpl& model) {
          options.ffn_width % 32 == 0;
 }
 
-PackedTransformer::PackedTransformer(WorldModelImpl& model) {
+std::vector<PackedTransformer::Version> PackedTransformer::VersionsOf(WorldModelImpl& model) {
+  std::vector<Version> versions;
+  for (const torch::Tensor& parameter : model.parameters()) {
+    versions.emplace_back(parameter.data_ptr(), parameter._version());
+  }
+  return versions;
+}
+
+bool PackedTransformer::IsOf(WorldModelImpl& model) const { return versions_ == VersionsOf(model); }
+
+PackedTransformer::PackedTransformer(WorldModelImpl& model) : versions_(VersionsOf(model)) {
   const WorldModelOptions& options = model.options();
   weights_.width = options.width;
   weights_.heads = options.heads;

@@ -2,6 +2,7 @@
 
 #include <torch/torch.h>
 
+#include <utility>
 #include <vector>
 
 #include "hidreamer/world_model/transformer_kernels.h"
@@ -18,6 +19,9 @@ class PackedTransformer {
   // the library's products are faster.
   static bool Can(WorldModelImpl& model);
   explicit PackedTransformer(WorldModelImpl& model);
+  // Whether the model's parameters are still those that were packed, by their places and version
+  // counters, which torch raises at every change.
+  bool IsOf(WorldModelImpl& model) const;
 
   // As WorldModelImpl::Hidden; qkv in bf16.
   torch::Tensor Hidden(WorldModelImpl& model, const torch::Tensor& tokens,
@@ -28,6 +32,10 @@ class PackedTransformer {
                        int64_t place) const;
 
  private:
+  using Version = std::pair<const void*, int64_t>;
+  static std::vector<Version> VersionsOf(WorldModelImpl& model);
+
+  std::vector<Version> versions_;
   TransformerWeights weights_;
 };
 

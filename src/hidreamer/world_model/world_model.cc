@@ -116,6 +116,13 @@ TransformerBlock WorldModelImpl::block(int64_t layer) const {
       std::dynamic_pointer_cast<TransformerBlockImpl>(blocks_->ptr(static_cast<size_t>(layer))));
 }
 
+std::shared_ptr<const PackedTransformer> WorldModelImpl::Packed() {
+  if (packed_ == nullptr || !packed_->IsOf(*this)) {
+    packed_ = std::make_shared<PackedTransformer>(*this);
+  }
+  return packed_;
+}
+
 const AttentionPattern& WorldModelImpl::Pattern(int64_t positions, torch::Device device) {
   if (!pattern_.allowed.defined() || pattern_.allowed.size(0) != positions ||
       pattern_.allowed.device() != device) {
@@ -129,7 +136,7 @@ torch::Tensor WorldModelImpl::Hidden(const torch::Tensor& tokens, const torch::T
                                      std::vector<torch::Tensor>* qkv) {
   if (!torch::GradMode::is_enabled() && !is_training() && PackedTransformer::Can(*this) &&
       nn::IsBf16Autocast(torch::kCPU)) {
-    return PackedTransformer(*this).Hidden(*this, tokens, actions, qkv);
+    return Packed()->Hidden(*this, tokens, actions, qkv);
   }
   torch::Tensor x = embedding_->forward(tokens, actions);  // (B, P, D)
   const AttentionPattern& pattern = Pattern(x.size(1), x.device());

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -20,6 +21,8 @@
 //     --> heads: ACTION of t -> L0 of t+1;  L0 of t -> L1 of t;  L1 of t -> L2 of t; …
 // B batch, T steps, L levels, K = L + 1 positions a step, D width, V codes of a level.
 namespace hidreamer::world_model {
+
+class PackedTransformer;
 
 struct WorldModelOptions {
   TokenLayout layout;
@@ -88,6 +91,9 @@ class WorldModelImpl : public torch::nn::Module {
   TokenEmbedding embedding() const { return embedding_; }
   TransformerBlock block(int64_t layer) const;
   torch::nn::LayerNorm final_norm() const { return ln_final_; }
+  // The model packed as it is now; made anew where its parameters have changed. Only where
+  // PackedTransformer::Can.
+  std::shared_ptr<const PackedTransformer> Packed();
   // Of the given length; valid until the next call.
   const AttentionPattern& Pattern(int64_t positions, torch::Device device);
 
@@ -97,7 +103,8 @@ class WorldModelImpl : public torch::nn::Module {
   torch::nn::ModuleList blocks_{nullptr};
   torch::nn::LayerNorm ln_final_{nullptr};
   std::vector<torch::nn::Linear> heads_;  // registered as headl0, headl1, …
-  AttentionPattern pattern_;              // of the last length seen
+  std::shared_ptr<const PackedTransformer> packed_;
+  AttentionPattern pattern_;  // of the last length seen
 };
 TORCH_MODULE(WorldModel);
 

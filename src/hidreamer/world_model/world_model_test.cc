@@ -7,6 +7,7 @@
 
 #include "hidreamer/base/error.h"
 #include "hidreamer/nn/optimizer.h"
+#include "hidreamer/nn/precision.h"
 #include "hidreamer/nn/safetensors.h"
 #include "hidreamer/nn/tensor_map.h"
 #include "hidreamer/world_model/loss.h"
@@ -144,6 +145,31 @@ TEST(WorldModelTest, RefusesAForeignFile) {
   nn::SaveSafetensors(path, {{"x", torch::zeros({2})}}, WorldModelMetadata(SmallOptions()));
   EXPECT_THROW(LoadWorldModel(path), Error);
   std::filesystem::remove(path);
+}
+
+TEST(WorldModel, EvaluatesInBf16WithTheWeightsOfNow) {
+  torch::manual_seed(1);
+  WorldModel model(WorldModelOptions{.layout = {.levels = 3, .codes = 12, .actions = 4},
+                                     .width = 64,
+                                     .layers = 2,
+                                     .heads = 2,
+                                     .ffn_width = 96,
+                                     .max_steps = 8});
+  model->eval();
+  const torch::NoGradGuard no_grad;
+  const torch::Tensor tokens = torch::randint(12, {2, 7, 3}, torch::kLong);
+  const torch::Tensor actions = torch::randint(4, {2, 6}, torch::kLong);
+  for (int change = 0; change < 3; ++change) {
+    const torch::Tensor full = model->Hidden(tokens, actions);
+    const nn::AutocastGuard autocast(nn::Precision::kBf16);
+    std::vector<torch::Tensor> qkv;
+    const torch::Tensor narrow = model->Hidden(tokens, actions, &qkv);
+    EXPECT_LT((narrow - full).norm().item<float>() / full.norm().item<float>(), 0.01f) << change;
+    EXPECT_EQ(qkv.size(), 2U);
+    for (torch::Tensor& parameter : model->parameters()) {
+      parameter.mul_(1.1);
+    }
+  }
 }
 
 }  // namespace
