@@ -53,13 +53,30 @@ void Transpose(const Bf16* in, int64_t rows, int64_t columns, Bf16* out,
   }
 }
 
-// Multiply-adds of an image, forward.
-int64_t Products() {
-  int64_t products = 0;
-  for (const ConvShape& shape : kShapes) {
-    products += shape.out_size() * shape.inner();
+// Told as torch's operators, which take (image, channel, row, column).
+void CountConvolutions(int64_t images, bool backward) {
+  const auto contiguous = [](int64_t a, int64_t b, int64_t c, int64_t d) {
+    return nn::CountedOperator::Operand{
+        .sizes = {a, b, c, d}, .strides = {b * c * d, c * d, d, 1}, .type = torch::kBFloat16};
+  };
+  for (size_t i = 0; i < kShapes.size(); ++i) {
+    const ConvShape& shape = kShapes[i];
+    nn::CountedOperator conv;
+    conv.name = backward ? "aten::convolution_backward" : "aten::convolution";
+    conv.operands = {contiguous(images, shape.in_channels, shape.in_side, shape.in_side),
+                     contiguous(shape.out_channels, shape.in_channels, shape.kernel, shape.kernel)};
+    conv.stride = {shape.stride, shape.stride};
+    conv.padding = {0, 0};
+    conv.dilation = {1, 1};
+    conv.flops = 2 * images * shape.out_size() * shape.inner();
+    if (backward) {
+      conv.operands.insert(conv.operands.begin(), contiguous(images, shape.out_channels,
+                                                             shape.out_side(), shape.out_side()));
+      conv.gradients = {i > 0, true, false};
+      conv.flops *= i > 0 ? 2 : 1;
+    }
+    nn::CountOperator(std::move(conv));
   }
-  return products;
 }
 
 struct ConvStackFunction : torch::autograd::Function<ConvStackFunction> {
@@ -87,7 +104,7 @@ struct ConvStackFunction : torch::autograd::Function<ConvStackFunction> {
                   nn::Bf16Data(out) + image * kThird.out_size());
       }
     });
-    nn::CountFlops(2 * images * Products());
+    CountConvolutions(images, /*backward=*/false);
     context->save_for_backward({frames, first, second, out, w0, b0, w1, b1, w2, b2});
     return out;
   }
@@ -140,7 +157,7 @@ struct ConvStackFunction : torch::autograd::Function<ConvStackFunction> {
         }
       }
     });
-    nn::CountFlops(2 * images * (2 * Products() - kFirst.out_size() * kFirst.inner()));
+    CountConvolutions(images, /*backward=*/true);
     variable_list results = {{}};
     for (size_t i = 0; i < kShapes.size(); ++i) {
       const ConvShape& shape = kShapes[i];

@@ -148,4 +148,25 @@ void CountFlops(int64_t flops) {
   }
 }
 
+void CountOperator(CountedOperator counted, int64_t times) {
+  if (!counting) {
+    return;
+  }
+  total += counted.flops * times;
+  if (listing) {
+    const std::lock_guard lock(listed_mutex);
+    listed.insert(listed.end(), static_cast<size_t>(times), std::move(counted));
+  }
+}
+
+void CountProduct(int64_t rows, int64_t inner, int64_t outputs, c10::ScalarType type,
+                  int64_t times) {
+  CountedOperator product;
+  product.name = "aten::mm";
+  product.operands = {{.sizes = {rows, inner}, .strides = {inner, 1}, .type = type},
+                      {.sizes = {inner, outputs}, .strides = {1, inner}, .type = type}};
+  product.flops = 2 * rows * inner * outputs;
+  CountOperator(std::move(product), times);
+}
+
 }  // namespace hidreamer::nn

@@ -40,14 +40,20 @@ class FlopMeter {
 
   static bool Watching();  // whether one is alive
   int64_t flops() const;
-  // In the order of their start. Kernels of our own are counted, not listed.
+  // In the order of their start; of kernels of our own what they tell (CountOperator).
   std::vector<CountedOperator> operators() const;
 
  private:
   at::CallbackHandle handle_;
 };
 
-// Adds the operations of a kernel of our own to the meter that is alive, if any.
+// For kernels of our own: add to the meter that is alive, if any. What is told as an operator of
+// libtorch, which would have done the same, is listed as well.
 void CountFlops(int64_t flops);
+void CountOperator(CountedOperator counted, int64_t times = 1);
+// `times` products (rows, inner) x (inner, outputs), the right side lying as a weight (outputs,
+// inner).
+void CountProduct(int64_t rows, int64_t inner, int64_t outputs, c10::ScalarType type,
+                  int64_t times = 1);
 
 }  // namespace hidreamer::nn

@@ -62,8 +62,9 @@ TEST(FlopMeter, ListsWhatItCounted) {
   a.t().mm(b.t());
   conv->forward(torch::randn({5, 4, 12, 12})).sum().backward();
   CountFlops(7);
+  CountProduct(3, 4, 5, torch::kFloat32, /*times=*/2);
   const auto operators = meter.operators();
-  ASSERT_EQ(operators.size(), 3U);
+  ASSERT_EQ(operators.size(), 5U);
   EXPECT_EQ(operators[0].name, "aten::mm");
   EXPECT_EQ(operators[0].operands[0].sizes, (std::vector<int64_t>{4, 5}));
   EXPECT_EQ(operators[0].operands[0].strides, (std::vector<int64_t>{1, 4}));
@@ -71,7 +72,13 @@ TEST(FlopMeter, ListsWhatItCounted) {
   EXPECT_EQ(operators[2].name, "aten::convolution_backward");
   EXPECT_EQ(operators[2].operands.size(), 3U);
   EXPECT_EQ(operators[2].gradients, (std::array{false, true, true}));
-  EXPECT_EQ(operators[0].flops + operators[1].flops + operators[2].flops + 7, meter.flops());
+  EXPECT_EQ(operators[4].operands[1].sizes, (std::vector<int64_t>{4, 5}));
+  EXPECT_EQ(operators[4].flops, 2 * 3 * 4 * 5);
+  int64_t listed = 0;
+  for (const CountedOperator& counted : operators) {
+    listed += counted.flops;
+  }
+  EXPECT_EQ(listed + 7, meter.flops());
 }
 
 }  // namespace

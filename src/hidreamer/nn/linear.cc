@@ -40,7 +40,7 @@ torch::Tensor Linear(const torch::Tensor& x, const torch::Tensor& weight,
                      FewRowsLinear(from, rows, inner, w + begin * inner, b + begin, end - begin,
                                    to + begin, outputs);
                    });
-  CountFlops(2 * rows * inner * outputs);
+  CountProduct(rows, inner, outputs, torch::kFloat32);
   return out;
 }
 

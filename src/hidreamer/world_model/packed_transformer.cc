@@ -75,8 +75,14 @@ PackedTransformer::PackedTransformer(WorldModelImpl& model) : versions_(Versions
       job.to->bias = Copy(job.bias);
     }
   });
-  for (const Job& job : jobs) {
-    weights_.products += job.weight.numel();
+}
+
+void PackedTransformer::CountProducts(int64_t rows) const {
+  const auto layers = static_cast<int64_t>(weights_.blocks.size());
+  const int64_t width = weights_.width, hidden = weights_.hidden_width;
+  for (const auto& [inner, outputs] : {std::pair{width, 3 * width}, std::pair{width, width},
+                                       std::pair{width, hidden}, std::pair{hidden, width}}) {
+    nn::CountProduct(rows, inner, outputs, torch::kBFloat16, layers);
   }
 }
 
@@ -105,7 +111,8 @@ torch::Tensor PackedTransformer::Hidden(WorldModelImpl& model, const torch::Tens
     }
   });
   const auto layers = static_cast<int64_t>(weights_.blocks.size());
-  nn::CountFlops(2 * batch * positions * (weights_.products + layers * positions * width));
+  CountProducts(batch * positions);
+  nn::CountFlops(2 * batch * positions * layers * positions * width);  // of attention
   return x;
 }
 
@@ -123,7 +130,7 @@ torch::Tensor PackedTransformer::Decode(const torch::Tensor& x, DecodeCache& cac
     team.emplace(weights_, x.size(0), omp_get_num_threads());
     DecodeRows(weights_, cache, begin, place, x.size(0), rows, *team, omp_get_thread_num());
   }
-  nn::CountFlops(2 * x.size(0) * weights_.products);
+  CountProducts(x.size(0));
   return hidden;
 }
 

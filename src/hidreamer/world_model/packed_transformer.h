@@ -35,6 +35,8 @@ class PackedTransformer {
   using Version = std::pair<const void*, int64_t>;
   static std::vector<Version> VersionsOf(WorldModelImpl& model);
 
+  void CountProducts(int64_t rows) const;
+
   std::vector<Version> versions_;
   TransformerWeights weights_;
 };

@@ -31,7 +31,6 @@ struct TransformerWeights {
   int64_t width = 0, heads = 0, hidden_width = 0;  // D; D / heads a multiple of 32
   std::vector<BlockWeights> blocks;
   NormWeights final_norm;
-  int64_t products = 0;  // multiply-adds of a row
 };
 
 // Keys and values of all layers, rows and heads, as the products of one query read them:
