@@ -1,11 +1,14 @@
 #include "hidreamer/nn/optimizer.h"
 
+#include <ATen/Parallel.h>
+
 #include <algorithm>
 #include <cmath>
 #include <map>
 #include <numbers>
 
 #include "hidreamer/base/error.h"
+#include "hidreamer/nn/optimizer_kernels.h"
 #include "hidreamer/nn/torch_compat.h"
 
 namespace hidreamer::nn {
@@ -34,6 +37,43 @@ std::vector<std::vector<size_t>> SteppedTogether(const std::vector<NamedParamete
     groups.push_back(on_gpu);
   }
   return groups;
+}
+
+bool ArePlain(const std::vector<torch::Tensor>& tensors) {
+  return std::all_of(tensors.begin(), tensors.end(), [](const torch::Tensor& x) {
+    return x.is_cpu() && x.scalar_type() == torch::kFloat32 && x.is_contiguous();
+  });
+}
+
+// Blocks of all tensors, spread over the threads.
+void StepInOnePass(const AdamCoefficients& coefficients,
+                   const std::vector<torch::Tensor>& gradients,
+                   const std::vector<torch::Tensor>& parameters,
+                   const std::vector<torch::Tensor>& m, const std::vector<torch::Tensor>& v) {
+  constexpr int64_t kBlock = 1 << 15;
+  struct Block {
+    size_t tensor;
+    int64_t begin, size;
+  };
+  std::vector<Block> blocks;
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    for (int64_t begin = 0; begin < parameters[i].numel(); begin += kBlock) {
+      blocks.push_back({i, begin, std::min(kBlock, parameters[i].numel() - begin)});
+    }
+  }
+  at::parallel_for(0, static_cast<int64_t>(blocks.size()), 4, [&](int64_t first, int64_t last) {
+    for (int64_t b = first; b < last; ++b) {
+      const auto [i, begin, size] = blocks[static_cast<size_t>(b)];
+      StepAdam(coefficients, gradients[i].data_ptr<float>() + begin, size,
+               parameters[i].data_ptr<float>() + begin, m[i].data_ptr<float>() + begin,
+               v[i].data_ptr<float>() + begin);
+    }
+  });
+  for (const auto* changed : {&parameters, &m, &v}) {  // what torch's own operators would tell
+    for (const torch::Tensor& x : *changed) {
+      x.unsafeGetTensorImpl()->bump_version();
+    }
+  }
 }
 
 }  // namespace
@@ -96,6 +136,18 @@ void Adam::Step(double lr) {
       gradients.push_back(parameters_[i].value.grad());
       m.push_back(m_[i]);
       v.push_back(v_[i]);
+    }
+    if (ArePlain(parameters) && ArePlain(gradients)) {
+      const auto narrow = [](double number) { return static_cast<float>(number); };
+      StepInOnePass({.keep = narrow(options_.decoupled ? 1 - lr * options_.weight_decay : 1),
+                     .decay = narrow(options_.decoupled ? 0 : options_.weight_decay),
+                     .beta1 = narrow(options_.beta1),
+                     .beta2 = narrow(options_.beta2),
+                     .correction2_root = narrow(correction2_root),
+                     .epsilon = narrow(options_.epsilon),
+                     .rate = narrow(lr / correction1)},
+                    gradients, parameters, m, v);
+      continue;
     }
     if (options_.weight_decay != 0) {
       if (options_.decoupled) {

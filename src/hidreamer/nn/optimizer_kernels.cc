@@ -1,0 +1,22 @@
+#include "hidreamer/nn/optimizer_kernels.h"
+
+#include <cmath>
+
+#include "hidreamer/nn/vector_clones.h"
+
+namespace hidreamer::nn {
+
+HID_VECTOR_CLONES
+void StepAdam(const AdamCoefficients& coefficients, const float* __restrict gradient, int64_t n,
+              float* __restrict parameter, float* __restrict m, float* __restrict v) {
+  const AdamCoefficients c = coefficients;
+  for (int64_t i = 0; i < n; ++i) {
+    const float kept = parameter[i] * c.keep;
+    const float g = gradient[i] + c.decay * kept;
+    m[i] = m[i] * c.beta1 + g * (1 - c.beta1);
+    v[i] = v[i] * c.beta2 + g * g * (1 - c.beta2);
+    parameter[i] = kept - c.rate * m[i] / (std::sqrt(v[i]) / c.correction2_root + c.epsilon);
+  }
+}
+
+}  // namespace hidreamer::nn
