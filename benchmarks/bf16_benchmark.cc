@@ -17,7 +17,7 @@ namespace hidreamer::benchmarks {
 namespace {
 
 bool SkippedWithoutBf16(benchmark::State& state) {
-  if (!nn::HasBf16Products()) {
+  if (!nn::HasBf16Kernels()) {
     state.SkipWithError("no bf16 products on this processor");
     return true;
   }

@@ -8,7 +8,7 @@
 // The encoder's convolutions image by image, in bf16 with sums in f32. Images lie as (row, column,
 // channel), so that a patch is a few runs of memory and a product takes its rows straight from the
 // image; nothing is copied into columns but for the weights' gradient. Only where
-// nn::HasBf16Products().
+// nn::HasBf16Kernels().
 namespace hidreamer::encoder {
 
 // Square kernels without padding. kernel is a multiple of stride, kernel * in_channels and

@@ -177,8 +177,8 @@ struct ConvStackFunction : torch::autograd::Function<ConvStackFunction> {
 
 bool HasConvStack(const torch::Tensor& frames, const ConvStackParameters& parameters) {
   return frames.is_cpu() && frames.size(1) == kFirst.in_channels &&
-         parameters.weights[0].scalar_type() == torch::kFloat32 && nn::HasBf16Products() &&
-         nn::IsBf16Autocast(torch::kCPU);
+         parameters.weights[0].scalar_type() == torch::kFloat32 && nn::HasBf16Kernels() &&
+         !nn::HasMatrixUnits() && nn::IsBf16Autocast(torch::kCPU);
 }
 
 torch::Tensor ConvStack(const torch::Tensor& frames, const ConvStackParameters& parameters) {

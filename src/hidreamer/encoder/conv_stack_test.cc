@@ -13,7 +13,7 @@ namespace {
 class ConvStackTest : public testing::Test {
  protected:
   void SetUp() override {
-    if (!nn::HasBf16Products()) {
+    if (!nn::HasBf16Kernels()) {
       GTEST_SKIP() << "no bf16 instructions on this processor";
     }
     torch::manual_seed(1);

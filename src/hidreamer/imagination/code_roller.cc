@@ -46,7 +46,7 @@ torch::Tensor CodeRoller::ChooseCode(int64_t level, const torch::Tensor& hidden)
   if (sampling_.greedy) {
     return logits.argmax(-1);
   }
-  return nn::SampleCategory(torch::softmax(logits / sampling_.temperature, -1), generator_);
+  return nn::SampleCategoryOfLogits(logits, sampling_.temperature, generator_);
 }
 
 }  // namespace hidreamer::imagination

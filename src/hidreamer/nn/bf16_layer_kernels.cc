@@ -184,6 +184,18 @@ void BiasDropoutAddRowsBackward(const DropoutPlan& plan, uint32_t index, const f
   }
 }
 
+void SiluNumbers(const Bf16* x, int64_t n, Bf16* out) {
+  for (int64_t i = 0; i < n; ++i) {
+    out[i] = ToBf16(Silu(FromBf16(x[i])));
+  }
+}
+
+void SiluNumbersBackward(const Bf16* x, const Bf16* gradient, int64_t n, Bf16* x_gradient) {
+  for (int64_t i = 0; i < n; ++i) {
+    x_gradient[i] = ToBf16(FromBf16(gradient[i]) * SiluDerivative(FromBf16(x[i])));
+  }
+}
+
 HID_END_BF16_TARGET
 #else
 
@@ -200,6 +212,8 @@ void BiasDropoutAddRows(const float*, const Bf16*, const float*, const DropoutPl
                         int64_t, int64_t, float*) {}
 void BiasDropoutAddRowsBackward(const DropoutPlan&, uint32_t, const float*, int64_t, int64_t, Bf16*,
                                 float*) {}
+void SiluNumbers(const Bf16*, int64_t, Bf16*) {}
+void SiluNumbersBackward(const Bf16*, const Bf16*, int64_t, Bf16*) {}
 
 #endif
 

@@ -6,7 +6,7 @@
 #include "hidreamer/nn/dropout_kernels.h"
 
 // What lies between the products of a transformer, row by row in one pass each: numbers of products
-// in bf16, all arithmetic in f32. D is a multiple of 16. Only where nn::HasBf16Products().
+// in bf16, all arithmetic in f32. D is a multiple of 16. Only where nn::HasBf16Kernels().
 namespace hidreamer::nn {
 
 // out (rows, D) bf16 = layer norm of x (rows, D) f32. statistics (rows, 2), where given, receives
@@ -39,5 +39,9 @@ void BiasDropoutAddRows(const float* residual, const Bf16* x, const float* bias,
 void BiasDropoutAddRowsBackward(const DropoutPlan& plan, uint32_t index, const float* gradient,
                                 int64_t rows, int64_t width, Bf16* x_gradient,
                                 float* bias_gradient);
+
+// out (n) = silu(x), and x_gradient (n) from that of out.
+void SiluNumbers(const Bf16* x, int64_t n, Bf16* out);
+void SiluNumbersBackward(const Bf16* x, const Bf16* gradient, int64_t n, Bf16* x_gradient);
 
 }  // namespace hidreamer::nn

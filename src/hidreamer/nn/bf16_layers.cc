@@ -13,6 +13,7 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
+constexpr int64_t kSiluGrain = 1 << 15;  // numbers worth a thread
 constexpr int64_t kRowsOfChunk = 256;
 
 Bf16* Bf16Data(const torch::Tensor& x) {
@@ -148,12 +149,34 @@ struct BiasDropoutAddFunction : torch::autograd::Function<BiasDropoutAddFunction
   }
 };
 
+struct SiluFunction : torch::autograd::Function<SiluFunction> {
+  static torch::Tensor forward(AutogradContext* context, const torch::Tensor& x) {
+    const torch::Tensor out = torch::empty_like(x);
+    at::parallel_for(0, x.numel(), kSiluGrain, [&](int64_t begin, int64_t end) {
+      SiluNumbers(Bf16Data(x) + begin, end - begin, Bf16Data(out) + begin);
+    });
+    context->save_for_backward({x});
+    return out;
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const torch::Tensor x = context->get_saved_variables()[0];
+    const torch::Tensor gradient = gradients[0].contiguous();
+    const torch::Tensor out = torch::empty_like(x);
+    at::parallel_for(0, x.numel(), kSiluGrain, [&](int64_t begin, int64_t end) {
+      SiluNumbersBackward(Bf16Data(x) + begin, Bf16Data(gradient) + begin, end - begin,
+                          Bf16Data(out) + begin);
+    });
+    return {out};
+  }
+};
+
 DropoutPlan PlanOf(double probability, bool training) {
   return PlanDropout(training ? probability : 0.0);
 }
 
 void CheckTypes(const torch::Tensor& x, torch::ScalarType type, const torch::Tensor& bias) {
-  HID_CHECK(HasBf16Products() && x.is_cpu() && x.scalar_type() == type && x.size(-1) % 16 == 0 &&
+  HID_CHECK(HasBf16Kernels() && x.is_cpu() && x.scalar_type() == type && x.size(-1) % 16 == 0 &&
                 bias.scalar_type() == torch::kFloat32 && bias.numel() == x.size(-1),
             "no bf16 layer for rows of {} of this type", x.size(-1));
 }
@@ -162,7 +185,7 @@ void CheckTypes(const torch::Tensor& x, torch::ScalarType type, const torch::Ten
 
 bool HasBf16Layers(const torch::Tensor& x) {
   return x.is_cpu() && x.scalar_type() == torch::kFloat32 && x.size(-1) % 16 == 0 &&
-         HasBf16Products() && IsBf16Autocast(torch::kCPU);
+         HasBf16Kernels() && IsBf16Autocast(torch::kCPU);
 }
 
 torch::Tensor NormalizeToBf16(const torch::Tensor& x, const torch::Tensor& weight,
@@ -184,6 +207,13 @@ torch::Tensor BiasDropoutAdd(const torch::Tensor& residual, const torch::Tensor&
             "a residual of another shape or type");
   return BiasDropoutAddFunction::apply(residual.contiguous(), x.contiguous(), bias,
                                        PlanOf(probability, training));
+}
+
+torch::Tensor FastSilu(const torch::Tensor& x) {
+  if (!x.is_cpu() || x.scalar_type() != torch::kBFloat16 || !HasBf16Kernels()) {
+    return torch::silu(x);
+  }
+  return SiluFunction::apply(x.contiguous());
 }
 
 }  // namespace hidreamer::nn

@@ -32,4 +32,8 @@ torch::Tensor BiasGeluDropout(const torch::Tensor& x, const torch::Tensor& bias,
 torch::Tensor BiasDropoutAdd(const torch::Tensor& residual, const torch::Tensor& x,
                              const torch::Tensor& bias, double probability, bool training);
 
+// silu(x), with its gradient, in one pass for bf16 where the processor has the instructions; else
+// torch's.
+torch::Tensor FastSilu(const torch::Tensor& x);
+
 }  // namespace hidreamer::nn

@@ -14,7 +14,7 @@ namespace {
 class Bf16Layers : public testing::Test {
  protected:
   void SetUp() override {
-    if (!HasBf16Products()) {
+    if (!HasBf16Kernels()) {
       GTEST_SKIP() << "no bf16 instructions on this processor";
     }
     torch::manual_seed(1);
@@ -73,6 +73,12 @@ TEST_F(Bf16Layers, AppliesGeluWithItsGradient) {
   const torch::Tensor x = (torch::randn({3, 50, 32}) * 3).to(torch::kBFloat16);
   ExpectSame([](const auto& in) { return BiasGeluDropout(in[0], in[1], 0.3, false); },
              [](const auto& in) { return torch::gelu(in[0] + in[1]); }, {x, torch::randn({32})});
+}
+
+TEST_F(Bf16Layers, AppliesSiluWithItsGradient) {
+  const torch::Tensor x = (torch::randn({3, 50, 7}) * 4).to(torch::kBFloat16);
+  ExpectSame([](const auto& in) { return FastSilu(in[0]); },
+             [](const auto& in) { return torch::silu(in[0]); }, {x});
 }
 
 TEST_F(Bf16Layers, AddsWithItsGradient) {

@@ -4,6 +4,10 @@
 
 #include "hidreamer/nn/bf16_vectors.h"
 
+#ifdef HID_BF16_KERNELS
+#include <cpuid.h>
+#endif
+
 namespace hidreamer::nn {
 
 Bf16Matrix::Bf16Matrix(const float* weight, int64_t outputs, int64_t inner)
@@ -22,10 +26,19 @@ Bf16Matrix::Bf16Matrix(const float* weight, int64_t outputs, int64_t inner)
 
 #ifdef HID_BF16_KERNELS
 
-bool HasBf16Products() {
-  static const bool has =
-      __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") && !HasAmxBf16();
+bool HasBf16Kernels() {
+  static const bool has = __builtin_cpu_supports("avx512bf16") &&
+                          __builtin_cpu_supports("avx512bw") &&
+                          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+  return has;
+}
+
+bool HasMatrixUnits() {  // gcc 12's __builtin_cpu_supports does not know them
+  static const bool has = [] {
+    unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+    constexpr unsigned kAmxBf16 = 1u << 22;
+    return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && (edx & kAmxBf16) != 0;
+  }();
   return has;
 }
 
@@ -127,7 +140,8 @@ HID_END_BF16_TARGET
 
 #else
 
-bool HasBf16Products() { return false; }
+bool HasBf16Kernels() { return false; }
+bool HasMatrixUnits() { return false; }
 
 void MultiplyTile(const Bf16Rows&, int64_t, const Bf16*, float*) {}
 void MultiplyTileAndFetch(const Bf16Rows&, int64_t, const Bf16*, float*) {}

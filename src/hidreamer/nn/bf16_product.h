@@ -9,9 +9,11 @@
 // more than its products.
 namespace hidreamer::nn {
 
-// Whether the processor has the instruction and no matrix units (AMX): the library's products are
-// then far faster than these. The functions below may be called only where this holds.
-bool HasBf16Products();
+// Whether the processor has the instruction. The functions below may be called only where this
+// holds.
+bool HasBf16Kernels();
+// Whether it has matrix units (AMX) besides: the library's products of many rows are then faster.
+bool HasMatrixUnits();
 
 using Bf16 = uint16_t;  // the upper half of an f32
 

@@ -39,7 +39,7 @@ TEST(Bf16, RoundsToTheNearestEven) {
 class Bf16Products : public testing::Test {
  protected:
   void SetUp() override {
-    if (!HasBf16Products()) {
+    if (!HasBf16Kernels()) {
       GTEST_SKIP() << "no bf16 instructions on this processor";
     }
   }

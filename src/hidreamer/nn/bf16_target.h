@@ -2,12 +2,11 @@
 
 // For the sources of bf16 kernels: functions between HID_BEGIN_BF16_TARGET and HID_END_BF16_TARGET
 // are compiled for AVX-512 with BF16, whatever the rest of the program is compiled for, and may be
-// called only where nn::HasBf16Products(). Include other headers before the first of them.
+// called only where nn::HasBf16Kernels(). Include other headers before the first of them.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
     !defined(__SANITIZE_ADDRESS__)
 #define HID_BF16_KERNELS
 
-#include <cpuid.h>
 #include <immintrin.h>
 
 // The warnings are of gcc 12's own headers.
@@ -22,13 +21,4 @@
 // clang-format on
 #define HID_END_BF16_TARGET _Pragma("GCC diagnostic pop") _Pragma("GCC pop_options")
 
-namespace hidreamer::nn {
-
-// gcc 12's __builtin_cpu_supports does not know AMX (CPUID 7, EDX bit 22).
-inline bool HasAmxBf16() {
-  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
-  return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && (edx >> 22 & 1u) != 0;
-}
-
-}  // namespace hidreamer::nn
 #endif

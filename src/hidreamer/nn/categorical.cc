@@ -1,7 +1,13 @@
 #include "hidreamer/nn/categorical.h"
 
-#include <utility>
+#include <ATen/Parallel.h>
 
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "hidreamer/base/error.h"
+#include "hidreamer/nn/categorical_kernels.h"
 #include "hidreamer/nn/device.h"
 
 namespace hidreamer::nn {
@@ -13,11 +19,44 @@ torch::Tensor CategoryAt(const torch::Tensor& probabilities, const torch::Tensor
   return (cumulative <= threshold).sum(-1).clamp_max(cumulative.size(-1) - 1);
 }
 
-torch::Tensor SampleCategory(const torch::Tensor& probabilities, at::Generator generator) {
-  auto shape = probabilities.sizes().vec();
+torch::Tensor CategoryOfLogits(const torch::Tensor& logits, double temperature,
+                               const torch::Tensor& uniforms) {
+  if (!logits.is_cpu()) {
+    return CategoryAt(torch::softmax(logits / temperature, -1), uniforms);
+  }
+  const torch::Tensor rows = logits.to(torch::kFloat32).contiguous();
+  const torch::Tensor draws = uniforms.to(torch::kFloat64).contiguous();
+  const int64_t categories = rows.size(-1), count = rows.numel() / categories;
+  HID_CHECK(draws.numel() == count, "{} uniforms for {} rows", draws.numel(), count);
+  torch::Tensor chosen = torch::empty(uniforms.sizes(), torch::kLong);
+  constexpr int64_t kGrain = 1 << 14;  // exponentials worth a thread
+  at::parallel_for(
+      0, count, std::max<int64_t>(1, kGrain / categories), [&](int64_t begin, int64_t end) {
+        std::vector<float> scratch(static_cast<size_t>(categories));
+        CategoriesOfLogits(rows.data_ptr<float>() + begin * categories, end - begin, categories,
+                           static_cast<float>(temperature), draws.data_ptr<double>() + begin,
+                           chosen.data_ptr<int64_t>() + begin, scratch.data());
+      });
+  return chosen;
+}
+
+namespace {
+
+torch::Tensor Uniforms(const torch::Tensor& rows, at::Generator generator) {  // one a row
+  auto shape = rows.sizes().vec();
   shape.pop_back();
-  const auto uniforms = torch::rand(shape, std::move(generator), torch::kFloat64);
-  return CategoryAt(probabilities, ToDevice(uniforms, probabilities.device()));
+  return ToDevice(torch::rand(shape, std::move(generator), torch::kFloat64), rows.device());
+}
+
+}  // namespace
+
+torch::Tensor SampleCategory(const torch::Tensor& probabilities, at::Generator generator) {
+  return CategoryAt(probabilities, Uniforms(probabilities, std::move(generator)));
+}
+
+torch::Tensor SampleCategoryOfLogits(const torch::Tensor& logits, double temperature,
+                                     at::Generator generator) {
+  return CategoryOfLogits(logits, temperature, Uniforms(logits, std::move(generator)));
 }
 
 }  // namespace hidreamer::nn

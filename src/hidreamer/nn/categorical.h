@@ -9,8 +9,14 @@ namespace hidreamer::nn {
 // (...) i64.
 torch::Tensor CategoryAt(const torch::Tensor& probabilities, const torch::Tensor& uniforms);
 
-// The same with uniforms drawn on the CPU from `generator`, so that all devices see the same
+// The same for softmax(logits / temperature), in one pass over f32 logits on the CPU.
+torch::Tensor CategoryOfLogits(const torch::Tensor& logits, double temperature,
+                               const torch::Tensor& uniforms);
+
+// Of either, with uniforms drawn on the CPU from `generator`, so that all devices see the same
 // numbers.
 torch::Tensor SampleCategory(const torch::Tensor& probabilities, at::Generator generator);
+torch::Tensor SampleCategoryOfLogits(const torch::Tensor& logits, double temperature,
+                                     at::Generator generator);
 
 }  // namespace hidreamer::nn

@@ -13,6 +13,24 @@ TEST(CategoryAt, InvertsTheCumulativeDistribution) {
   EXPECT_TRUE(torch::equal(CategoryAt(probabilities, uniforms), expected));
 }
 
+// Against the definition; a draw within rounding of a boundary may fall on either side.
+TEST(CategoryOfLogits, IsThatOfTheSoftmax) {
+  torch::manual_seed(1);
+  for (const int64_t categories : {1, 5, 64, 100}) {
+    const auto logits = torch::randn({7, 300, categories}) * 4;
+    const auto uniforms = torch::rand({7, 300});
+    for (const double temperature : {0.5, 1.0}) {
+      const auto found = CategoryOfLogits(logits, temperature, uniforms);
+      const auto expected =
+          CategoryAt(torch::softmax(logits.to(torch::kFloat64) / temperature, -1), uniforms);
+      EXPECT_EQ(found.sizes(), expected.sizes());
+      EXPECT_LE(found.ne(expected).sum().item<int64_t>(), 1) << categories;
+    }
+  }
+  const auto last = CategoryOfLogits(torch::zeros({1, 3}), 1.0, torch::tensor({0.99999999}));
+  EXPECT_EQ(last.item<int64_t>(), 2);
+}
+
 TEST(SampleCategory, FollowsTheProbabilitiesAndTheSeed) {
   const auto probabilities = torch::tensor({0.1F, 0.6F, 0.3F}).expand({20000, 3});
   const auto draw = [&](uint64_t seed) {

@@ -55,4 +55,16 @@ inline float GeluDerivative(float x) {
   return share.below + x * 0.39894228f * share.bell;
 }
 
+inline float Sigmoid(float x) {
+  const float e = ExpOfNegative(-std::fabs(x));
+  return (x < 0 ? e : 1.0f) / (1 + e);
+}
+
+// x sigmoid(x) (Elfwing et al., 2018), and its derivative.
+inline float Silu(float x) { return x * Sigmoid(x); }
+inline float SiluDerivative(float x) {
+  const float share = Sigmoid(x);
+  return share * (1 + x * (1 - share));
+}
+
 }  // namespace hidreamer::nn

@@ -1,13 +1,16 @@
 #include "hidreamer/policy/networks.h"
 
+#include "hidreamer/nn/bf16_layers.h"
+
 namespace hidreamer::policy {
 
 MlpHeadImpl::MlpHeadImpl(int64_t in, int64_t hidden, int64_t out) {
   net_ = register_module(
-      "net", torch::nn::Sequential(torch::nn::LayerNorm(torch::nn::LayerNormOptions({in})),
-                                   torch::nn::Linear(in, hidden), torch::nn::SiLU(),
-                                   torch::nn::Linear(hidden, hidden), torch::nn::SiLU(),
-                                   torch::nn::Linear(hidden, out)));
+      "net",
+      torch::nn::Sequential(torch::nn::LayerNorm(torch::nn::LayerNormOptions({in})),
+                            torch::nn::Linear(in, hidden), torch::nn::Functional(nn::FastSilu),
+                            torch::nn::Linear(hidden, hidden), torch::nn::Functional(nn::FastSilu),
+                            torch::nn::Linear(hidden, out)));
 }
 
 // Outputs are of the input's type under autocast, too: logits and values stay f32.
@@ -24,8 +27,9 @@ void MlpHeadImpl::ZeroOutput() {
 
 FeatureExtractorImpl::FeatureExtractorImpl(int64_t in, int64_t out) {
   projection_ = register_module(
-      "projection", torch::nn::Sequential(torch::nn::LayerNorm(torch::nn::LayerNormOptions({in})),
-                                          torch::nn::Linear(in, out), torch::nn::SiLU()));
+      "projection",
+      torch::nn::Sequential(torch::nn::LayerNorm(torch::nn::LayerNormOptions({in})),
+                            torch::nn::Linear(in, out), torch::nn::Functional(nn::FastSilu)));
 }
 
 torch::Tensor FeatureExtractorImpl::forward(const torch::Tensor& x) {

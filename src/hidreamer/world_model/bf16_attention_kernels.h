@@ -8,7 +8,7 @@
 
 // Masked self-attention of one head of one sequence, in bf16 with sums and softmax in f32, and its
 // gradient. A few queries at a time, so that scores never leave the first cache; the backward pass
-// computes them again. Only where nn::HasBf16Products().
+// computes them again. Only where nn::HasBf16Kernels().
 namespace hidreamer::world_model {
 
 struct Bf16Head {

@@ -10,8 +10,12 @@
 namespace hidreamer::world_model {
 
 // Cache indices, with M = middle_, F = L - 1 fine levels, s = number of closed and filed steps:
-//   kReference  fine code l of step i: M - 1 - (i F + l - 1);  L0 of i: M + 2 i;  ACTION: M + 2 i +
-//   1 kStrict     the same without the part left of M kCausal     position p at p (M = 0)
+//   under kReference
+//     fine code l of step i   M - 1 - (i F + l - 1)
+//     L0 of i                 M + 2 i
+//     ACTION of i             M + 2 i + 1
+//   under kStrict             the same without the part left of M
+//   under kCausal             position p at p (M = 0)
 // The current step lies at M + 2 s, M + 2 s + 1, … in its own order, and is filed when the next
 // begins.
 Decoder::Decoder(WorldModel model, int64_t batch, int64_t capacity, nn::Precision precision)
@@ -62,20 +66,29 @@ int64_t Decoder::PlaceOfFiled(int64_t step, int64_t slot) const {
 
 void Decoder::FileClosedStep() {
   const int64_t current = middle_ + filed_steps_ * filed_per_step_;
+  struct Move {
+    int64_t from, to;
+  };
+  std::vector<Move> moves;  // in this order: a later one may take an earlier one's place
   for (int64_t slot = 1; slot < layout_.positions_per_step(); ++slot) {
     const int64_t place = PlaceOfFiled(filed_steps_, slot);
     if (place >= 0 && place != current + slot) {
-      if (kernel_cache_.has_value()) {
-        at::parallel_for(0, batch_, 1, [&](int64_t begin, int64_t end) {
-          for (int64_t row = begin; row < end; ++row) {
-            for (int64_t layer = 0; layer < model_->options().layers; ++layer) {
-              kernel_cache_->Move(layer, row, current + slot, place);
-            }
+      moves.push_back({current + slot, place});
+    }
+  }
+  if (kernel_cache_.has_value()) {
+    at::parallel_for(0, batch_, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) {
+        for (int64_t layer = 0; layer < model_->options().layers; ++layer) {
+          for (const Move& move : moves) {
+            kernel_cache_->Move(layer, row, move.from, move.to);
           }
-        });
-      } else {
-        cache_.select(4, place).copy_(cache_.select(4, current + slot));
+        }
       }
+    });
+  } else {
+    for (const Move& move : moves) {
+      cache_.select(4, move.to).copy_(cache_.select(4, move.from));
     }
   }
   ++filed_steps_;
@@ -90,13 +103,10 @@ torch::Tensor Decoder::Prefill(const torch::Tensor& tokens, const torch::Tensor&
             batch_, capacity_);
   model_->eval();
   std::vector<torch::Tensor> qkv;  // layers x (B, P, 3 D)
-  torch::Tensor hidden;
-  if (kernel_cache_.has_value()) {
-    hidden = Packed().Hidden(*model_, tokens, actions, &qkv);
-  } else {
+  const torch::Tensor hidden = [&] {
     const nn::AutocastGuard autocast(tokens.device(), precision_);
-    hidden = model_->Hidden(tokens, actions, &qkv);
-  }
+    return model_->Hidden(tokens, actions, &qkv);
+  }();
   model_->train(was_training);
 
   // The last step stays in the order of a current step, earlier ones are filed.

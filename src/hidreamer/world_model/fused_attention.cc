@@ -256,7 +256,7 @@ bool HasFusedAttention(const torch::Tensor& qkv, int64_t heads) {
     return false;
   }
   return qkv.scalar_type() == torch::kFloat32 ||
-         (qkv.scalar_type() == torch::kBFloat16 && nn::HasBf16Products() &&
+         (qkv.scalar_type() == torch::kBFloat16 && nn::HasBf16Kernels() &&
           qkv.size(2) / 3 / heads % 32 == 0);
 }
 

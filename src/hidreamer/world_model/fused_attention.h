@@ -16,7 +16,7 @@ torch::Tensor PlainAttention(const torch::Tensor& qkv, const torch::Tensor& addi
 // The same on the CPU: heads are spread over the threads, and the scores of some queries at a time
 // stay in the cache through softmax and dropout. Keys behind a block of queries are never looked
 // at. The dropout draws other elements than PlainAttention's, the same for any number of threads.
-// For f32 and, where the processor multiplies it itself (nn::HasBf16Products), bf16 in heads of a
+// For f32 and, where the processor multiplies it itself (nn::HasBf16Kernels), bf16 in heads of a
 // multiple of 32: the softmax is f32 there, too.
 bool HasFusedAttention(const torch::Tensor& qkv, int64_t heads);
 torch::Tensor FusedAttention(const torch::Tensor& qkv, const torch::Tensor& additive, int64_t heads,

@@ -56,7 +56,7 @@ double RelativeError(const torch::Tensor& x, const torch::Tensor& expected) {
 
 // Against f32 on the same rounded numbers: bf16 has 8 bits. Odd lengths leave half a pair.
 TEST(FusedAttention, AgreesInBf16WithTheDefinition) {
-  if (!nn::HasBf16Products()) {
+  if (!nn::HasBf16Kernels()) {
     GTEST_SKIP() << "no bf16 products on this processor";
   }
   torch::manual_seed(1);
@@ -115,7 +115,7 @@ void CheckDroppedWeights(torch::ScalarType type, double tolerance) {
 TEST(FusedAttention, DropsWeightsInBothDirections) { CheckDroppedWeights(torch::kFloat32, 1e-5); }
 
 TEST(FusedAttention, DropsWeightsInBothDirectionsInBf16) {
-  if (!nn::HasBf16Products()) {
+  if (!nn::HasBf16Kernels()) {
     GTEST_SKIP() << "no bf16 products on this processor";
   }
   CheckDroppedWeights(torch::kBFloat16, 0.007);
@@ -142,7 +142,7 @@ void CheckThreads(torch::ScalarType type) {
 
 TEST(FusedAttention, DoesNotDependOnTheThreads) {
   CheckThreads(torch::kFloat32);
-  if (nn::HasBf16Products()) {
+  if (nn::HasBf16Kernels()) {
     CheckThreads(torch::kBFloat16);
   }
 }

@@ -28,7 +28,7 @@ NormWeights NormOf(const torch::Tensor& weight, const torch::Tensor& bias) {
 bool PackedTransformer::Can(WorldModelImpl& model) {
   const WorldModelOptions& options = model.options();
   const torch::Tensor weight = model.final_norm()->weight;
-  return nn::HasBf16Products() && weight.is_cpu() && weight.scalar_type() == torch::kFloat32 &&
+  return nn::HasBf16Kernels() && weight.is_cpu() && weight.scalar_type() == torch::kFloat32 &&
          options.width % 32 == 0 && options.width / options.heads % 32 == 0 &&
          options.ffn_width % 32 == 0;
 }

@@ -15,8 +15,7 @@ class WorldModelImpl;
 // the kernels read them. A copy of what they were when it was made (5 ms for 11M parameters).
 class PackedTransformer {
  public:
-  // Whether the processor has the kernels and the model's widths suit them. With matrix units (AMX)
-  // the library's products are faster.
+  // Whether the processor has the kernels and the model's widths suit them.
   static bool Can(WorldModelImpl& model);
   explicit PackedTransformer(WorldModelImpl& model);
   // Whether the model's parameters are still those that were packed, by their places and version

@@ -201,8 +201,7 @@ torch::Tensor StepModelImpl::Sample(const torch::Tensor& places, double temperat
       codes.push_back(logits.argmax(-1));
       continue;
     }
-    codes.push_back(
-        nn::CategoryAt(torch::softmax(logits / temperature, -1), uniforms.select(2, level)));
+    codes.push_back(nn::CategoryOfLogits(logits, temperature, uniforms.select(2, level)));
   }
   return torch::stack(codes, 2);
 }

@@ -9,7 +9,7 @@
 // A transformer's blocks in evaluation, in bf16 with sums and the stream between them in f32: all
 // blocks for some rows without leaving the thread, so that neither calls nor waiting threads cost
 // between the products, and what follows a product is done while its sums are in the first cache.
-// Only where nn::HasBf16Products().
+// Only where nn::HasBf16Kernels().
 namespace hidreamer::world_model {
 
 struct NormWeights {

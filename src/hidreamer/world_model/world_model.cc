@@ -134,8 +134,8 @@ const AttentionPattern& WorldModelImpl::Pattern(int64_t positions, torch::Device
 
 torch::Tensor WorldModelImpl::Hidden(const torch::Tensor& tokens, const torch::Tensor& actions,
                                      std::vector<torch::Tensor>* qkv) {
-  if (!torch::GradMode::is_enabled() && !is_training() && PackedTransformer::Can(*this) &&
-      nn::IsBf16Autocast(torch::kCPU)) {
+  if (!torch::GradMode::is_enabled() && !is_training() && nn::IsBf16Autocast(torch::kCPU) &&
+      PackedTransformer::Can(*this) && !nn::HasMatrixUnits()) {
     return Packed()->Hidden(*this, tokens, actions, qkv);
   }
   torch::Tensor x = embedding_->forward(tokens, actions);  // (B, P, D)
