@@ -13,8 +13,9 @@ void StepAdam(const AdamCoefficients& coefficients, const float* __restrict grad
   for (int64_t i = 0; i < n; ++i) {
     const float kept = parameter[i] * c.keep;
     const float g = gradient[i] + c.decay * kept;
-    m[i] = m[i] * c.beta1 + g * (1 - c.beta1);
-    v[i] = v[i] * c.beta2 + g * g * (1 - c.beta2);
+    // One product a sum: of two, the compiler could fuse either, not everywhere the same one.
+    m[i] += (g - m[i]) * (1 - c.beta1);
+    v[i] += (g * g - v[i]) * (1 - c.beta2);
     parameter[i] = kept - c.rate * m[i] / (std::sqrt(v[i]) / c.correction2_root + c.epsilon);
   }
 }

@@ -115,22 +115,25 @@ void MoveAverages(const Averages& averages, const float* rows, const int64_t* co
   for (int64_t i = 0; i < n; ++i) {
     order[static_cast<size_t>(next[static_cast<size_t>(codes[i])]++)] = i;
   }
+  // Each average moves by a share of its distance: with two products in a sum the compiler could
+  // fuse either of them, here one way and there another, and results would differ in the last bit.
+  const float share = 1 - decay;
   float total = 0;
   for (int64_t v = 0; v < count; ++v) {
     const auto own =
         static_cast<float>(ends[static_cast<size_t>(v + 1)] - ends[static_cast<size_t>(v)]);
-    averages.sizes[v] = averages.sizes[v] * decay + own * (1 - decay);
+    averages.sizes[v] += (own - averages.sizes[v]) * share;
     total += averages.sizes[v];
   }
   std::vector<float> fresh(static_cast<size_t>(dim));
   for (int64_t v = 0; v < count; ++v) {
-    float* const sums = averages.sums + v * dim;
-    float* const word = averages.codebook + v * dim;
+    float* const __restrict sums = averages.sums + v * dim;
+    float* const __restrict word = averages.codebook + v * dim;
+    float* const __restrict sum = fresh.data();
     const int64_t begin = ends[static_cast<size_t>(v)], end = ends[static_cast<size_t>(v + 1)];
     std::fill(fresh.begin(), fresh.end(), 0.0f);
-    float* const sum = fresh.data();
     for (int64_t i = begin; i < end; ++i) {
-      const float* const row = rows + order[static_cast<size_t>(i)] * dim;
+      const float* const __restrict row = rows + order[static_cast<size_t>(i)] * dim;
       for (int64_t j = 0; j < dim; ++j) {
         sum[j] += row[j];
       }
@@ -138,7 +141,7 @@ void MoveAverages(const Averages& averages, const float* rows, const int64_t* co
     const float smoothed =
         (averages.sizes[v] + epsilon) / (total + static_cast<float>(count) * epsilon) * total;
     for (int64_t j = 0; j < dim; ++j) {
-      sums[j] = sums[j] * decay + sum[j] * (1 - decay);
+      sums[j] += (sum[j] - sums[j]) * share;
       word[j] = sums[j] / smoothed;
     }
   }
