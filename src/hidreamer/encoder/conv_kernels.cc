@@ -10,24 +10,18 @@ using nn::Bf16;
 using nn::kPanelOutputs;
 using nn::kTileRows;
 
-std::vector<int64_t> PatchOffsets(const ConvShape& shape) {
-  const int64_t side = shape.out_side();
-  std::vector<int64_t> offsets;
-  for (int64_t y = 0; y < side; ++y) {
-    for (int64_t x = 0; x < side; ++x) {
-      offsets.push_back((y * shape.in_side + x) * shape.stride * shape.in_channels);
-    }
-  }
-  return offsets;
-}
-
 ConvWeights::ConvWeights(const ConvShape& conv, const float* weight, const float* conv_bias,
                          bool for_gradient)
-    : shape(conv), bias(conv_bias, conv_bias + conv.out_channels), patches(PatchOffsets(conv)) {
+    : shape(conv), bias(conv_bias, conv_bias + conv.out_channels) {
   const int64_t kernel = shape.kernel, channels = shape.in_channels, outputs = shape.out_channels;
   const auto at = [&](int64_t o, int64_t c, int64_t y, int64_t x) {
     return weight[((o * channels + c) * kernel + y) * kernel + x];
   };
+  for (int64_t y = 0; y < shape.out_side(); ++y) {
+    for (int64_t x = 0; x < shape.out_side(); ++x) {
+      patches.push_back((y * shape.in_side + x) * shape.stride * channels);
+    }
+  }
   std::vector<float> ordered;
   for (int64_t o = 0; o < outputs; ++o) {
     for (int64_t y = 0; y < kernel; ++y) {
@@ -170,16 +164,16 @@ void ConvInputGradient(const ConvWeights& weights, const Bf16* gradient, const B
   }
 }
 
-void AddConvWeightGradient(const ConvShape& shape, const Bf16* ins, const Bf16* gradients,
+void AddConvWeightGradient(const ConvWeights& weights, const Bf16* ins, const Bf16* gradients,
                            int64_t images, float* weight_gradient, float* bias_gradient,
                            ConvGradientScratch& scratch) {
+  const ConvShape& shape = weights.shape;
   const int64_t outputs = shape.out_channels, inner = shape.inner();
   const int64_t row = shape.in_side * shape.in_channels, run = shape.kernel * shape.in_channels;
   const int64_t pixels = images * shape.pixels(), even = (pixels + 1) / 2 * 2;
   scratch.patches.clear();
-  const std::vector<int64_t> offsets = PatchOffsets(shape);
   for (int64_t image = 0; image < images; ++image) {
-    for (const int64_t offset : offsets) {
+    for (const int64_t offset : weights.patches) {
       scratch.patches.push_back(ins + image * shape.in_size() + offset);
     }
   }
@@ -233,7 +227,7 @@ HID_END_BF16_TARGET
 void ScaleFrame(const uint8_t*, int64_t, Bf16*) {}
 void ConvRelu(const ConvWeights&, const Bf16*, Bf16*) {}
 void ConvInputGradient(const ConvWeights&, const Bf16*, const Bf16*, Bf16*, std::vector<Bf16>&) {}
-void AddConvWeightGradient(const ConvShape&, const Bf16*, const Bf16*, int64_t, float*, float*,
+void AddConvWeightGradient(const ConvWeights&, const Bf16*, const Bf16*, int64_t, float*, float*,
                            ConvGradientScratch&) {}
 
 #endif

@@ -23,9 +23,6 @@ struct ConvShape {
   int64_t out_size() const { return pixels() * out_channels; }
 };
 
-// Where the runs of an output pixel's patch begin in the input: (side' side').
-std::vector<int64_t> PatchOffsets(const ConvShape& shape);
-
 struct ConvWeights {
   // weight (O, C, k, k) and bias (O) f32.
   ConvWeights(const ConvShape& conv, const float* weight, const float* bias, bool for_gradient);
@@ -36,7 +33,7 @@ struct ConvWeights {
   // place: ((k / stride)^2 O, C) each.
   std::vector<nn::Bf16Matrix> phases;
   std::vector<float> bias;
-  std::vector<int64_t> patches;  // PatchOffsets
+  std::vector<int64_t> patches;  // where the runs of an output pixel's patch begin in the input
 };
 
 // frame (channels, pixels) u8 -> (pixels, channels) bf16, divided by 255. channels is 4.
@@ -56,8 +53,8 @@ struct ConvGradientScratch {
 };
 // Adds to weight_gradient (O, k, k, C) and bias_gradient (O) what some images, ins (side, side, C)
 // each in_size() after the one before, and their gradients (images, side', side', O) give.
-void AddConvWeightGradient(const ConvShape& shape, const nn::Bf16* ins, const nn::Bf16* gradients,
-                           int64_t images, float* weight_gradient, float* bias_gradient,
-                           ConvGradientScratch& scratch);
+void AddConvWeightGradient(const ConvWeights& weights, const nn::Bf16* ins,
+                           const nn::Bf16* gradients, int64_t images, float* weight_gradient,
+                           float* bias_gradient, ConvGradientScratch& scratch);
 
 }  // namespace hidreamer::encoder

@@ -130,7 +130,7 @@ struct ConvStackFunction : torch::autograd::Function<ConvStackFunction> {
       ConvGradientScratch scratch;
       for (int64_t chunk = first_chunk; chunk < last_chunk; ++chunk) {
         const auto add = [&](size_t layer, const Bf16* ins, const Bf16* upstream, int64_t count) {
-          AddConvWeightGradient(kShapes[layer], ins, upstream, count,
+          AddConvWeightGradient(weights[layer], ins, upstream, count,
                                 weight_sums[layer][chunk].data_ptr<float>(),
                                 bias_sums[layer][chunk].data_ptr<float>(), scratch);
         };

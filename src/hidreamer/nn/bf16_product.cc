@@ -1,5 +1,6 @@
 #include "hidreamer/nn/bf16_product.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "hidreamer/nn/bf16_vectors.h"
@@ -14,12 +15,22 @@ Bf16Matrix::Bf16Matrix(const float* weight, int64_t outputs, int64_t inner)
     : outputs_(outputs),
       inner_(inner),
       packed_(static_cast<size_t>(panels() * kPanelOutputs * inner)) {
-  for (int64_t n = 0; n < outputs; ++n) {
-    Bf16* to = packed_.data() + n / kPanelOutputs * kPanelOutputs * inner + n % kPanelOutputs * 2;
-    const float* from = weight + n * inner;
-    for (int64_t k = 0; k < inner; k += 2) {
-      to[k * kPanelOutputs] = ToBf16(from[k]);
-      to[k * kPanelOutputs + 1] = ToBf16(from[k + 1]);
+  std::vector<Bf16> narrow(static_cast<size_t>(outputs * inner));
+  std::transform(weight, weight + outputs * inner, narrow.begin(), ToBf16);
+  PackAsOutputs(narrow.data(), outputs, inner, inner, packed_.data());
+}
+
+void PackAsOutputs(const Bf16* x, int64_t n, int64_t d, int64_t stride, Bf16* packed) {
+  for (int64_t first = 0; first < n; first += kPanelOutputs, packed += kPanelOutputs * d) {
+    for (int64_t j = 0; j < kPanelOutputs; ++j) {
+      const Bf16* const row = x + (first + j) * stride;
+      for (int64_t k = 0; k < d; k += 2) {
+        int32_t pair = 0;
+        if (first + j < n) {
+          __builtin_memcpy(&pair, row + k, sizeof(pair));
+        }
+        __builtin_memcpy(packed + k * kPanelOutputs + 2 * j, &pair, sizeof(pair));
+      }
     }
   }
 }
@@ -112,21 +123,6 @@ void MultiplyTileAndFetch(const Bf16Rows& rows, int64_t count, const Bf16* panel
   kFetchingTiles.by_rows[count - 1](rows, panel, out);
 }
 
-void PackAsOutputs(const Bf16* x, int64_t n, int64_t d, int64_t stride, Bf16* packed) {
-  for (int64_t first = 0; first < n; first += kPanelOutputs, packed += kPanelOutputs * d) {
-    for (int64_t j = 0; j < kPanelOutputs; ++j) {
-      const Bf16* const row = x + (first + j) * stride;
-      for (int64_t k = 0; k < d; k += 2) {
-        int32_t pair = 0;
-        if (first + j < n) {
-          __builtin_memcpy(&pair, row + k, sizeof(pair));
-        }
-        __builtin_memcpy(packed + k * kPanelOutputs + 2 * j, &pair, sizeof(pair));
-      }
-    }
-  }
-}
-
 void PackAsInner(const Bf16* x, int64_t n, int64_t d, int64_t stride, Bf16* packed) {
   for (int64_t column = 0; column < d; column += kPanelOutputs) {
     for (int64_t i = 0; i < n; i += 2, packed += 2 * kPanelOutputs) {
@@ -145,7 +141,6 @@ bool HasMatrixUnits() { return false; }
 
 void MultiplyTile(const Bf16Rows&, int64_t, const Bf16*, float*) {}
 void MultiplyTileAndFetch(const Bf16Rows&, int64_t, const Bf16*, float*) {}
-void PackAsOutputs(const Bf16*, int64_t, int64_t, int64_t, Bf16*) {}
 void PackAsInner(const Bf16*, int64_t, int64_t, int64_t, Bf16*) {}
 
 #endif

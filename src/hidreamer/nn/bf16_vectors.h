@@ -24,6 +24,17 @@ inline void StoreBf16(Bf16* to, __m512 numbers) {  // 16, rounded to nearest
                       reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(numbers)));
 }
 
+// f of each of 16 numbers; f is inlined and the loop becomes vectors again.
+template <class Function>
+inline __m512 EachOf(__m512 numbers, const Function& f) {
+  float each[16];
+  _mm512_storeu_ps(each, numbers);
+  for (float& number : each) {
+    number = f(number);
+  }
+  return _mm512_loadu_ps(each);
+}
+
 inline __m512i LowHalves(const Bf16* from) {  // 16 numbers, each in the lower half of 32 bits
   return _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
 }

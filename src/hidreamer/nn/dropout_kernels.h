@@ -13,14 +13,16 @@ struct DropoutPlan {
   float scale = 1;         // of those kept, 1 / (1 - probability)
 };
 
+inline constexpr uint32_t kHashFactors[] = {0x9e3779b1u, 0x7feb352du, 0x846ca68bu};
+
 // Whether element `index` is kept: a 32-bit integer hash ("lowbias32", Wellons, 2018) of the keyed
 // index.
 inline bool Keeps(const DropoutPlan& plan, uint32_t index) {
-  uint32_t x = (index ^ plan.key[0]) * 0x9e3779b1u;
+  uint32_t x = (index ^ plan.key[0]) * kHashFactors[0];
   x ^= x >> 16;
-  x = (x ^ plan.key[1]) * 0x7feb352du;
+  x = (x ^ plan.key[1]) * kHashFactors[1];
   x ^= x >> 15;
-  x *= 0x846ca68bu;
+  x *= kHashFactors[2];
   x ^= x >> 16;
   return x >= plan.threshold;
 }

@@ -184,7 +184,6 @@ void AttendHeadBackward(const Bf16Head& head, const float* statistics, const Bf1
       std::fill(weights + keys, weights + width, 0.0f);
       std::fill(upstream + keys, upstream + width, 0.0f);
       // The softmax's gradient, and the weights as they were after dropout.
-      float dot = 0;
       const nn::DropoutPlan plan = head.dropout;
       const auto index = head.dropout_index + static_cast<uint32_t>((first + r) * positions);
       __m512 dots = _mm512_setzero_ps();
@@ -194,7 +193,7 @@ void AttendHeadBackward(const Bf16Head& head, const float* statistics, const Bf1
       for (int64_t i = 0; i < width; i += 16) {
         dots = _mm512_fmadd_ps(_mm512_loadu_ps(weights + i), _mm512_loadu_ps(upstream + i), dots);
       }
-      dot = _mm512_reduce_add_ps(dots);
+      const float dot = _mm512_reduce_add_ps(dots);
       for (int64_t i = 0; i < width; ++i) {
         upstream[i] = weights[i] * (upstream[i] - dot) * scale;
       }

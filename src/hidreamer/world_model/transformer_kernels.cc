@@ -113,12 +113,7 @@ void ApplyTo(const LinearWeights& linear, const Bf16* x, int64_t rows, nn::Part 
 void ApplyGeluTo(const LinearWeights& linear, const Bf16* x, int64_t rows, nn::Part part,
                  Bf16* out) {
   Apply(linear, x, rows, part, [&](int64_t r, int64_t column, __m512 sums) {
-    float numbers[16];
-    _mm512_storeu_ps(numbers, sums);
-    for (float& number : numbers) {
-      number = nn::Gelu(number);
-    }
-    nn::StoreBf16(out + r * linear.weight.outputs() + column, _mm512_loadu_ps(numbers));
+    nn::StoreBf16(out + r * linear.weight.outputs() + column, nn::EachOf(sums, nn::Gelu));
   });
 }
 
@@ -193,12 +188,9 @@ float Exponentiate(const float* scores, int64_t n, int64_t begin, int64_t end, f
   __m512 sum = _mm512_setzero_ps();
   for (int64_t i = 0; i < n; i += 16) {
     const __mmask16 mask = i < end ? seen(i) : __mmask16{0};
-    float numbers[16];
-    _mm512_storeu_ps(numbers, _mm512_mask_loadu_ps(nothing, mask, scores + i));
-    for (float& number : numbers) {
-      number = nn::ExpOfNegative((number - largest) * scale);
-    }
-    const __m512 shares = _mm512_loadu_ps(numbers);
+    const __m512 shares =
+        nn::EachOf(_mm512_mask_loadu_ps(nothing, mask, scores + i),
+                   [&](float score) { return nn::ExpOfNegative((score - largest) * scale); });
     sum = _mm512_add_ps(sum, shares);
     nn::StoreBf16(weights + i, shares);
   }
