@@ -149,8 +149,7 @@ torch::Tensor AgentPlayer::PushStates(const std::vector<env::PlayerView>& views,
     const auto tokens = torch::stack(slot.tokens).unsqueeze(0);
     const auto actions =
         torch::tensor(slot.actions, torch::kLong).to(device_).view({1, tokens.size(1) - 1});
-    const auto all = slot.decoder->Prefill(tokens, actions);  // (1, T*K - 1, D)
-    hidden[i] = all[0].narrow(0, all.size(1) - levels, levels).clone();
+    hidden[i] = slot.decoder->Prefill(tokens, actions)[0].clone();  // (L, D)
   }
   return torch::stack(hidden);
 }
@@ -189,11 +188,10 @@ void AgentPlayer::Refill(const std::vector<env::PlayerView>& views,
                                                      context + policy_->options().horizon);
   }
   const auto stacked = torch::stack(tokens);  // (rows, C, L)
-  const auto all = shared_->Prefill(
+  const auto filled = shared_->Prefill(
       stacked, torch::tensor(actions, torch::kLong).to(device_).view({rows, context - 1}));
-  const int64_t levels = stacked.size(2);
   for (size_t k = 0; k < ready.size(); ++k) {
-    hidden[ready[k]] = all[static_cast<int64_t>(k)].narrow(0, all.size(1) - levels, levels).clone();
+    hidden[ready[k]] = filled[static_cast<int64_t>(k)].clone();  // (L, D)
   }
 }
 

@@ -19,10 +19,8 @@ CodeRoller::CodeRoller(world_model::WorldModel model, world_model::Decoder& deco
 void CodeRoller::Start(const torch::Tensor& tokens, const torch::Tensor& actions) {
   torch::NoGradGuard no_grad;
   decoder_.Reset();
-  const auto hidden = decoder_.Prefill(tokens, actions);  // (B, T*K - 1, D)
-  const int64_t levels = tokens.size(2);
+  hidden_ = decoder_.Prefill(tokens, actions).clone();  // (B, L, D)
   tokens_ = tokens.select(1, tokens.size(1) - 1);
-  hidden_ = hidden.narrow(1, hidden.size(1) - levels, levels).clone();
 }
 
 torch::Tensor CodeRoller::Advance(const torch::Tensor& actions) {

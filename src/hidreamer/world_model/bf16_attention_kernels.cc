@@ -109,7 +109,7 @@ void AttendHead(const Bf16Head& head, Bf16* out, int64_t out_stride, float* stat
   Bf16* const weights = Room(scratch.weights, kTileRows * padded);
   float* const sums = Room(scratch.sums, kTileRows * d);
   float shares[kTileRows];
-  for (int64_t first = 0; first < positions; first += kTileRows) {
+  for (int64_t first = head.first_query; first < positions; first += kTileRows) {
     const int64_t count = std::min(kTileRows, positions - first), keys = first + count;
     const int64_t panels = RoundUp(keys, kPanelOutputs) / kPanelOutputs;
     Multiply({head.q + first * head.stride, head.stride}, count, d, k_panels, kPanelOutputs * d,

@@ -17,6 +17,7 @@ struct Bf16Head {
   const nn::Bf16* v;
   int64_t stride = 0;
   int64_t positions = 0;       // P
+  int64_t first_query = 0;     // AttendHead leaves earlier ones out
   int64_t width = 0;           // d, a multiple of 32
   const float* additive;       // (P, P): 0 or -infinity, the latter for all later keys
   float scale = 1;             // of the scores

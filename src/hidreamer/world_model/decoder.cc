@@ -34,7 +34,8 @@ Decoder::Decoder(WorldModel model, int64_t batch, int64_t capacity, nn::Precisio
   middle_ = options.mask == MaskKind::kReference ? capacity_ * fine : 0;
   const bool packs = precision == nn::Precision::kBf16 && PackedTransformer::Can(*model_);
   if (packs) {  // a panel of places begins there
-    middle_ = (middle_ + nn::kPanelOutputs - 1) / nn::kPanelOutputs * nn::kPanelOutputs;
+    constexpr int64_t kPlaces = DecodeCache::kPanelPlaces;
+    middle_ = (middle_ + kPlaces - 1) / kPlaces * kPlaces;
   }
   const int64_t slots = middle_ + (capacity_ - 1) * filed_per_step_ + layout_.positions_per_step();
   const torch::Tensor& parameter = model_->final_norm()->weight;
@@ -101,18 +102,18 @@ torch::Tensor Decoder::Prefill(const torch::Tensor& tokens, const torch::Tensor&
   HID_CHECK(tokens.size(0) == batch_ && tokens.size(1) <= capacity_,
             "prefill of ({}, {}) steps into a decoder of ({}, {})", tokens.size(0), tokens.size(1),
             batch_, capacity_);
+  // The last step stays in the order of a current step, earlier ones are filed.
+  const int64_t per_step = layout_.positions_per_step();
+  filed_steps_ = tokens.size(1) - 1;
   model_->eval();
   std::vector<torch::Tensor> qkv;  // layers x (B, P, 3 D)
   const torch::Tensor hidden = [&] {
     const nn::AutocastGuard autocast(tokens.device(), precision_);
-    return model_->Hidden(tokens, actions, &qkv);
+    return model_->Hidden(tokens, actions, &qkv, filed_steps_ * per_step);
   }();
   model_->train(was_training);
 
-  // The last step stays in the order of a current step, earlier ones are filed.
-  const int64_t per_step = layout_.positions_per_step();
-  const int64_t positions = hidden.size(1);
-  filed_steps_ = (positions - 1) / per_step;
+  const int64_t positions = filed_steps_ * per_step + hidden.size(1);
   std::vector<int64_t> sources, places;
   for (int64_t p = 0; p < positions; ++p) {
     const int64_t step = p / per_step, slot = p % per_step;
@@ -158,8 +159,11 @@ void Decoder::FillKernelCache(const std::vector<torch::Tensor>& qkv,
       for (int64_t row = begin; row < end; ++row) {
         for (size_t i = 0; i < sources.size(); ++i) {
           const nn::Bf16* const q = from + (row * narrow.size(1) + sources[i]) * 3 * width;
-          kernel_cache_->Store(static_cast<int64_t>(layer), row, places[i], q + width,
-                               q + 2 * width);
+          for (int64_t head = 0; head < model_->options().heads; ++head) {
+            const nn::Bf16* const key = q + width + head * head_width_;
+            kernel_cache_->Store(static_cast<int64_t>(layer), row, head, places[i], key,
+                                 key + width);
+          }
         }
       }
     });

@@ -16,7 +16,7 @@ namespace hidreamer::world_model {
 // of what went before. Nothing is reallocated and no position is computed twice. Gradients are off
 // and dropout is not applied, whatever mode the model is in.
 //   Decoder decoder(model, batch);
-//   hidden = decoder.Prefill(tokens, actions);      // real steps
+//   hidden = decoder.Prefill(tokens, actions);      // real steps -> the last one's
 //   for each dreamed step: code 0 from Logits(0, hidden at ACTION), h = PushCode(0, code);
 //                          code 1 from Logits(1, h), PushCode(1, code); …; h = PushAction(action)
 //
@@ -34,9 +34,9 @@ class Decoder {
   // until here, and not from the first position on.
   void Reset();
 
-  // tokens (B, T, L), actions (B, T), all int64 -> hidden of all T*K positions (B, T*K, D).
-  // actions (B, T-1) leave the last step open: the next call is PushAction, hidden (B, T*K-1, D).
-  // Only at the start (after construction or Reset).
+  // tokens (B, T, L), actions (B, T), all int64 -> hidden of the last step's positions (B, K, D).
+  // actions (B, T-1) leave that step open: hidden (B, L, D), and the next call is PushAction. Only
+  // at the start (after construction or Reset).
   torch::Tensor Prefill(const torch::Tensor& tokens, const torch::Tensor& actions);
 
   // codes (B) int64 of the given level, which must be the next slot -> hidden (B, D).

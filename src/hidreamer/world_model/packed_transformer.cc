@@ -77,18 +77,20 @@ PackedTransformer::PackedTransformer(WorldModelImpl& model) : versions_(Versions
   });
 }
 
-void PackedTransformer::CountProducts(int64_t rows) const {
+void PackedTransformer::CountProducts(int64_t rows, int64_t last_block_rows) const {
   const auto layers = static_cast<int64_t>(weights_.blocks.size());
   const int64_t width = weights_.width, hidden = weights_.hidden_width;
-  for (const auto& [inner, outputs] : {std::pair{width, 3 * width}, std::pair{width, width},
+  nn::CountProduct(rows, width, 2 * width, torch::kBFloat16, layers);  // keys and values
+  for (const auto& [inner, outputs] : {std::pair{width, width}, std::pair{width, width},
                                        std::pair{width, hidden}, std::pair{hidden, width}}) {
-    nn::CountProduct(rows, inner, outputs, torch::kBFloat16, layers);
+    nn::CountProduct(rows, inner, outputs, torch::kBFloat16, layers - 1);
+    nn::CountProduct(last_block_rows, inner, outputs, torch::kBFloat16);
   }
 }
 
 torch::Tensor PackedTransformer::Hidden(WorldModelImpl& model, const torch::Tensor& tokens,
                                         const torch::Tensor& actions,
-                                        std::vector<torch::Tensor>* qkv) const {
+                                        std::vector<torch::Tensor>* qkv, int64_t from) const {
   const torch::NoGradGuard no_grad;
   torch::Tensor x = model.embedding()->forward(tokens, actions).contiguous();  // (B, P, D)
   const int64_t batch = x.size(0), positions = x.size(1), width = weights_.width;
@@ -106,14 +108,16 @@ torch::Tensor PackedTransformer::Hidden(WorldModelImpl& model, const torch::Tens
       for (size_t layer = 0; qkv != nullptr && layer < qkv->size(); ++layer) {
         projections.push_back(nn::Bf16Data((*qkv)[layer]) + row * positions * 3 * width);
       }
-      TransformSequence(weights_, additive.data_ptr<float>(), positions,
+      TransformSequence(weights_, additive.data_ptr<float>(), positions, from,
                         rows + row * positions * width, projections);
     }
   });
+  CountProducts(batch * positions, batch * (positions - from));
+  // Attention, half of it under the causal mask.
   const auto layers = static_cast<int64_t>(weights_.blocks.size());
-  CountProducts(batch * positions);
-  nn::CountFlops(2 * batch * positions * layers * positions * width);  // of attention
-  return x;
+  const int64_t queries = (layers - 1) * positions + positions - from;
+  nn::CountFlops(2 * batch * queries * positions * width);
+  return x.narrow(1, from, positions - from);
 }
 
 torch::Tensor PackedTransformer::Decode(const torch::Tensor& x, DecodeCache& cache, int64_t begin,
@@ -130,7 +134,7 @@ torch::Tensor PackedTransformer::Decode(const torch::Tensor& x, DecodeCache& cac
     team.emplace(weights_, x.size(0), omp_get_num_threads());
     DecodeRows(weights_, cache, begin, place, x.size(0), rows, *team, omp_get_thread_num());
   }
-  CountProducts(x.size(0));
+  CountProducts(x.size(0), x.size(0));
   return hidden;
 }
 

@@ -22,10 +22,10 @@ class PackedTransformer {
   // counters, which torch raises at every change.
   bool IsOf(WorldModelImpl& model) const;
 
-  // As WorldModelImpl::Hidden; qkv in bf16.
+  // As WorldModelImpl::Hidden; qkv in bf16, the last block's without queries before `from`.
   torch::Tensor Hidden(WorldModelImpl& model, const torch::Tensor& tokens,
-                       const torch::Tensor& actions,
-                       std::vector<torch::Tensor>* qkv = nullptr) const;
+                       const torch::Tensor& actions, std::vector<torch::Tensor>* qkv,
+                       int64_t from) const;
   // x (B, D), an embedded position -> its hidden state (B, D). See DecodeRows.
   torch::Tensor Decode(const torch::Tensor& x, DecodeCache& cache, int64_t begin,
                        int64_t place) const;
@@ -34,7 +34,7 @@ class PackedTransformer {
   using Version = std::pair<const void*, int64_t>;
   static std::vector<Version> VersionsOf(WorldModelImpl& model);
 
-  void CountProducts(int64_t rows) const;
+  void CountProducts(int64_t rows, int64_t last_block_rows) const;
 
   std::vector<Version> versions_;
   TransformerWeights weights_;

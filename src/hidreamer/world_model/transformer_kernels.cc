@@ -16,41 +16,42 @@ DecodeCache::DecodeCache(int64_t layers, int64_t batch, int64_t heads, int64_t h
     : batch_(batch),
       heads_(heads),
       head_width_(head_width),
-      places_((places + 31) / 32 * 32),
-      keys_(static_cast<size_t>(layers * batch * heads * places_ * head_width)),
+      places_((places + kPanelPlaces - 1) / kPanelPlaces * kPanelPlaces),
+      keys_(static_cast<size_t>(layers * batch * heads * head_size())),
       values_(keys_.size()) {}
 
-void DecodeCache::Store(int64_t layer, int64_t row, int64_t place, const nn::Bf16* key,
-                        const nn::Bf16* value) {
-  for (int64_t head = 0; head < heads_; ++head) {
-    const int64_t block = Offset(layer, row, head);
-    nn::Bf16* const to_key = Key(block, place);
-    for (int64_t k = 0; k < head_width_; k += 2, key += 2) {
-      std::copy_n(key, 2, to_key + k * 32);
+void DecodeCache::Store(int64_t layer, int64_t row, int64_t head, int64_t place,
+                        const nn::Bf16* key, const nn::Bf16* value) {
+  const int64_t offset = Offset(layer, row, head);
+  nn::Bf16* to_key = Key(offset, place);
+  for (int64_t k = 0; k < head_width_; k += 2, to_key += kKeyStep) {
+    std::copy_n(key + k, 2, to_key);
+  }
+  nn::Bf16* to_value = Value(offset, place);
+  for (int64_t column = 0; column < head_width_; column += nn::kPanelOutputs) {
+    for (int64_t j = 0; j < nn::kPanelOutputs; ++j) {
+      to_value[2 * j] = value[column + j];
     }
-    nn::Bf16* to_value = Value(block, place);
-    for (int64_t column = 0; column < head_width_; column += 32, to_value += 32 * places_) {
-      for (int64_t j = 0; j < 32; ++j, ++value) {
-        to_value[2 * j] = *value;
-      }
-    }
+    to_value += nn::kPanelOutputs * places_;
   }
 }
 
 void DecodeCache::Move(int64_t layer, int64_t row, int64_t from, int64_t to) {
   for (int64_t head = 0; head < heads_; ++head) {
-    const int64_t block = Offset(layer, row, head);
-    const nn::Bf16* const from_key = Key(block, from);
-    nn::Bf16* const to_key = Key(block, to);
-    for (int64_t k = 0; k < head_width_; k += 2) {
-      std::copy_n(from_key + k * 32, 2, to_key + k * 32);
+    const int64_t offset = Offset(layer, row, head);
+    const nn::Bf16* from_key = Key(offset, from);
+    nn::Bf16* to_key = Key(offset, to);
+    for (int64_t k = 0; k < head_width_; k += 2, from_key += kKeyStep, to_key += kKeyStep) {
+      std::copy_n(from_key, 2, to_key);
     }
-    const nn::Bf16* const from_value = Value(block, from);
-    nn::Bf16* const to_value = Value(block, to);
-    for (int64_t column = 0; column < head_width_; column += 32) {
-      for (int64_t j = 0; j < 64; j += 2) {
-        to_value[column * places_ + j] = from_value[column * places_ + j];
+    const nn::Bf16* from_value = Value(offset, from);
+    nn::Bf16* to_value = Value(offset, to);
+    for (int64_t column = 0; column < head_width_; column += nn::kPanelOutputs) {
+      for (int64_t j = 0; j < 2 * nn::kPanelOutputs; j += 2) {
+        to_value[j] = from_value[j];
       }
+      from_value += nn::kPanelOutputs * places_;
+      to_value += nn::kPanelOutputs * places_;
     }
   }
 }
@@ -140,11 +141,16 @@ void Normalize(const NormWeights& norm, float* x, int64_t rows, nn::Part part) {
                     part.End(rows) - part.Begin(rows), width, own);
 }
 
-// scores (32 kPanels) of a query against panels of keys. The sum over d goes through two halves, as
-// one chain of additions a vector would wait for itself.
+void Fetch(const Bf16* line) {
+  _mm_prefetch(reinterpret_cast<const char*>(line), _MM_HINT_T0);
+}
+
+// scores (16 kPanels) of a query against panels of keys; fetches what lies `ahead` of them. The sum
+// over d goes through two halves, as one chain of additions a vector would wait for itself.
 template <int kPanels>
-void ScorePanels(const Bf16* q, const Bf16* keys, int64_t d, float* scores) {
-  __m512 sums[kPanels][2][2] = {};
+void ScorePanels(const Bf16* q, const Bf16* keys, int64_t d, int64_t ahead, float* scores) {
+  constexpr int64_t kPlaces = DecodeCache::kPanelPlaces;
+  __m512 sums[kPanels][2] = {};
   for (int64_t k = 0; k < d; k += 4) {
 #pragma GCC unroll 2
     for (int half = 0; half < 2; ++half) {
@@ -153,17 +159,15 @@ void ScorePanels(const Bf16* q, const Bf16* keys, int64_t d, float* scores) {
       const auto spread = reinterpret_cast<__m512bh>(_mm512_set1_epi32(pair));
 #pragma GCC unroll 4
       for (int p = 0; p < kPanels; ++p) {
-        const Bf16* const at = keys + p * kPanelOutputs * d + (k + 2 * half) * kPanelOutputs;
-        sums[p][half][0] = _mm512_dpbf16_ps(sums[p][half][0], spread, nn::LoadPairs(at));
-        sums[p][half][1] =
-            _mm512_dpbf16_ps(sums[p][half][1], spread, nn::LoadPairs(at + kPanelOutputs));
+        const Bf16* const at = keys + p * kPlaces * d + (k + 2 * half) * kPlaces;
+        Fetch(at + ahead);
+        sums[p][half] = _mm512_dpbf16_ps(sums[p][half], spread, nn::LoadPairs(at));
       }
     }
   }
 #pragma GCC unroll 4
   for (int p = 0; p < kPanels; ++p) {
-    _mm512_storeu_ps(scores + p * 32, _mm512_add_ps(sums[p][0][0], sums[p][1][0]));
-    _mm512_storeu_ps(scores + p * 32 + 16, _mm512_add_ps(sums[p][0][1], sums[p][1][1]));
+    _mm512_storeu_ps(scores + p * kPlaces, _mm512_add_ps(sums[p][0], sums[p][1]));
   }
 }
 
@@ -197,39 +201,41 @@ float Exponentiate(const float* scores, int64_t n, int64_t begin, int64_t end, f
   return _mm512_reduce_add_ps(sum);
 }
 
-// out (d) bf16 = softmax(scale * keys q) values over [begin, end). The caches' panels that hold
-// nothing of it are not read.
+// out (d) bf16 = softmax(scale * keys q) values over [begin, end). Of the cache's panels only those
+// that hold some of it are read. All heads of all rows are more than the caches hold, and each lies
+// in several pieces: the next head's are fetched meanwhile.
 void AttendInBf16(const DecodeCache& cache, const Bf16* q, const Bf16* keys, const Bf16* values,
                   int64_t begin, int64_t end, float* scores, Bf16* weights, Bf16* out) {
-  const int64_t d = cache.head_width();
-  const int64_t first = begin / 32 * 32, panels = (end - first + 31) / 32;
+  constexpr int64_t kPlaces = DecodeCache::kPanelPlaces;
+  const int64_t d = cache.head_width(), ahead = cache.head_size();
+  const int64_t first = begin / kPlaces * kPlaces, panels = (end - first + kPlaces - 1) / kPlaces;
   const Bf16* const key_panels = keys + first * d;
   int64_t p = 0;
   for (; p + 4 <= panels; p += 4) {
-    ScorePanels<4>(q, key_panels + p * 32 * d, d, scores + p * 32);
+    ScorePanels<4>(q, key_panels + p * kPlaces * d, d, ahead, scores + p * kPlaces);
   }
-  for (; p + 2 <= panels; p += 2) {
-    ScorePanels<2>(q, key_panels + p * 32 * d, d, scores + p * 32);
-  }
-  if (p < panels) {
-    ScorePanels<1>(q, key_panels + p * 32 * d, d, scores + p * 32);
+  for (; p < panels; ++p) {
+    ScorePanels<1>(q, key_panels + p * kPlaces * d, d, ahead, scores + p * kPlaces);
   }
   const float scale = 1 / std::sqrt(static_cast<float>(d));
-  const float sum = Exponentiate(scores, panels * 32, begin - first, end - first, scale, weights);
+  const float sum =
+      Exponentiate(scores, panels * kPlaces, begin - first, end - first, scale, weights);
   const __m512 share = _mm512_set1_ps(1 / sum);
-  const int64_t pairs = panels * 16;  // those behind `end` have weight 0
-  for (int64_t column = 0; column < d; column += 32) {
-    const Bf16* at = values + column * cache.places() + first * 32;
+  const int64_t pairs = (end - first + 3) / 4 * 2;  // behind `end` a weight is 0
+  for (int64_t column = 0; column < d; column += nn::kPanelOutputs) {
+    const Bf16* at = values + column * cache.places() + first * nn::kPanelOutputs;
     __m512 sums[2][2] = {};
-    for (int64_t pair = 0; pair < pairs; pair += 2, at += 128) {
+    for (int64_t pair = 0; pair < pairs; pair += 2) {
 #pragma GCC unroll 2
-      for (int half = 0; half < 2; ++half) {
+      for (int half = 0; half < 2; ++half, at += 2 * nn::kPanelOutputs) {
         int32_t both;
         __builtin_memcpy(&both, weights + 2 * (pair + half), sizeof(both));
         const auto spread = reinterpret_cast<__m512bh>(_mm512_set1_epi32(both));
-        const Bf16* const row = at + 64 * half;
-        sums[half][0] = _mm512_dpbf16_ps(sums[half][0], spread, nn::LoadPairs(row));
-        sums[half][1] = _mm512_dpbf16_ps(sums[half][1], spread, nn::LoadPairs(row + 32));
+        Fetch(at + ahead);
+        Fetch(at + ahead + nn::kPanelOutputs);
+        sums[half][0] = _mm512_dpbf16_ps(sums[half][0], spread, nn::LoadPairs(at));
+        sums[half][1] =
+            _mm512_dpbf16_ps(sums[half][1], spread, nn::LoadPairs(at + nn::kPanelOutputs));
       }
     }
     for (int half = 0; half < 2; ++half) {
@@ -242,7 +248,7 @@ void AttendInBf16(const DecodeCache& cache, const Bf16* q, const Bf16* keys, con
 }  // namespace
 
 void TransformSequence(const TransformerWeights& weights, const float* additive, int64_t positions,
-                       float* x, const std::vector<Bf16*>& qkv) {
+                       int64_t from, float* x, const std::vector<Bf16*>& qkv) {
   // The hidden numbers of so many rows, and the weights beside them, fit the second cache.
   constexpr int64_t kHiddenRows = 96;
   const int64_t width = weights.width, d = width / weights.heads;
@@ -250,11 +256,18 @@ void TransformSequence(const TransformerWeights& weights, const float* additive,
   std::vector<Bf16> own_qkv(static_cast<size_t>(qkv.empty() ? 3 * positions * width : 0));
   std::vector<Bf16> hidden(static_cast<size_t>(kHiddenRows * weights.hidden_width));
   Bf16AttentionScratch scratch;
-  for (size_t layer = 0; layer < weights.blocks.size(); ++layer) {
+  const size_t layers = weights.blocks.size();
+  for (size_t layer = 0; layer < layers; ++layer) {
     const BlockWeights& block = weights.blocks[layer];
     Bf16* const projected = qkv.empty() ? own_qkv.data() : qkv[layer];
+    // What the last block makes of earlier positions nobody reads; their keys and values are.
+    const int64_t begin = layer + 1 == layers ? from : 0, rows = positions - begin;
+    float* const stream = x + begin * width;
+    Bf16* const narrow_rows = narrow.data() + begin * width;
     Normalize(block.norm1, x, positions, {}, narrow.data());
-    ApplyTo(block.qkv, narrow.data(), positions, {}, projected);
+    ApplyTo(block.qkv, narrow_rows, rows, {0, 3}, projected + 3 * begin * width);
+    ApplyTo(block.qkv, narrow.data(), positions, {1, 3}, projected);
+    ApplyTo(block.qkv, narrow.data(), positions, {2, 3}, projected);
     for (int64_t head = 0; head < weights.heads; ++head) {
       const Bf16* const q = projected + head * d;
       AttendHead({.q = q,
@@ -262,6 +275,7 @@ void TransformSequence(const TransformerWeights& weights, const float* additive,
                   .v = q + 2 * width,
                   .stride = 3 * width,
                   .positions = positions,
+                  .first_query = begin,
                   .width = d,
                   .additive = additive,
                   .scale = 1 / std::sqrt(static_cast<float>(d)),
@@ -269,15 +283,15 @@ void TransformSequence(const TransformerWeights& weights, const float* additive,
                   .dropout_index = 0},
                  narrow.data() + head * d, width, nullptr, scratch);
     }
-    AddApplied(block.out, narrow.data(), positions, {}, x);
-    Normalize(block.norm2, x, positions, {}, narrow.data());
-    for (int64_t first = 0; first < positions; first += kHiddenRows) {
-      const int64_t count = std::min(kHiddenRows, positions - first);
-      ApplyGeluTo(block.expand, narrow.data() + first * width, count, {}, hidden.data());
-      AddApplied(block.contract, hidden.data(), count, {}, x + first * width);
+    AddApplied(block.out, narrow_rows, rows, {}, stream);
+    Normalize(block.norm2, stream, rows, {}, narrow_rows);
+    for (int64_t first = 0; first < rows; first += kHiddenRows) {
+      const int64_t count = std::min(kHiddenRows, rows - first);
+      ApplyGeluTo(block.expand, narrow_rows + first * width, count, {}, hidden.data());
+      AddApplied(block.contract, hidden.data(), count, {}, stream + first * width);
     }
   }
-  Normalize(weights.final_norm, x, positions, {});
+  Normalize(weights.final_norm, x + from * width, positions - from, {});
 }
 
 void DecodeRows(const TransformerWeights& weights, DecodeCache& cache, int64_t begin, int64_t place,
@@ -295,8 +309,8 @@ void DecodeRows(const TransformerWeights& weights, DecodeCache& cache, int64_t b
     team.Meet();
     for (int64_t r = part.Begin(rows); r < part.End(rows); ++r) {
       const Bf16* const q = team.qkv.data() + 3 * r * width;
-      cache.Store(layer, r, place, q + width, q + 2 * width);
       for (int64_t head = 0; head < weights.heads; ++head) {
+        cache.Store(layer, r, head, place, q + width + head * d, q + 2 * width + head * d);
         AttendInBf16(cache, q + head * d, cache.keys(layer, r, head), cache.values(layer, r, head),
                      begin, place + 1, scores.data(), shares.data(),
                      team.narrow.data() + r * width + head * d);
@@ -318,7 +332,7 @@ void DecodeRows(const TransformerWeights& weights, DecodeCache& cache, int64_t b
 HID_END_BF16_TARGET
 #else
 
-void TransformSequence(const TransformerWeights&, const float*, int64_t, float*,
+void TransformSequence(const TransformerWeights&, const float*, int64_t, int64_t, float*,
                        const std::vector<nn::Bf16*>&) {}
 void DecodeRows(const TransformerWeights&, DecodeCache&, int64_t, int64_t, int64_t, float*,
                 DecodeTeam&, int64_t) {}

@@ -34,45 +34,55 @@ struct TransformerWeights {
 };
 
 // Keys and values of all layers, rows and heads, as the products of one query read them:
-//   keys (d, places) as panels of 32 places, values (places, d) as panels of 32 columns
+//   keys (d, places) as panels of 16 places, values (places, d) as panels of 32 columns,
+// both in pairs along the sum. The heads of a row, and the rows, lie one behind the other.
 class DecodeCache {
  public:
+  static constexpr int64_t kPanelPlaces = 16;
+
   DecodeCache(int64_t layers, int64_t batch, int64_t heads, int64_t head_width, int64_t places);
 
-  // key and value (heads, d) of a row.
-  void Store(int64_t layer, int64_t row, int64_t place, const nn::Bf16* key, const nn::Bf16* value);
-  // Copies what lies at a place.
+  // key and value (d) of a head.
+  void Store(int64_t layer, int64_t row, int64_t head, int64_t place, const nn::Bf16* key,
+             const nn::Bf16* value);
+  // Copies what lies at a place, of all heads.
   void Move(int64_t layer, int64_t row, int64_t from, int64_t to);
 
   int64_t head_width() const { return head_width_; }
+  int64_t head_size() const { return places_ * head_width_; }  // numbers from a head to the next
   const nn::Bf16* keys(int64_t layer, int64_t row, int64_t head) const {
     return keys_.data() + Offset(layer, row, head);
   }
   const nn::Bf16* values(int64_t layer, int64_t row, int64_t head) const {
     return values_.data() + Offset(layer, row, head);
   }
-  int64_t places() const { return places_; }  // rounded up to 32
+  int64_t places() const { return places_; }  // rounded up to whole panels
 
  private:
   int64_t Offset(int64_t layer, int64_t row, int64_t head) const {
-    return ((layer * batch_ + row) * heads_ + head) * places_ * head_width_;
+    return ((layer * batch_ + row) * heads_ + head) * head_size();
   }
-  nn::Bf16* Key(int64_t block, int64_t place) {  // its first pair; the next 64 numbers on
-    return keys_.data() + block + place / 32 * 32 * head_width_ + place % 32 * 2;
+  // Its first pair; the next lies kKeyStep on.
+  static constexpr int64_t kKeyStep = 2 * kPanelPlaces;
+  nn::Bf16* Key(int64_t offset, int64_t place) {
+    return keys_.data() + offset + place / kPanelPlaces * kPanelPlaces * head_width_ +
+           place % kPanelPlaces * 2;
   }
-  nn::Bf16* Value(int64_t block, int64_t place) {  // of 32 columns, 2 apart
-    return values_.data() + block + place / 2 * 64 + place % 2;
+  // Its first of 32 numbers, 2 apart; the next panel lies 32 places on.
+  nn::Bf16* Value(int64_t offset, int64_t place) {
+    return values_.data() + offset + place / 2 * 2 * nn::kPanelOutputs + place % 2;
   }
 
   int64_t batch_, heads_, head_width_, places_;
   std::vector<nn::Bf16> keys_, values_;
 };
 
-// x (P, D) f32: one embedded sequence; becomes its hidden states after the final norm. additive
-// (P, P) as Bf16Head's. qkv, where given: for each block the first number of this sequence's
-// projection (P, 3 D), which it receives.
+// x (P, D) f32: one embedded sequence; from position `from` on it becomes the hidden states after
+// the final norm, before that nothing of use. additive (P, P) as Bf16Head's. qkv, where given: for
+// each block the first number of this sequence's projection (P, 3 D), which it receives (of the
+// last block, queries from `from` on only).
 void TransformSequence(const TransformerWeights& weights, const float* additive, int64_t positions,
-                       float* x, const std::vector<nn::Bf16*>& qkv = {});
+                       int64_t from, float* x, const std::vector<nn::Bf16*>& qkv = {});
 
 // Threads that work on one position together. Each reads its part of the weights for all rows:
 // more threads than cores that are free would wait for one another.

@@ -133,10 +133,10 @@ const AttentionPattern& WorldModelImpl::Pattern(int64_t positions, torch::Device
 }
 
 torch::Tensor WorldModelImpl::Hidden(const torch::Tensor& tokens, const torch::Tensor& actions,
-                                     std::vector<torch::Tensor>* qkv) {
+                                     std::vector<torch::Tensor>* qkv, int64_t from) {
   if (!torch::GradMode::is_enabled() && !is_training() && nn::IsBf16Autocast(torch::kCPU) &&
       PackedTransformer::Can(*this) && !nn::HasMatrixUnits()) {
-    return Packed()->Hidden(*this, tokens, actions, qkv);
+    return Packed()->Hidden(*this, tokens, actions, qkv, from);
   }
   torch::Tensor x = embedding_->forward(tokens, actions);  // (B, P, D)
   const AttentionPattern& pattern = Pattern(x.size(1), x.device());
@@ -147,7 +147,7 @@ torch::Tensor WorldModelImpl::Hidden(const torch::Tensor& tokens, const torch::T
       qkv->push_back(projected);
     }
   }
-  return ln_final_->forward(x);
+  return ln_final_->forward(x.narrow(1, from, x.size(1) - from));
 }
 
 torch::Tensor WorldModelImpl::Logits(int64_t level, const torch::Tensor& hidden) {

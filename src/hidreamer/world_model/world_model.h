@@ -74,11 +74,11 @@ class WorldModelImpl : public torch::nn::Module {
 
   // tokens (B, T, L) int64, actions (B, T) int64, T <= max_steps.
   WorldModelOutput forward(const torch::Tensor& tokens, const torch::Tensor& actions);
-  // hidden alone. actions may be (B, T-1): the last step is then open, and hidden is
-  // (B, T*K-1, D). Where `qkv` is given it receives each block's attention projection, layers x (B,
-  // P, 3 D).
+  // hidden alone (B, P - from, D), of the positions from `from` on. actions may be (B, T-1): the
+  // last step is then open, and P = T*K - 1. Where `qkv` is given it receives each block's attention
+  // projection, layers x (B, P, 3 D), in the last block possibly without the queries before `from`.
   torch::Tensor Hidden(const torch::Tensor& tokens, const torch::Tensor& actions,
-                       std::vector<torch::Tensor>* qkv = nullptr);
+                       std::vector<torch::Tensor>* qkv = nullptr, int64_t from = 0);
   // The head of a level: hidden (..., D) at the position that predicts it -> (..., V).
   torch::Tensor Logits(int64_t level, const torch::Tensor& hidden);
   // The slot whose hidden state predicts `level`: ACTION for level 0 (of the next step), else

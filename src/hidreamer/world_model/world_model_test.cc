@@ -147,27 +147,54 @@ TEST(WorldModelTest, RefusesAForeignFile) {
   std::filesystem::remove(path);
 }
 
+// A model whose widths suit the kernels of evaluation, and a window with its last step open.
+struct Evaluated {
+  Evaluated()
+      : model(WorldModelOptions{.layout = {.levels = 3, .codes = 12, .actions = 4},
+                                .width = 64,
+                                .layers = 2,
+                                .heads = 2,
+                                .ffn_width = 96,
+                                .max_steps = 8}) {
+    model->eval();
+  }
+  torch::NoGradGuard no_grad;
+  WorldModel model;
+  torch::Tensor tokens = torch::randint(12, {2, 7, 3}, torch::kLong);
+  torch::Tensor actions = torch::randint(4, {2, 6}, torch::kLong);
+};
+
 TEST(WorldModel, EvaluatesInBf16WithTheWeightsOfNow) {
   torch::manual_seed(1);
-  WorldModel model(WorldModelOptions{.layout = {.levels = 3, .codes = 12, .actions = 4},
-                                     .width = 64,
-                                     .layers = 2,
-                                     .heads = 2,
-                                     .ffn_width = 96,
-                                     .max_steps = 8});
-  model->eval();
-  const torch::NoGradGuard no_grad;
-  const torch::Tensor tokens = torch::randint(12, {2, 7, 3}, torch::kLong);
-  const torch::Tensor actions = torch::randint(4, {2, 6}, torch::kLong);
+  Evaluated given;
   for (int change = 0; change < 3; ++change) {
-    const torch::Tensor full = model->Hidden(tokens, actions);
+    const torch::Tensor full = given.model->Hidden(given.tokens, given.actions);
     const nn::AutocastGuard autocast(nn::Precision::kBf16);
     std::vector<torch::Tensor> qkv;
-    const torch::Tensor narrow = model->Hidden(tokens, actions, &qkv);
+    const torch::Tensor narrow = given.model->Hidden(given.tokens, given.actions, &qkv);
     EXPECT_LT((narrow - full).norm().item<float>() / full.norm().item<float>(), 0.01f) << change;
     EXPECT_EQ(qkv.size(), 2U);
-    for (torch::Tensor& parameter : model->parameters()) {
+    for (torch::Tensor& parameter : given.model->parameters()) {
       parameter.mul_(1.1);
+    }
+  }
+}
+
+TEST(WorldModel, LeavesOutEarlierPositionsAndNothingElse) {
+  torch::manual_seed(1);
+  Evaluated given;
+  for (const nn::Precision precision : {nn::Precision::kF32, nn::Precision::kBf16}) {
+    const nn::AutocastGuard autocast(precision);
+    std::vector<torch::Tensor> all_qkv;
+    const torch::Tensor all = given.model->Hidden(given.tokens, given.actions, &all_qkv);
+    for (const int64_t from : {1, 13, 26}) {
+      const int64_t count = all.size(1) - from;
+      std::vector<torch::Tensor> qkv;
+      EXPECT_TRUE(torch::equal(given.model->Hidden(given.tokens, given.actions, &qkv, from),
+                               all.narrow(1, from, count)));
+      for (size_t layer = 0; layer < qkv.size(); ++layer) {
+        EXPECT_TRUE(torch::equal(qkv[layer].narrow(2, 64, 128), all_qkv[layer].narrow(2, 64, 128)));
+      }
     }
   }
 }
