@@ -16,10 +16,6 @@ using torch::autograd::variable_list;
 constexpr int64_t kSiluGrain = 1 << 15;  // numbers worth a thread
 constexpr int64_t kRowsOfChunk = 256;
 
-Bf16* Bf16Data(const torch::Tensor& x) {
-  return reinterpret_cast<Bf16*>(x.data_ptr<at::BFloat16>());
-}
-
 torch::Tensor EmptyLike(const torch::Tensor& x, torch::ScalarType type) {
   return torch::empty(x.sizes(), x.options().dtype(type).requires_grad(false));
 }

@@ -7,6 +7,7 @@
 
 #include "hidreamer/nn/bf16_product.h"
 #include "hidreamer/nn/precision.h"
+#include "hidreamer/nn/relative_error.h"
 
 namespace hidreamer::nn {
 namespace {
@@ -20,12 +21,6 @@ class Bf16Layers : public testing::Test {
     torch::manual_seed(1);
   }
 };
-
-double RelativeError(const torch::Tensor& x, const torch::Tensor& expected) {
-  return ((x.to(torch::kFloat64) - expected.to(torch::kFloat64)).norm() /
-          expected.to(torch::kFloat64).norm())
-      .item<double>();
-}
 
 using Layer = std::function<torch::Tensor(const std::vector<torch::Tensor>&)>;
 

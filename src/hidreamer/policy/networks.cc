@@ -1,6 +1,7 @@
 #include "hidreamer/policy/networks.h"
 
 #include "hidreamer/nn/bf16_layers.h"
+#include "hidreamer/nn/packed_linear.h"
 
 namespace hidreamer::policy {
 
@@ -8,9 +9,9 @@ MlpHeadImpl::MlpHeadImpl(int64_t in, int64_t hidden, int64_t out) {
   net_ = register_module(
       "net",
       torch::nn::Sequential(torch::nn::LayerNorm(torch::nn::LayerNormOptions({in})),
-                            torch::nn::Linear(in, hidden), torch::nn::Functional(nn::FastSilu),
-                            torch::nn::Linear(hidden, hidden), torch::nn::Functional(nn::FastSilu),
-                            torch::nn::Linear(hidden, out)));
+                            nn::PackedLinear(in, hidden), torch::nn::Functional(nn::FastSilu),
+                            nn::PackedLinear(hidden, hidden), torch::nn::Functional(nn::FastSilu),
+                            nn::PackedLinear(hidden, out)));
 }
 
 // Outputs are of the input's type under autocast, too: logits and values stay f32.
@@ -29,7 +30,7 @@ FeatureExtractorImpl::FeatureExtractorImpl(int64_t in, int64_t out) {
   projection_ = register_module(
       "projection",
       torch::nn::Sequential(torch::nn::LayerNorm(torch::nn::LayerNormOptions({in})),
-                            torch::nn::Linear(in, out), torch::nn::Functional(nn::FastSilu)));
+                            nn::PackedLinear(in, out), torch::nn::Functional(nn::FastSilu)));
 }
 
 torch::Tensor FeatureExtractorImpl::forward(const torch::Tensor& x) {

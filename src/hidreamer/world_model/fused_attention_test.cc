@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "hidreamer/nn/bf16_product.h"
+#include "hidreamer/nn/relative_error.h"
 #include "hidreamer/world_model/mask.h"
 #include "hidreamer/world_model/transformer.h"
 
@@ -48,12 +49,6 @@ TEST(FusedAttention, EqualsTheDefinitionWithItsGradient) {
   }
 }
 
-double RelativeError(const torch::Tensor& x, const torch::Tensor& expected) {
-  return ((x.to(torch::kFloat64) - expected.to(torch::kFloat64)).norm() /
-          expected.to(torch::kFloat64).norm())
-      .item<double>();
-}
-
 // Against f32 on the same rounded numbers: bf16 has 8 bits. Odd lengths leave half a pair.
 TEST(FusedAttention, AgreesInBf16WithTheDefinition) {
   if (!nn::HasBf16Kernels()) {
@@ -74,8 +69,8 @@ TEST(FusedAttention, AgreesInBf16WithTheDefinition) {
     const Result plain = Differentiate(PlainAttention, qkv.to(torch::kFloat32), additive, heads,
                                        upstream.to(torch::kFloat32));
     EXPECT_EQ(fused.output.scalar_type(), torch::kBFloat16);
-    EXPECT_LT(RelativeError(fused.output, plain.output), 0.005) << positions;
-    EXPECT_LT(RelativeError(fused.gradient, plain.gradient), 0.007) << positions;
+    EXPECT_LT(nn::RelativeError(fused.output, plain.output), 0.005) << positions;
+    EXPECT_LT(nn::RelativeError(fused.gradient, plain.gradient), 0.007) << positions;
     const torch::NoGradGuard no_grad;
     EXPECT_TRUE(torch::equal(FusedAttention(qkv, additive, heads, 0.0), fused.output)) << positions;
   }
@@ -104,8 +99,8 @@ void CheckDroppedWeights(torch::ScalarType type, double tolerance) {
   const torch::Tensor kept = fused.detach().gt(0).to(torch::kFloat32) / (1 - kDropout);
   const torch::Tensor expected = torch::bmm(weights * kept, parts[2]);
   expected.backward(upstream.to(torch::kFloat32));
-  EXPECT_LT(RelativeError(fused, expected), tolerance);
-  EXPECT_LT(RelativeError(fused_input.grad(), input.grad()), tolerance);
+  EXPECT_LT(nn::RelativeError(fused, expected), tolerance);
+  EXPECT_LT(nn::RelativeError(fused_input.grad(), input.grad()), tolerance);
 
   const double allowed = additive.eq(0).sum().item<double>();
   const double share = 1 - kept.gt(0).sum().item<double>() / allowed;

@@ -1,7 +1,6 @@
 #include "hidreamer/world_model/world_model.h"
 
 #include "hidreamer/base/error.h"
-#include "hidreamer/nn/linear.h"
 #include "hidreamer/nn/precision.h"
 #include "hidreamer/nn/safetensors.h"
 #include "hidreamer/nn/tensor_map.h"
@@ -107,7 +106,7 @@ WorldModelImpl::WorldModelImpl(const WorldModelOptions& options) : options_(opti
                               torch::nn::LayerNorm(torch::nn::LayerNormOptions({options.width})));
   for (int64_t level = 0; level < options.layout.levels; ++level) {
     heads_.push_back(register_module("headl" + std::to_string(level),
-                                     torch::nn::Linear(options.width, options.layout.codes)));
+                                     nn::PackedLinear(options.width, options.layout.codes)));
   }
 }
 
@@ -151,8 +150,7 @@ torch::Tensor WorldModelImpl::Hidden(const torch::Tensor& tokens, const torch::T
 }
 
 torch::Tensor WorldModelImpl::Logits(int64_t level, const torch::Tensor& hidden) {
-  const torch::nn::Linear& head = heads_.at(static_cast<size_t>(level));
-  return nn::Linear(hidden, head->weight, head->bias);
+  return heads_.at(static_cast<size_t>(level))->forward(hidden);
 }
 
 WorldModelOutput WorldModelImpl::forward(const torch::Tensor& tokens,

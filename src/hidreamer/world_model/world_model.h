@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "hidreamer/nn/packed_linear.h"
 #include "hidreamer/world_model/mask.h"
 #include "hidreamer/world_model/token_layout.h"
 #include "hidreamer/world_model/transformer.h"
@@ -75,8 +76,9 @@ class WorldModelImpl : public torch::nn::Module {
   // tokens (B, T, L) int64, actions (B, T) int64, T <= max_steps.
   WorldModelOutput forward(const torch::Tensor& tokens, const torch::Tensor& actions);
   // hidden alone (B, P - from, D), of the positions from `from` on. actions may be (B, T-1): the
-  // last step is then open, and P = T*K - 1. Where `qkv` is given it receives each block's attention
-  // projection, layers x (B, P, 3 D), in the last block possibly without the queries before `from`.
+  // last step is then open, and P = T*K - 1. Where `qkv` is given it receives each block's
+  // attention projection, layers x (B, P, 3 D), in the last block possibly without the queries
+  // before `from`.
   torch::Tensor Hidden(const torch::Tensor& tokens, const torch::Tensor& actions,
                        std::vector<torch::Tensor>* qkv = nullptr, int64_t from = 0);
   // The head of a level: hidden (..., D) at the position that predicts it -> (..., V).
@@ -102,7 +104,7 @@ class WorldModelImpl : public torch::nn::Module {
   TokenEmbedding embedding_{nullptr};
   torch::nn::ModuleList blocks_{nullptr};
   torch::nn::LayerNorm ln_final_{nullptr};
-  std::vector<torch::nn::Linear> heads_;  // registered as headl0, headl1, …
+  std::vector<nn::PackedLinear> heads_;  // registered as headl0, headl1, …
   std::shared_ptr<const PackedTransformer> packed_;
   AttentionPattern pattern_;  // of the last length seen
 };

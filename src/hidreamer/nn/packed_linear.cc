@@ -1,0 +1,78 @@
+#include "hidreamer/nn/packed_linear.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+
+#include "hidreamer/nn/bf16_layers.h"
+#include "hidreamer/nn/flop_meter.h"
+#include "hidreamer/nn/linear.h"
+#include "hidreamer/nn/precision.h"
+
+namespace hidreamer::nn {
+namespace {
+
+// Of more rows the library's products are as fast; with matrix units they are sooner.
+constexpr int64_t kMostRows = 512, kMostRowsBesideMatrixUnits = 64;
+
+bool Takes(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias) {
+  const int64_t rows = x.numel() / x.size(-1);
+  return !torch::GradMode::is_enabled() && IsBf16Autocast(torch::kCPU) && HasBf16Kernels() &&
+         x.is_cpu() && weight.is_cpu() && weight.scalar_type() == torch::kFloat32 &&
+         weight.is_contiguous() && weight.size(1) % 2 == 0 && bias.defined() && rows > 0 &&
+         rows <= (HasMatrixUnits() ? kMostRowsBesideMatrixUnits : kMostRows);
+}
+
+}  // namespace
+
+struct PackedLinearImpl::Packed {
+  const void* place;
+  int64_t version;  // torch's counter of changes
+  Bf16Matrix weight;
+};
+
+const PackedLinearImpl::Packed& PackedLinearImpl::Pack() {
+  if (packed_ == nullptr || packed_->place != weight.data_ptr() ||
+      packed_->version != weight._version()) {
+    packed_ = std::make_shared<Packed>(
+        Packed{weight.data_ptr(), weight._version(),
+               Bf16Matrix(weight.data_ptr<float>(), weight.size(0), weight.size(1))});
+  }
+  return *packed_;
+}
+
+torch::Tensor PackedLinearImpl::forward(const torch::Tensor& x) {
+  if (!Takes(x, weight, bias)) {
+    return Linear(x, weight, bias);
+  }
+  const Bf16Matrix& matrix = Pack().weight;
+  const torch::Tensor narrow = x.to(torch::kBFloat16).contiguous();
+  const int64_t rows = x.numel() / matrix.inner();
+  auto shape = x.sizes().vec();
+  shape.back() = matrix.outputs();
+  torch::Tensor out = torch::empty(shape, narrow.options());
+  const float* const b = bias.data_ptr<float>();
+  Bf16* const to = Bf16Data(out);
+  constexpr int64_t kGrain = 1 << 23;  // multiply-adds worth a thread
+  const int64_t parts =
+      std::clamp<int64_t>(rows * matrix.inner() * matrix.outputs() / kGrain, 1,
+                          std::min<int64_t>(at::get_num_threads(), matrix.panels()));
+  at::parallel_for(0, parts, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t part = begin; part < end; ++part) {
+      MultiplyRows(
+          Bf16Data(narrow), rows, matrix.inner(), matrix, {part, parts},
+          [&](int64_t first, int64_t count, int64_t column, int64_t outputs, const float* tile) {
+            for (int64_t r = 0; r < count; ++r) {
+              for (int64_t j = 0; j < outputs; ++j) {
+                to[(first + r) * matrix.outputs() + column + j] =
+                    ToBf16(tile[r * kPanelOutputs + j] + b[column + j]);
+              }
+            }
+          });
+    }
+  });
+  CountProduct(rows, matrix.inner(), matrix.outputs(), torch::kBFloat16);
+  return out;
+}
+
+}  // namespace hidreamer::nn
