@@ -11,9 +11,11 @@
 int main(int, char** argv) {
   // OpenMP's threads wait for each other in a busy loop by default. Beside any other work on the
   // same cores that costs more than the computation: on 2 cores a training step beside a compiler
-  // took 4 times as long, two runs side by side 6 times. The user's own settings stay.
+  // took 4 times as long, two runs side by side 6 times. Without it a thread must be woken for each
+  // product, which costs a tenth of a dream. So: for some 30 us, which is what that takes
+  // (docs/performance.md, "Waiting threads"). The user's own settings stay.
   if (std::getenv("OMP_WAIT_POLICY") == nullptr) {
-    ::setenv("GOMP_SPINCOUNT", "0", /*replace=*/0);
+    ::setenv("GOMP_SPINCOUNT", "3000", /*replace=*/0);
   }
   std::error_code error;
   const auto program =

@@ -3,8 +3,6 @@
 #include <ATen/Parallel.h>
 #include <omp.h>
 
-#include <optional>
-
 #include "hidreamer/nn/bf16_layers.h"
 #include "hidreamer/nn/flop_meter.h"
 #include "hidreamer/world_model/world_model.h"
@@ -126,14 +124,10 @@ torch::Tensor PackedTransformer::Decode(const torch::Tensor& x, DecodeCache& cac
   auto* const rows = hidden.data_ptr<float>();
   const int64_t wanted =
       at::in_parallel_region() ? 1 : std::min<int64_t>(at::get_num_threads(), kMostThreads);
-  std::optional<DecodeTeam> team;
+  DecodeTeam team(weights_, x.size(0));
 #pragma omp parallel num_threads(static_cast <int>(wanted))
-  {
-    // As many as there are, which may be fewer.
-#pragma omp single
-    team.emplace(weights_, x.size(0), omp_get_num_threads());
-    DecodeRows(weights_, cache, begin, place, x.size(0), rows, *team, omp_get_thread_num());
-  }
+  DecodeRows(weights_, cache, begin, place, x.size(0), rows, team,
+             {omp_get_thread_num(), omp_get_num_threads()});  // which may be fewer than wanted
   CountProducts(x.size(0), x.size(0));
   return hidden;
 }

@@ -56,20 +56,19 @@ void DecodeCache::Move(int64_t layer, int64_t row, int64_t from, int64_t to) {
   }
 }
 
-DecodeTeam::DecodeTeam(const TransformerWeights& weights, int64_t rows, int64_t size)
+DecodeTeam::DecodeTeam(const TransformerWeights& weights, int64_t rows)
     : narrow(static_cast<size_t>(rows * weights.width)),
       qkv(3 * narrow.size()),
-      hidden(static_cast<size_t>(rows * weights.hidden_width)),
-      size_(size) {}
+      hidden(static_cast<size_t>(rows * weights.hidden_width)) {}
 
-void DecodeTeam::Meet() {
-  if (size_ == 1) {
+void DecodeTeam::Meet(int64_t size) {
+  if (size == 1) {
     return;
   }
   // The others come within microseconds, or their core is taken: then it is not held up.
   constexpr int kPatience = 4000;
   const int64_t meeting = meetings_.load(std::memory_order_acquire);
-  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == size_) {
+  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == size) {
     arrived_.store(0, std::memory_order_relaxed);
     meetings_.store(meeting + 1, std::memory_order_release);
     return;
@@ -295,18 +294,17 @@ void TransformSequence(const TransformerWeights& weights, const float* additive,
 }
 
 void DecodeRows(const TransformerWeights& weights, DecodeCache& cache, int64_t begin, int64_t place,
-                int64_t rows, float* x, DecodeTeam& team, int64_t member) {
+                int64_t rows, float* x, DecodeTeam& team, nn::Part part) {
   const int64_t width = weights.width, d = cache.head_width();
-  const nn::Part part{member, team.size()};
   std::vector<float> scores(static_cast<size_t>(cache.places()));
   std::vector<Bf16> shares(static_cast<size_t>(cache.places()));
   for (size_t i = 0; i < weights.blocks.size(); ++i) {
     const BlockWeights& block = weights.blocks[i];
     const auto layer = static_cast<int64_t>(i);
     Normalize(block.norm1, x, rows, part, team.narrow.data());
-    team.Meet();
+    team.Meet(part.count);
     ApplyTo(block.qkv, team.narrow.data(), rows, part, team.qkv.data());
-    team.Meet();
+    team.Meet(part.count);
     for (int64_t r = part.Begin(rows); r < part.End(rows); ++r) {
       const Bf16* const q = team.qkv.data() + 3 * r * width;
       for (int64_t head = 0; head < weights.heads; ++head) {
@@ -316,15 +314,15 @@ void DecodeRows(const TransformerWeights& weights, DecodeCache& cache, int64_t b
                      team.narrow.data() + r * width + head * d);
       }
     }
-    team.Meet();
+    team.Meet(part.count);
     AddApplied(block.out, team.narrow.data(), rows, part, x);
-    team.Meet();
+    team.Meet(part.count);
     Normalize(block.norm2, x, rows, part, team.narrow.data());
-    team.Meet();
+    team.Meet(part.count);
     ApplyGeluTo(block.expand, team.narrow.data(), rows, part, team.hidden.data());
-    team.Meet();
+    team.Meet(part.count);
     AddApplied(block.contract, team.hidden.data(), rows, part, x);
-    team.Meet();
+    team.Meet(part.count);
   }
   Normalize(weights.final_norm, x, rows, part);
 }
@@ -335,7 +333,7 @@ HID_END_BF16_TARGET
 void TransformSequence(const TransformerWeights&, const float*, int64_t, int64_t, float*,
                        const std::vector<nn::Bf16*>&) {}
 void DecodeRows(const TransformerWeights&, DecodeCache&, int64_t, int64_t, int64_t, float*,
-                DecodeTeam&, int64_t) {}
+                DecodeTeam&, nn::Part) {}
 
 #endif
 

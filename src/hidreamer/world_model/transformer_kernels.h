@@ -88,24 +88,22 @@ void TransformSequence(const TransformerWeights& weights, const float* additive,
 // more threads than cores that are free would wait for one another.
 class DecodeTeam {
  public:
-  DecodeTeam(const TransformerWeights& weights, int64_t rows, int64_t size);
+  DecodeTeam(const TransformerWeights& weights, int64_t rows);
 
-  int64_t size() const { return size_; }
-  // Returns when all have come here.
-  void Meet();
+  // Returns when all `size` have come here.
+  void Meet(int64_t size);
 
   // Numbers between the products, (rows, …) each.
   std::vector<nn::Bf16> narrow, qkv, hidden;
 
  private:
-  int64_t size_;
   std::atomic<int64_t> arrived_ = 0, meetings_ = 0;
 };
 
 // x (rows, D) f32: the embedded position of all rows of the cache; becomes their hidden states
 // after the final norm. Stores the position at `place`; it sees [begin, place]. To be called by
-// every member of the team at the same time.
+// every member of the team at the same time, each with its own part.
 void DecodeRows(const TransformerWeights& weights, DecodeCache& cache, int64_t begin, int64_t place,
-                int64_t rows, float* x, DecodeTeam& team, int64_t member);
+                int64_t rows, float* x, DecodeTeam& team, nn::Part part);
 
 }  // namespace hidreamer::world_model
