@@ -93,9 +93,11 @@ void NormalizeRows(const float* x, const float* weight, const float* bias, float
 }
 
 void NormalizeRowsBackward(const float* x, const float* weight, const float* statistics,
-                           const Bf16* gradient, int64_t rows, int64_t width, float* x_gradient,
-                           float* weight_gradient, float* bias_gradient) {
-  for (int64_t r = 0; r < rows; ++r, x += width, gradient += width, x_gradient += width) {
+                           const Bf16* gradient, const float* other_gradient, int64_t rows,
+                           int64_t width, float* x_gradient, float* weight_gradient,
+                           float* bias_gradient) {
+  for (int64_t r = 0; r < rows; ++r, x += width, gradient += width, other_gradient += width,
+               x_gradient += width) {
     const __m512 mean = _mm512_set1_ps(statistics[2 * r]);
     const __m512 scale = _mm512_set1_ps(statistics[2 * r + 1]);
     __m512 sum = _mm512_setzero_ps(), dot = _mm512_setzero_ps();
@@ -118,7 +120,8 @@ void NormalizeRowsBackward(const float* x, const float* weight, const float* sta
       const __m512 through = _mm512_mul_ps(LoadBf16(gradient + i), _mm512_loadu_ps(weight + i));
       const __m512 centred =
           _mm512_fnmadd_ps(normed, mean_dot, _mm512_sub_ps(through, mean_through));
-      _mm512_storeu_ps(x_gradient + i, _mm512_mul_ps(centred, scale));
+      _mm512_storeu_ps(x_gradient + i,
+                       _mm512_fmadd_ps(centred, scale, _mm512_loadu_ps(other_gradient + i)));
     }
   }
 }
@@ -195,8 +198,8 @@ HID_END_BF16_TARGET
 void NormalizeRows(const float*, const float*, const float*, float, int64_t, int64_t, Bf16*,
                    float*) {}
 void NormalizeRows(const float*, const float*, const float*, float, int64_t, int64_t, float*) {}
-void NormalizeRowsBackward(const float*, const float*, const float*, const Bf16*, int64_t, int64_t,
-                           float*, float*, float*) {}
+void NormalizeRowsBackward(const float*, const float*, const float*, const Bf16*, const float*,
+                           int64_t, int64_t, float*, float*, float*) {}
 void BiasGeluDropoutRows(const Bf16*, const float*, const DropoutPlan&, uint32_t, int64_t, int64_t,
                          Bf16*) {}
 void BiasGeluDropoutRowsBackward(const Bf16*, const float*, const DropoutPlan&, uint32_t,

@@ -17,11 +17,12 @@ void NormalizeRows(const float* x, const float* weight, const float* bias, float
 void NormalizeRows(const float* x, const float* weight, const float* bias, float epsilon,
                    int64_t rows, int64_t width, float* out);
 
-// gradient (rows, D) bf16 of that out -> x_gradient (rows, D) f32; adds to weight_gradient and
-// bias_gradient (D).
+// gradient (rows, D) bf16 of that out, and another of x itself (rows, D) f32 -> x_gradient, their
+// sum; adds to weight_gradient and bias_gradient (D).
 void NormalizeRowsBackward(const float* x, const float* weight, const float* statistics,
-                           const Bf16* gradient, int64_t rows, int64_t width, float* x_gradient,
-                           float* weight_gradient, float* bias_gradient);
+                           const Bf16* gradient, const float* other_gradient, int64_t rows,
+                           int64_t width, float* x_gradient, float* weight_gradient,
+                           float* bias_gradient);
 
 // out (rows, N) = dropout(gelu(x + bias)), the first row's first element being `index` of the plan.
 void BiasGeluDropoutRows(const Bf16* x, const float* bias, const DropoutPlan& plan, uint32_t index,

@@ -43,7 +43,7 @@ struct RowChunks {
 };
 
 struct NormalizeFunction : torch::autograd::Function<NormalizeFunction> {
-  static torch::Tensor forward(AutogradContext* context, const torch::Tensor& x,
+  static variable_list forward(AutogradContext* context, const torch::Tensor& x,
                                const torch::Tensor& weight, const torch::Tensor& bias,
                                double epsilon) {
     const RowChunks rows(x);
@@ -56,13 +56,13 @@ struct NormalizeFunction : torch::autograd::Function<NormalizeFunction> {
                     statistics.data_ptr<float>() + 2 * first);
     });
     context->save_for_backward({x, weight, statistics});
-    return out;
+    return {out, x};
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     const variable_list saved = context->get_saved_variables();
     const torch::Tensor x = saved[0], weight = saved[1], statistics = saved[2];
-    const torch::Tensor gradient = gradients[0].contiguous();
+    const torch::Tensor gradient = gradients[0].contiguous(), other = gradients[1].contiguous();
     const RowChunks rows(x);
     const torch::Tensor x_gradient = EmptyLike(x, torch::kFloat32);
     const torch::Tensor sums =
@@ -72,8 +72,8 @@ struct NormalizeFunction : torch::autograd::Function<NormalizeFunction> {
       float* const own = sums.data_ptr<float>() + chunk * 2 * rows.width;
       NormalizeRowsBackward(x.data_ptr<float>() + at, weight.data_ptr<float>(),
                             statistics.data_ptr<float>() + 2 * first, Bf16Data(gradient) + at,
-                            count, rows.width, x_gradient.data_ptr<float>() + at, own,
-                            own + rows.width);
+                            other.data_ptr<float>() + at, count, rows.width,
+                            x_gradient.data_ptr<float>() + at, own, own + rows.width);
     });
     const torch::Tensor total = sums.sum(0);
     return {x_gradient, total[0], total[1], {}};
@@ -184,10 +184,11 @@ bool HasBf16Layers(const torch::Tensor& x) {
          HasBf16Kernels() && IsBf16Autocast(torch::kCPU);
 }
 
-torch::Tensor NormalizeToBf16(const torch::Tensor& x, const torch::Tensor& weight,
-                              const torch::Tensor& bias, double epsilon) {
+Normalized NormalizeToBf16(const torch::Tensor& x, const torch::Tensor& weight,
+                           const torch::Tensor& bias, double epsilon) {
   CheckTypes(x, torch::kFloat32, bias);
-  return NormalizeFunction::apply(x.contiguous(), weight, bias, epsilon);
+  const variable_list results = NormalizeFunction::apply(x.contiguous(), weight, bias, epsilon);
+  return {results[0], results[1]};
 }
 
 torch::Tensor BiasGeluDropout(const torch::Tensor& x, const torch::Tensor& bias, double probability,

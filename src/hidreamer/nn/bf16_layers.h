@@ -20,9 +20,13 @@ inline Bf16* Bf16Data(const torch::Tensor& x) {
 // there, D is a multiple of 16, and the processor has bf16 instructions.
 bool HasBf16Layers(const torch::Tensor& x);
 
-// Layer norm of x (..., D) f32 -> bf16. weight, bias (D) f32.
-torch::Tensor NormalizeToBf16(const torch::Tensor& x, const torch::Tensor& weight,
-                              const torch::Tensor& bias, double epsilon);
+// x (..., D) f32 -> its layer norm in bf16, and x itself for the residual that passes it by: both
+// gradients are then added in one pass. weight, bias (D) f32.
+struct Normalized {
+  torch::Tensor normed, x;
+};
+Normalized NormalizeToBf16(const torch::Tensor& x, const torch::Tensor& weight,
+                           const torch::Tensor& bias, double epsilon);
 
 // dropout(gelu(x + bias)): x (..., N) bf16, bias (N) f32 -> (..., N) bf16. Exact GELU (to 1e-7).
 torch::Tensor BiasGeluDropout(const torch::Tensor& x, const torch::Tensor& bias, double probability,

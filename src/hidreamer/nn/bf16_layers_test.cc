@@ -59,9 +59,18 @@ void ExpectSame(const Layer& layer, const Layer& definition,
 
 TEST_F(Bf16Layers, NormalizesWithItsGradient) {
   const torch::Tensor x = torch::randn({3, 50, 48}) * 3 + 1;
-  ExpectSame([](const auto& in) { return NormalizeToBf16(in[0], in[1], in[2], 1e-5); },
-             [](const auto& in) { return torch::layer_norm(in[0], {48}, in[1], in[2], 1e-5); },
-             {x, torch::randn({48}), torch::randn({48})});
+  const std::vector<torch::Tensor> inputs = {x, torch::randn({48}), torch::randn({48})};
+  const auto definition = [](const auto& in) {
+    return torch::layer_norm(in[0], {48}, in[1], in[2], 1e-5);
+  };
+  ExpectSame([](const auto& in) { return NormalizeToBf16(in[0], in[1], in[2], 1e-5).normed; },
+             definition, inputs);
+  ExpectSame(
+      [](const auto& in) {
+        const Normalized both = NormalizeToBf16(in[0], in[1], in[2], 1e-5);
+        return both.normed + 2 * both.x;
+      },
+      [&](const auto& in) { return definition(in) + 2 * in[0]; }, inputs);
 }
 
 TEST_F(Bf16Layers, AppliesGeluWithItsGradient) {
@@ -119,8 +128,9 @@ TEST_F(Bf16Layers, DoNotDependOnTheThreads) {
     torch::manual_seed(5);
     results.push_back(Differentiate(
         [](const auto& in) {
-          const torch::Tensor normed = NormalizeToBf16(in[0], in[1], in[2], 1e-5);
-          return BiasDropoutAdd(in[0], BiasGeluDropout(normed, in[2], 0.1, true), in[1], 0.1, true);
+          const Normalized both = NormalizeToBf16(in[0], in[1], in[2], 1e-5);
+          return BiasDropoutAdd(both.x, BiasGeluDropout(both.normed, in[2], 0.1, true), in[1], 0.1,
+                                true);
         },
         {x, weight, bias}, upstream));
   }

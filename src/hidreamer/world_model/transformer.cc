@@ -12,12 +12,14 @@
 namespace hidreamer::world_model {
 namespace {
 
-// In the type that the product after it takes.
-torch::Tensor Normalize(const torch::nn::LayerNorm& norm, const torch::Tensor& x) {
-  return nn::HasBf16Layers(x)
-             ? nn::NormalizeToBf16(x, norm->weight, norm->bias, norm->options.eps())
-             : torch::layer_norm(x, norm->options.normalized_shape(), norm->weight, norm->bias,
-                                 norm->options.eps());
+// The norm is of the type that the product after it takes.
+nn::Normalized Normalize(const torch::nn::LayerNorm& norm, const torch::Tensor& x) {
+  if (nn::HasBf16Layers(x)) {
+    return nn::NormalizeToBf16(x, norm->weight, norm->bias, norm->options.eps());
+  }
+  return {torch::layer_norm(x, norm->options.normalized_shape(), norm->weight, norm->bias,
+                            norm->options.eps()),
+          x};
 }
 
 }  // namespace
@@ -97,20 +99,21 @@ TransformerBlockImpl::TransformerBlockImpl(int64_t width, int64_t heads, int64_t
 
 torch::Tensor TransformerBlockImpl::forward(const torch::Tensor& x, const AttentionPattern& pattern,
                                             torch::Tensor* qkv) {
-  const torch::Tensor projected = ProjectNormed(x);  // (B, P, 3 D)
+  const nn::Normalized input = Normalize(ln1_, x);
+  const torch::Tensor projected = attn_->Project(input.normed);  // (B, P, 3 D)
   if (qkv != nullptr) {
     *qkv = projected;
   }
-  return Finish(x, attn_->Attend(projected, pattern));
+  return Finish(input.x, attn_->Attend(projected, pattern));
 }
 
 torch::Tensor TransformerBlockImpl::ProjectNormed(const torch::Tensor& x) {
-  return attn_->Project(Normalize(ln1_, x));
+  return attn_->Project(Normalize(ln1_, x).normed);
 }
 
 torch::Tensor TransformerBlockImpl::Finish(const torch::Tensor& x, const torch::Tensor& attended) {
-  const torch::Tensor after_attention = attn_->AddOutput(x, attended);
-  return ffn_->AddTo(after_attention, Normalize(ln2_, after_attention));
+  const nn::Normalized after_attention = Normalize(ln2_, attn_->AddOutput(x, attended));
+  return ffn_->AddTo(after_attention.x, after_attention.normed);
 }
 
 }  // namespace hidreamer::world_model
