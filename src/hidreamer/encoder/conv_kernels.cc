@@ -119,6 +119,40 @@ void ScaleFrame(const uint8_t* frame, int64_t pixels, Bf16* out) {
   }
 }
 
+void TransposeNumbers(const Bf16* in, int64_t rows, int64_t columns, Bf16* out, const Bf16* lit) {
+  constexpr int64_t kBlock = 16;  // columns, and pairs of rows
+  for (int64_t c = 0; c < columns; c += kBlock) {
+    const int64_t width = std::min(kBlock, columns - c);
+    const auto in_row = static_cast<__mmask16>((1u << width) - 1);
+    const auto load = [&](int64_t row) {
+      if (row >= rows) {
+        return _mm256_setzero_si256();
+      }
+      const int64_t at = row * columns + c;
+      const __mmask16 shown =
+          lit == nullptr
+              ? in_row
+              : _mm256_mask_test_epi16_mask(in_row, _mm256_maskz_loadu_epi16(in_row, lit + at),
+                                            _mm256_set1_epi16(-1));
+      return _mm256_maskz_loadu_epi16(shown, in + at);
+    };
+    for (int64_t r = 0; r < rows; r += 2 * kBlock) {
+      __m512i block[kBlock];
+      for (int64_t i = 0; i < kBlock; ++i) {
+        block[i] =
+            _mm512_or_si512(_mm512_cvtepu16_epi32(load(r + 2 * i)),
+                            _mm512_slli_epi32(_mm512_cvtepu16_epi32(load(r + 2 * i + 1)), 16));
+      }
+      nn::Transpose(block);
+      const int64_t height = std::min(2 * kBlock, rows - r);
+      const auto in_column = static_cast<__mmask32>((uint64_t{1} << height) - 1);
+      for (int64_t i = 0; i < width; ++i) {
+        _mm512_mask_storeu_epi16(out + (c + i) * rows + r, in_column, block[i]);
+      }
+    }
+  }
+}
+
 void ConvRelu(const ConvWeights& weights, const Bf16* in, Bf16* out) {
   const ConvShape& shape = weights.shape;
   MultiplyPatches(
@@ -225,6 +259,7 @@ HID_END_BF16_TARGET
 #else
 
 void ScaleFrame(const uint8_t*, int64_t, Bf16*) {}
+void TransposeNumbers(const Bf16*, int64_t, int64_t, Bf16*, const Bf16*) {}
 void ConvRelu(const ConvWeights&, const Bf16*, Bf16*) {}
 void ConvInputGradient(const ConvWeights&, const Bf16*, const Bf16*, Bf16*, std::vector<Bf16>&) {}
 void AddConvWeightGradient(const ConvWeights&, const Bf16*, const Bf16*, int64_t, float*, float*,

@@ -39,6 +39,10 @@ struct ConvWeights {
 // frame (channels, pixels) u8 -> (pixels, channels) bf16, divided by 255. channels is 4.
 void ScaleFrame(const uint8_t* frame, int64_t pixels, nn::Bf16* out);
 
+// in (rows, columns) -> out (columns, rows); where `lit` (rows, columns) is given, 0 where it is.
+void TransposeNumbers(const nn::Bf16* in, int64_t rows, int64_t columns, nn::Bf16* out,
+                      const nn::Bf16* lit = nullptr);
+
 // in (side, side, C) -> relu(convolution) (side', side', O).
 void ConvRelu(const ConvWeights& weights, const nn::Bf16* in, nn::Bf16* out);
 

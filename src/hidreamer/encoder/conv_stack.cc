@@ -42,17 +42,6 @@ const uint8_t* Frame(const torch::Tensor& frames, int64_t image) {
   return frames.data_ptr<uint8_t>() + image * kFirst.in_size();
 }
 
-// in (rows, columns) -> out (columns, rows); where `lit` (rows, columns) is given, 0 where it is.
-void Transpose(const Bf16* in, int64_t rows, int64_t columns, Bf16* out,
-               const Bf16* lit = nullptr) {
-  for (int64_t c = 0; c < columns; ++c) {
-    for (int64_t r = 0; r < rows; ++r) {
-      const int64_t from = r * columns + c;
-      *out++ = lit != nullptr && lit[from] == 0 ? Bf16{0} : in[from];
-    }
-  }
-}
-
 // Told as torch's operators, which take (image, channel, row, column).
 void CountConvolutions(int64_t images, bool backward) {
   const auto contiguous = [](int64_t a, int64_t b, int64_t c, int64_t d) {
@@ -100,8 +89,8 @@ struct ConvStackFunction : torch::autograd::Function<ConvStackFunction> {
         ConvRelu(weights[0], scaled.data(), act1);
         ConvRelu(weights[1], act1, act2);
         ConvRelu(weights[2], act2, third.data());
-        Transpose(third.data(), kThird.pixels(), kThird.out_channels,
-                  nn::Bf16Data(out) + image * kThird.out_size());
+        TransposeNumbers(third.data(), kThird.pixels(), kThird.out_channels,
+                         nn::Bf16Data(out) + image * kThird.out_size());
       }
     });
     CountConvolutions(images, /*backward=*/false);
@@ -116,10 +105,13 @@ struct ConvStackFunction : torch::autograd::Function<ConvStackFunction> {
     const std::vector<ConvWeights> weights = Pack({saved.begin() + 4, saved.end()}, true);
     const int64_t images = frames.size(0), chunks = (images + kImagesOfChunk - 1) / kImagesOfChunk;
     // Of each chunk, so that sums do not depend on the threads.
-    std::vector<torch::Tensor> weight_sums, bias_sums;
+    struct Sums {
+      torch::Tensor weight, bias;
+    };
+    std::vector<Sums> sums;
     for (const ConvShape& shape : kShapes) {
-      weight_sums.push_back(torch::zeros({chunks, shape.out_channels, shape.inner()}));
-      bias_sums.push_back(torch::zeros({chunks, shape.out_channels}));
+      sums.push_back({.weight = torch::zeros({chunks, shape.out_channels, shape.inner()}),
+                      .bias = torch::zeros({chunks, shape.out_channels})});
     }
     at::parallel_for(0, chunks, 1, [&](int64_t first_chunk, int64_t last_chunk) {
       const auto room = [](const ConvShape& shape) {
@@ -130,9 +122,11 @@ struct ConvStackFunction : torch::autograd::Function<ConvStackFunction> {
       ConvGradientScratch scratch;
       for (int64_t chunk = first_chunk; chunk < last_chunk; ++chunk) {
         const auto add = [&](size_t layer, const Bf16* ins, const Bf16* upstream, int64_t count) {
-          AddConvWeightGradient(weights[layer], ins, upstream, count,
-                                weight_sums[layer][chunk].data_ptr<float>(),
-                                bias_sums[layer][chunk].data_ptr<float>(), scratch);
+          const ConvShape& shape = kShapes[layer];
+          AddConvWeightGradient(
+              weights[layer], ins, upstream, count,
+              sums[layer].weight.data_ptr<float>() + chunk * shape.out_channels * shape.inner(),
+              sums[layer].bias.data_ptr<float>() + chunk * shape.out_channels, scratch);
         };
         const int64_t end = std::min(images, (chunk + 1) * kImagesOfChunk);
         for (int64_t image = chunk * kImagesOfChunk; image < end; image += kImagesAtOnce) {
@@ -142,8 +136,8 @@ struct ConvStackFunction : torch::autograd::Function<ConvStackFunction> {
           for (int64_t i = 0; i < count; ++i) {
             const int64_t at = (image + i) * kThird.out_size();
             Bf16* const upstream = to_third.data() + i * kThird.out_size();
-            Transpose(nn::Bf16Data(gradient) + at, kThird.out_channels, kThird.pixels(), upstream,
-                      nn::Bf16Data(out) + at);
+            TransposeNumbers(nn::Bf16Data(gradient) + at, kThird.out_channels, kThird.pixels(),
+                             upstream, nn::Bf16Data(out) + at);
             ConvInputGradient(weights[2], upstream, act2 + i * kSecond.out_size(),
                               to_second.data() + i * kSecond.out_size(), padded);
             ConvInputGradient(weights[1], to_second.data() + i * kSecond.out_size(),
@@ -162,12 +156,12 @@ struct ConvStackFunction : torch::autograd::Function<ConvStackFunction> {
     for (size_t i = 0; i < kShapes.size(); ++i) {
       const ConvShape& shape = kShapes[i];
       results.push_back(
-          weight_sums[i]
-              .sum(0)
+          sums[i]
+              .weight.sum(0)
               .view({shape.out_channels, shape.kernel, shape.kernel, shape.in_channels})
               .permute({0, 3, 1, 2})
               .contiguous());
-      results.push_back(bias_sums[i].sum(0));
+      results.push_back(sums[i].bias.sum(0));
     }
     return results;
   }

@@ -96,8 +96,8 @@ void NormalizeRowsBackward(const float* x, const float* weight, const float* sta
                            const Bf16* gradient, const float* other_gradient, int64_t rows,
                            int64_t width, float* x_gradient, float* weight_gradient,
                            float* bias_gradient) {
-  for (int64_t r = 0; r < rows; ++r, x += width, gradient += width, other_gradient += width,
-               x_gradient += width) {
+  for (int64_t r = 0; r < rows;
+       ++r, x += width, gradient += width, other_gradient += width, x_gradient += width) {
     const __m512 mean = _mm512_set1_ps(statistics[2 * r]);
     const __m512 scale = _mm512_set1_ps(statistics[2 * r + 1]);
     __m512 sum = _mm512_setzero_ps(), dot = _mm512_setzero_ps();

@@ -108,37 +108,6 @@ void MultiplyTileAndFetch(const Bf16Rows& rows, int64_t count, const Bf16* panel
   kFetchingTiles.by_rows[count - 1](rows, panel, out);
 }
 
-namespace {
-
-// 16 x 16 numbers of 32 bits.
-void Transpose(__m512i rows[16]) {
-  __m512i pairs[16], fours[16];
-  for (int i = 0; i < 16; i += 2) {
-    pairs[i] = _mm512_unpacklo_epi32(rows[i], rows[i + 1]);
-    pairs[i + 1] = _mm512_unpackhi_epi32(rows[i], rows[i + 1]);
-  }
-  for (int i = 0; i < 16; i += 4) {
-    for (int half = 0; half < 2; ++half) {
-      fours[i + 2 * half] = _mm512_unpacklo_epi64(pairs[i + half], pairs[i + half + 2]);
-      fours[i + 2 * half + 1] = _mm512_unpackhi_epi64(pairs[i + half], pairs[i + half + 2]);
-    }
-  }
-  // fours[4 g + c] now holds column c of rows 4 g to 4 g + 3 in its first quarter, column c + 4 in
-  // its second, and so on.
-  for (int c = 0; c < 4; ++c) {
-    const __m512i even_low = _mm512_shuffle_i32x4(fours[c], fours[4 + c], 0x88);
-    const __m512i odd_low = _mm512_shuffle_i32x4(fours[c], fours[4 + c], 0xdd);
-    const __m512i even_high = _mm512_shuffle_i32x4(fours[8 + c], fours[12 + c], 0x88);
-    const __m512i odd_high = _mm512_shuffle_i32x4(fours[8 + c], fours[12 + c], 0xdd);
-    rows[c] = _mm512_shuffle_i32x4(even_low, even_high, 0x88);
-    rows[c + 8] = _mm512_shuffle_i32x4(even_low, even_high, 0xdd);
-    rows[c + 4] = _mm512_shuffle_i32x4(odd_low, odd_high, 0x88);
-    rows[c + 12] = _mm512_shuffle_i32x4(odd_low, odd_high, 0xdd);
-  }
-}
-
-}  // namespace
-
 void PackAsOutputs(const Bf16* x, int64_t n, int64_t d, int64_t stride, Bf16* packed) {
   constexpr int64_t kBlock = 16;  // rows of x, and pairs of numbers
   for (int64_t first = 0; first < n; first += kPanelOutputs, packed += kPanelOutputs * d) {
