@@ -5,6 +5,7 @@
 
 #include <future>
 
+#include "hidreamer/base/cores.h"
 #include "hidreamer/base/error.h"
 #include "hidreamer/env/make_environment.h"
 #include "hidreamer/env/scripted_player.h"
@@ -215,6 +216,7 @@ nlohmann::json OnlineLearner::Update(int64_t update) {
     const bool records = device_.is_cuda() && policy_updates_++ < kRecording;
     const int half = std::max(1, threads_ / 2);
     auto dreams = std::async(records ? std::launch::deferred : std::launch::async, [&] {
+      RunOnAnyCore();
       at::set_num_threads(half);
       const nn::OwnStream stream(device_);
       return policy_trainer_->Update(dreaming_, reader_, trained, total);

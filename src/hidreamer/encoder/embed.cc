@@ -5,6 +5,7 @@
 #include <numeric>
 #include <vector>
 
+#include "hidreamer/base/cores.h"
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/interrupt.h"
 #include "hidreamer/base/progress.h"
@@ -32,6 +33,7 @@ torch::Tensor Embed(Encoder encoder, const data::EpisodeStore& store, std::span<
   torch::Tensor embeddings =
       torch::empty({static_cast<int64_t>(rows.size()), encoder->options().width});
   const auto read = [&store, rows, batch](size_t begin) {
+    RunOnAnyCore();
     return ReadStacks(
         store, rows.subspan(begin, std::min(static_cast<size_t>(batch), rows.size() - begin)));
   };

@@ -5,6 +5,7 @@
 #include <numbers>
 #include <utility>
 
+#include "hidreamer/base/cores.h"
 #include "hidreamer/base/error.h"
 #include "hidreamer/encoder/info_nce.h"
 #include "hidreamer/nn/device.h"
@@ -114,6 +115,7 @@ EncoderLearner::Batch EncoderLearner::TakeBatch(int64_t update) {
   if (update + 1 < total_updates()) {
     next_ = std::async(std::launch::async,
                        [this, next = update + 1, anchors = AnchorsOfUpdate(update + 1)] {
+                         RunOnAnyCore();
                          return Fetch(next, anchors);
                        });
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "hidreamer/base/cores.h"
 #include "hidreamer/base/error.h"
 
 namespace hidreamer::env {
@@ -9,7 +10,10 @@ namespace hidreamer::env {
 ThreadTeam::ThreadTeam(int threads) {
   HID_CHECK(threads >= 1, "threads = {}", threads);
   for (int i = 1; i < threads; ++i) {
-    workers_.emplace_back([this] { Run(); });
+    workers_.emplace_back([this] {
+      RunOnAnyCore();
+      Run();
+    });
   }
 }
 
@@ -83,7 +87,7 @@ int ThreadCount(int64_t requested) {
   if (requested > 0) {
     return static_cast<int>(requested);
   }
-  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  return static_cast<int>(CoresOfProcess().size());
 }
 
 }  // namespace hidreamer::env

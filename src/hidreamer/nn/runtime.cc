@@ -3,12 +3,26 @@
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
+#include <omp.h>
 #include <torch/torch.h>
 
-#include <algorithm>
-#include <thread>
+#include "hidreamer/base/cores.h"
 
 namespace hidreamer::nn {
+namespace {
+
+void KeepThreadsApart(int count) {
+  const std::vector<int>& cores = CoresOfProcess();
+  if (count != static_cast<int>(cores.size()) || count == 1) {
+    return;
+  }
+#pragma omp parallel num_threads(count)
+  if (const int thread = omp_get_thread_num(); thread > 0 || count == 2) {
+    StayOnCore(cores[static_cast<size_t>(thread)]);
+  }
+}
+
+}  // namespace
 
 int ConfigureRuntime(int64_t threads) {
 #ifdef __GLIBC__
@@ -16,10 +30,9 @@ int ConfigureRuntime(int64_t threads) {
   mallopt(M_TRIM_THRESHOLD, -1);
   mallopt(M_TOP_PAD, 64 << 20);
 #endif
-  const int count = threads > 0
-                        ? static_cast<int>(threads)
-                        : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  const int count = static_cast<int>(threads > 0 ? threads : std::ssize(CoresOfProcess()));
   torch::set_num_threads(count);
+  KeepThreadsApart(count);
   return count;
 }
 

@@ -2,10 +2,15 @@
 
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
+#include <omp.h>
+#include <sched.h>
 #include <torch/torch.h>
 
 #include <array>
 #include <thread>
+#include <vector>
+
+#include "hidreamer/base/cores.h"
 
 namespace hidreamer::nn {
 namespace {
@@ -14,7 +19,7 @@ TEST(ConfigureRuntime, SetsTorchsThreads) {
   const int before = torch::get_num_threads();
   EXPECT_EQ(ConfigureRuntime(2), 2);
   EXPECT_EQ(torch::get_num_threads(), 2);
-  EXPECT_EQ(ConfigureRuntime(0), static_cast<int>(std::thread::hardware_concurrency()));
+  EXPECT_EQ(ConfigureRuntime(0), static_cast<int>(CoresOfProcess().size()));
   torch::set_num_threads(before);
 }
 
@@ -30,6 +35,26 @@ TEST(ConfigureRuntime, OurLoopsRunOnSeveralThreads) {
   });
   torch::set_num_threads(before);
   EXPECT_NE(threads[0], threads[1]);
+}
+
+TEST(ConfigureRuntime, KeepsAsManyThreadsAsCoresApart) {
+  const int before = torch::get_num_threads();
+  const int all = static_cast<int>(CoresOfProcess().size());
+  ConfigureRuntime(all);
+  std::vector<int> cores(static_cast<size_t>(all));
+#pragma omp parallel num_threads(all)
+  {
+    cpu_set_t allowed;
+    sched_getaffinity(0, sizeof(allowed), &allowed);
+    cores[static_cast<size_t>(omp_get_thread_num())] = CPU_COUNT(&allowed);
+  }
+  std::vector<int> expected(static_cast<size_t>(all), 1);
+  if (all > 2) {
+    expected[0] = all;
+  }
+  EXPECT_EQ(cores, expected);
+  RunOnAnyCore();
+  torch::set_num_threads(before);
 }
 
 TEST(ConfigureRuntime, LeavesLargeTemporariesUsable) {

@@ -9,7 +9,8 @@
 #include <fstream>
 #include <sstream>
 #include <string>
-#include <thread>
+
+#include "hidreamer/base/cores.h"
 
 namespace hidreamer::pipeline {
 namespace {
@@ -55,7 +56,7 @@ nlohmann::json DescribeMachine() {
   return {{"cpu", CpuInfo("model name")},
           {"features", features},
           {"gpus", Gpus()},
-          {"cores", std::thread::hardware_concurrency()},
+          {"cores", CoresOfProcess().size()},
           {"memory_bytes", pages * ::sysconf(_SC_PAGESIZE)}};
 }
 

@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <chrono>
 #include <exception>
-#include <thread>
 
+#include "hidreamer/base/cores.h"
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/interrupt.h"
 #include "hidreamer/base/progress.h"
@@ -195,8 +195,8 @@ void RunTogether(config::ExperimentConfig config, const PipelineOptions& options
                     config.device);
   }
   if (config.threads == 0) {  // they share the machine's cores
-    config.threads = std::max<int64_t>(
-        1, std::thread::hardware_concurrency() / nn::ProcessGroup::ProcessesHere());
+    config.threads =
+        std::max<int64_t>(1, std::ssize(CoresOfProcess()) / nn::ProcessGroup::ProcessesHere());
   }
   if (!group.leads()) {
     nn::ConfigureRuntime(config.threads);

@@ -3,6 +3,8 @@
 #include <ATen/Parallel.h>
 #include <omp.h>
 
+#include <algorithm>
+
 #include "hidreamer/nn/bf16_layers.h"
 #include "hidreamer/nn/flop_meter.h"
 #include "hidreamer/world_model/world_model.h"
@@ -122,12 +124,16 @@ torch::Tensor PackedTransformer::Decode(const torch::Tensor& x, DecodeCache& cac
                                         int64_t place) const {
   torch::Tensor hidden = x.to(torch::kFloat32, /*non_blocking=*/false, /*copy=*/true).contiguous();
   auto* const rows = hidden.data_ptr<float>();
-  const int64_t wanted =
-      at::in_parallel_region() ? 1 : std::min<int64_t>(at::get_num_threads(), kMostThreads);
   DecodeTeam team(weights_, x.size(0));
-#pragma omp parallel num_threads(static_cast <int>(wanted))
-  DecodeRows(weights_, cache, begin, place, x.size(0), rows, team,
-             {omp_get_thread_num(), omp_get_num_threads()});  // which may be fewer than wanted
+  // Of all threads, though some may have nothing to do: a smaller team would end the others.
+#pragma omp parallel if (!at::in_parallel_region())
+  {
+    const nn::Part part{omp_get_thread_num(),
+                        std::min<int64_t>(omp_get_num_threads(), kMostThreads)};
+    if (part.index < part.count) {
+      DecodeRows(weights_, cache, begin, place, x.size(0), rows, team, part);
+    }
+  }
   CountProducts(x.size(0), x.size(0));
   return hidden;
 }

@@ -140,9 +140,7 @@ void Normalize(const NormWeights& norm, float* x, int64_t rows, nn::Part part) {
                     part.End(rows) - part.Begin(rows), width, own);
 }
 
-void Fetch(const Bf16* line) {
-  _mm_prefetch(reinterpret_cast<const char*>(line), _MM_HINT_T0);
-}
+void Fetch(const Bf16* line) { _mm_prefetch(reinterpret_cast<const char*>(line), _MM_HINT_T0); }
 
 // scores (16 kPanels) of a query against panels of keys; fetches what lies `ahead` of them. The sum
 // over d goes through two halves, as one chain of additions a vector would wait for itself.
