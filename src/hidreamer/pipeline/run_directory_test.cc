@@ -50,6 +50,9 @@ TEST_F(RunDirectoryTest, AStageIsToDoThenBegunThenDone) {
   run.Finish(kStage, 2.5, {{"updates", 7}});
   EXPECT_EQ(run.Inspect(kStage, false), StageState::kDone);
   EXPECT_FALSE(fs::exists(run.Folder(kStage) / "checkpoints"));
+  fs::create_directories(run.Folder(kStage) / "checkpoints");  // as after a kill just before
+  EXPECT_EQ(run.Inspect(kStage, false), StageState::kDone);
+  EXPECT_FALSE(fs::exists(run.Folder(kStage) / "checkpoints"));
   EXPECT_EQ(RunJson()["stages"]["world_model"]["seconds"], 2.5);
 }
 

@@ -44,6 +44,13 @@ void WriteObject(const fs::path& path, const json& value) {
   WriteFileAtomically(path, value.dump(2) + "\n");
 }
 
+// What a stage kept to go on from, once it is done.
+void RemoveTraces(const fs::path& folder) {
+  std::error_code ignored;
+  fs::remove(folder / "begun.json", ignored);
+  fs::remove_all(folder / "checkpoints", ignored);
+}
+
 }  // namespace
 
 RunJournal::RunJournal(fs::path path) : path_(std::move(path)) {
@@ -112,6 +119,9 @@ StageState RunJournal::Inspect(const StageRecord& stage, bool force) const {
   }
   const auto before = record["settings"].get<config::Settings>();
   if (before == stage.settings) {
+    if (done) {
+      RemoveTraces(stage.folder);  // of a process killed in Finish
+    }
     return done ? StageState::kDone : StageState::kBegun;
   }
   const std::string change = config::DescribeChange(before, stage.settings);
@@ -138,9 +148,7 @@ void RunJournal::Finish(const StageRecord& stage, double seconds, const json& su
                                             {"seconds", seconds},
                                             {"finished", finished},
                                             {"summary", summary}});
-  std::error_code ignored;
-  fs::remove(stage.folder / "begun.json", ignored);
-  fs::remove_all(stage.folder / "checkpoints", ignored);
+  RemoveTraces(stage.folder);
   run_["stages"][stage.name] = {{"seconds", seconds}, {"finished", finished}};
   Write();
 }
