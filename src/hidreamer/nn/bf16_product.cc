@@ -139,6 +139,23 @@ void PackAsInner(const Bf16* x, int64_t n, int64_t d, int64_t stride, Bf16* pack
   }
 }
 
+void LinearRows(const Bf16* x, int64_t rows, const Bf16Matrix& matrix, const float* bias, Part part,
+                Bf16* out) {
+  MultiplyRows(
+      x, rows, matrix.inner(), matrix, part,
+      [&](int64_t first, int64_t count, int64_t column, int64_t outputs, const float* tile) {
+        for (int64_t j = 0; j < outputs; j += 16) {
+          const auto mask = static_cast<__mmask16>((1u << std::min<int64_t>(16, outputs - j)) - 1);
+          const __m512 shift = _mm512_maskz_loadu_ps(mask, bias + column + j);
+          for (int64_t r = 0; r < count; ++r) {
+            const __m512 sums = _mm512_add_ps(_mm512_loadu_ps(tile + r * kPanelOutputs + j), shift);
+            _mm256_mask_storeu_epi16(out + (first + r) * matrix.outputs() + column + j, mask,
+                                     reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(sums)));
+          }
+        }
+      });
+}
+
 HID_END_BF16_TARGET
 
 #else
@@ -150,6 +167,7 @@ void MultiplyTile(const Bf16Rows&, int64_t, const Bf16*, float*) {}
 void MultiplyTileAndFetch(const Bf16Rows&, int64_t, const Bf16*, float*) {}
 void PackAsOutputs(const Bf16*, int64_t, int64_t, int64_t, Bf16*) {}
 void PackAsInner(const Bf16*, int64_t, int64_t, int64_t, Bf16*) {}
+void LinearRows(const Bf16*, int64_t, const Bf16Matrix&, const float*, Part, Bf16*) {}
 
 #endif
 

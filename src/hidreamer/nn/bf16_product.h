@@ -100,4 +100,8 @@ void MultiplyRows(const Bf16* x, int64_t rows, int64_t stride, const Bf16Matrix&
   }
 }
 
+// out (rows, N) bf16 = x (rows, K) times the matrix + bias (N), of a part of the outputs.
+void LinearRows(const Bf16* x, int64_t rows, const Bf16Matrix& matrix, const float* bias, Part part,
+                Bf16* out);
+
 }  // namespace hidreamer::nn

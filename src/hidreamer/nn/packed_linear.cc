@@ -51,24 +51,14 @@ torch::Tensor PackedLinearImpl::forward(const torch::Tensor& x) {
   auto shape = x.sizes().vec();
   shape.back() = matrix.outputs();
   torch::Tensor out = torch::empty(shape, narrow.options());
-  const float* const b = bias.data_ptr<float>();
-  Bf16* const to = Bf16Data(out);
   constexpr int64_t kGrain = 1 << 23;  // multiply-adds worth a thread
   const int64_t parts =
       std::clamp<int64_t>(rows * matrix.inner() * matrix.outputs() / kGrain, 1,
                           std::min<int64_t>(at::get_num_threads(), matrix.panels()));
   at::parallel_for(0, parts, 1, [&](int64_t begin, int64_t end) {
     for (int64_t part = begin; part < end; ++part) {
-      MultiplyRows(
-          Bf16Data(narrow), rows, matrix.inner(), matrix, {part, parts},
-          [&](int64_t first, int64_t count, int64_t column, int64_t outputs, const float* tile) {
-            for (int64_t r = 0; r < count; ++r) {
-              for (int64_t j = 0; j < outputs; ++j) {
-                to[(first + r) * matrix.outputs() + column + j] =
-                    ToBf16(tile[r * kPanelOutputs + j] + b[column + j]);
-              }
-            }
-          });
+      LinearRows(Bf16Data(narrow), rows, matrix, bias.data_ptr<float>(), {part, parts},
+                 Bf16Data(out));
     }
   });
   CountProduct(rows, matrix.inner(), matrix.outputs(), torch::kBFloat16);

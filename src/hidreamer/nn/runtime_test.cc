@@ -20,6 +20,7 @@ TEST(ConfigureRuntime, SetsTorchsThreads) {
   EXPECT_EQ(ConfigureRuntime(2), 2);
   EXPECT_EQ(torch::get_num_threads(), 2);
   EXPECT_EQ(ConfigureRuntime(0), static_cast<int>(CoresOfProcess().size()));
+  RunOnAnyCore();
   torch::set_num_threads(before);
 }
 

@@ -105,9 +105,7 @@ void Apply(const LinearWeights& linear, const Bf16* x, int64_t rows, nn::Part pa
 }
 
 void ApplyTo(const LinearWeights& linear, const Bf16* x, int64_t rows, nn::Part part, Bf16* out) {
-  Apply(linear, x, rows, part, [&](int64_t r, int64_t column, __m512 sums) {
-    nn::StoreBf16(out + r * linear.weight.outputs() + column, sums);
-  });
+  nn::LinearRows(x, rows, linear.weight, linear.bias.data(), part, out);
 }
 
 void ApplyGeluTo(const LinearWeights& linear, const Bf16* x, int64_t rows, nn::Part part,
