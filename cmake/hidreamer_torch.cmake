@@ -22,6 +22,11 @@ if(HID_TORCH_WHEEL)
       HINTS "${HID_TORCH_WHEEL}/../nvidia/cu13/include" "${HID_TORCH_WHEEL}/../nvidia/cuda_runtime/include" /usr/local/cuda/include)
     find_library(HID_CUDART NAMES cudart libcudart.so.13 libcudart.so.12 REQUIRED
       HINTS "${HID_CUDA_INCLUDE_DIR}/../lib" "${HID_CUDA_INCLUDE_DIR}/../lib64")
+    # Compiles the GPU's layers at run time.
+    find_path(HID_NVRTC_INCLUDE_DIR nvrtc.h REQUIRED
+      HINTS "${HID_CUDA_INCLUDE_DIR}" "${HID_TORCH_WHEEL}/../nvidia/cuda_nvrtc/include" /usr/local/cuda/include)
+    find_library(HID_NVRTC NAMES nvrtc libnvrtc.so.13 libnvrtc.so.12 REQUIRED
+      HINTS "${HID_NVRTC_INCLUDE_DIR}/../lib" "${HID_NVRTC_INCLUDE_DIR}/../lib64")
     target_link_libraries(hidreamer_torch INTERFACE "${HID_CUDART}" -Wl,--no-as-needed
       "${HID_TORCH_WHEEL}/lib/libtorch_cuda.so" "${HID_TORCH_WHEEL}/lib/libc10_cuda.so" -Wl,--as-needed)
   endif()

@@ -5,6 +5,7 @@
 #include "hidreamer/base/error.h"
 #include "hidreamer/nn/bf16_layer_kernels.h"
 #include "hidreamer/nn/dropout.h"
+#include "hidreamer/nn/gpu_layers.h"
 #include "hidreamer/nn/precision.h"
 
 namespace hidreamer::nn {
@@ -172,28 +173,38 @@ DropoutPlan PlanOf(double probability, bool training) {
 }
 
 void CheckTypes(const torch::Tensor& x, torch::ScalarType type, const torch::Tensor& bias) {
-  HID_CHECK(HasBf16Kernels() && x.is_cpu() && x.scalar_type() == type && x.size(-1) % 16 == 0 &&
-                bias.scalar_type() == torch::kFloat32 && bias.numel() == x.size(-1),
+  HID_CHECK((x.is_cpu() ? HasBf16Kernels() : HasGpuLayers(x)) && x.scalar_type() == type &&
+                IsBf16RowWidth(x.size(-1)) && bias.scalar_type() == torch::kFloat32 &&
+                bias.numel() == x.size(-1),
             "no bf16 layer for rows of {} of this type", x.size(-1));
 }
 
 }  // namespace
 
+bool IsBf16RowWidth(int64_t width) { return width % 16 == 0 && width <= kWidestGpuRow; }
+
 bool HasBf16Layers(const torch::Tensor& x) {
-  return x.is_cpu() && x.scalar_type() == torch::kFloat32 && x.size(-1) % 16 == 0 &&
-         HasBf16Kernels() && IsBf16Autocast(torch::kCPU);
+  const int64_t width = x.size(-1);
+  return x.scalar_type() == torch::kFloat32 && IsBf16RowWidth(width) &&
+         (x.is_cpu() ? HasBf16Kernels() : HasGpuLayers(x) && width <= kWidestGpuNorm) &&
+         IsBf16Autocast(x.device());
 }
 
 Normalized NormalizeToBf16(const torch::Tensor& x, const torch::Tensor& weight,
                            const torch::Tensor& bias, double epsilon) {
   CheckTypes(x, torch::kFloat32, bias);
-  const variable_list results = NormalizeFunction::apply(x.contiguous(), weight, bias, epsilon);
+  const variable_list results =
+      x.is_cuda() ? GpuNormalizeToBf16(x.contiguous(), weight, bias, epsilon)
+                  : NormalizeFunction::apply(x.contiguous(), weight, bias, epsilon);
   return {results[0], results[1]};
 }
 
 torch::Tensor BiasGeluDropout(const torch::Tensor& x, const torch::Tensor& bias, double probability,
                               bool training) {
   CheckTypes(x, torch::kBFloat16, bias);
+  if (x.is_cuda()) {
+    return GpuBiasGeluDropout(x.contiguous(), bias, training ? probability : 0.0);
+  }
   return BiasGeluDropoutFunction::apply(x.contiguous(), bias, PlanOf(probability, training));
 }
 
@@ -202,6 +213,10 @@ torch::Tensor BiasDropoutAdd(const torch::Tensor& residual, const torch::Tensor&
   CheckTypes(x, torch::kBFloat16, bias);
   HID_CHECK(residual.sizes() == x.sizes() && residual.scalar_type() == torch::kFloat32,
             "a residual of another shape or type");
+  if (x.is_cuda()) {
+    return GpuBiasDropoutAdd(residual.contiguous(), x.contiguous(), bias,
+                             training ? probability : 0.0);
+  }
   return BiasDropoutAddFunction::apply(residual.contiguous(), x.contiguous(), bias,
                                        PlanOf(probability, training));
 }

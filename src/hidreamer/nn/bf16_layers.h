@@ -11,14 +11,16 @@ inline Bf16* Bf16Data(const torch::Tensor& x) {
   return reinterpret_cast<Bf16*>(x.data_ptr<at::BFloat16>());
 }
 
-// What lies between a transformer's products under bf16 autocast on the CPU, each in one pass
-// forward and one back, where torch's operators take 3 to 8 and draw dropout's numbers on one
-// thread. Streams between blocks are f32, inputs and outputs of products bf16, all sums f32. The
-// results do not depend on the number of threads.
+// What lies between a transformer's products under bf16 autocast, each in one pass forward and one
+// back, where torch's operators take 3 to 8 and, on a CPU, draw dropout's numbers on one thread.
+// Streams between blocks are f32, inputs and outputs of products bf16, all sums f32. The results do
+// not depend on the number of threads.
 
-// Whether the functions below can be used: autocast to bf16 is on for the CPU, x (..., D) f32 lies
-// there, D is a multiple of 16, and the processor has bf16 instructions.
+// Whether the functions below can be used: autocast to bf16 is on for the device of x (..., D) f32,
+// D is a multiple of 16 (on a GPU up to 1024), and the processor or GPU has bf16 instructions.
 bool HasBf16Layers(const torch::Tensor& x);
+// Whether they, but for the norm, take rows of so many numbers.
+bool IsBf16RowWidth(int64_t width);
 
 // x (..., D) f32 -> its layer norm in bf16, and x itself for the residual that passes it by: both
 // gradients are then added in one pass. weight, bias (D) f32.
