@@ -192,10 +192,10 @@ PredictionMetrics EvaluatePrediction(WorldModel model,
                                       windows.begin() + static_cast<std::ptrdiff_t>(end));
     const TokenBatch data = GatherWindows(games, part, length);
     const torch::Tensor tokens = data.tokens.to(device);
-    const WorldModelOutput output = model->forward(tokens, data.actions.to(device));
+    const auto logits = model->Predict(tokens, data.actions.to(device));
     for (size_t level = 0; level < sums.size(); ++level) {
       const torch::Tensor codes = tokens.select(2, static_cast<int64_t>(level));  // (B, T)
-      AddTo(sums[level], output.logits[level].narrow(1, level == 0 ? 0 : 1, length - 1),
+      AddTo(sums[level], logits[level].narrow(1, level == 0 ? 0 : 1, length - 1),
             codes.narrow(1, 1, length - 1), codes.narrow(1, 0, length - 1));
     }
     if (baselines == nullptr) {

@@ -60,8 +60,11 @@ torch::Tensor SelfAttentionImpl::Attend(const torch::Tensor& qkv, const Attentio
   const double dropout = is_training() ? dropout_ : 0.0;
   if (qkv.is_cuda()) {
     const int64_t b = qkv.size(0), p = qkv.size(1), width = qkv.size(2) / 3;
-    const auto split = qkv.view({b, p, 3, heads_, width / heads_}).permute({2, 0, 3, 1, 4});
-    return nn::Attention(split[0], split[1], split[2], pattern.allowed, dropout, is_training())
+    std::vector<torch::Tensor> parts = qkv.chunk(3, -1);  // (B, P, D); one copy in the gradient
+    for (torch::Tensor& part : parts) {
+      part = part.view({b, p, heads_, width / heads_}).transpose(1, 2);
+    }
+    return nn::Attention(parts[0], parts[1], parts[2], pattern.allowed, dropout, is_training())
         .transpose(1, 2)
         .reshape({b, p, width});
   }
@@ -76,7 +79,7 @@ FeedForwardImpl::FeedForwardImpl(int64_t width, int64_t hidden_width, double dro
 }
 
 torch::Tensor FeedForwardImpl::AddTo(const torch::Tensor& residual, const torch::Tensor& x) {
-  if (nn::HasBf16Layers(residual)) {
+  if (nn::HasBf16Layers(residual) && nn::IsBf16RowWidth(expand_->weight.size(0))) {
     const torch::Tensor hidden = nn::BiasGeluDropout(torch::linear(x, expand_->weight),
                                                      expand_->bias, dropout_, is_training());
     return nn::BiasDropoutAdd(residual, torch::linear(hidden, contract_->weight), contract_->bias,
@@ -97,14 +100,16 @@ TransformerBlockImpl::TransformerBlockImpl(int64_t width, int64_t heads, int64_t
   ln2_ = register_module("ln2", torch::nn::LayerNorm(torch::nn::LayerNormOptions({width})));
 }
 
-torch::Tensor TransformerBlockImpl::forward(const torch::Tensor& x, const AttentionPattern& pattern,
-                                            torch::Tensor* qkv) {
+torch::Tensor TransformerBlockImpl::forward(
+    const torch::Tensor& x, const AttentionPattern& pattern, torch::Tensor* qkv,
+    const std::function<torch::Tensor(const torch::Tensor&)>& choose) {
   const nn::Normalized input = Normalize(ln1_, x);
   const torch::Tensor projected = attn_->Project(input.normed);  // (B, P, 3 D)
   if (qkv != nullptr) {
     *qkv = projected;
   }
-  return Finish(input.x, attn_->Attend(projected, pattern));
+  const torch::Tensor attended = attn_->Attend(projected, pattern);
+  return choose ? Finish(choose(input.x), choose(attended)) : Finish(input.x, attended);
 }
 
 torch::Tensor TransformerBlockImpl::ProjectNormed(const torch::Tensor& x) {

@@ -2,6 +2,8 @@
 
 #include <torch/torch.h>
 
+#include <functional>
+
 namespace hidreamer::world_model {
 
 // Which keys each query of a sequence may attend to, in the forms the attention needs. Built once
@@ -52,9 +54,11 @@ class TransformerBlockImpl : public torch::nn::Module {
   TransformerBlockImpl(int64_t width, int64_t heads, int64_t ffn_width, double dropout);
 
   // x (B, P, D) -> (B, P, D). Where `qkv` is given it receives the attention's (B, P, 3 D)
-  // projection (a decoder keeps its keys and values).
+  // projection (a decoder keeps its keys and values). Where `choose` is given, what follows the
+  // attention is computed only for the positions that it takes of (B, P, D).
   torch::Tensor forward(const torch::Tensor& x, const AttentionPattern& pattern,
-                        torch::Tensor* qkv = nullptr);
+                        torch::Tensor* qkv = nullptr,
+                        const std::function<torch::Tensor(const torch::Tensor&)>& choose = {});
 
   // The block in two halves around an attention computed elsewhere (decoder).
   torch::Tensor ProjectNormed(const torch::Tensor& x);  // (…, D) -> (…, 3 D)

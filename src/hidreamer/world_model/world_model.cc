@@ -51,6 +51,60 @@ WorldModelOptions WorldModelOptionsFromJson(const nlohmann::json& json) {
   return options;
 }
 
+namespace {
+
+// table (V, D), indices (…) -> (…, D). On a GPU the gradient of torch's embedding sorts the
+// indices, in 9 kernels that take ten times as long as adding the rows up in any order.
+torch::Tensor Rows(const torch::Tensor& table, const torch::Tensor& indices) {
+  if (!table.is_cuda()) {
+    return torch::embedding(table, indices);
+  }
+  auto shape = indices.sizes().vec();
+  shape.push_back(table.size(1));
+  return table.index_select(0, indices.reshape({-1})).view(shape);
+}
+
+// x (B, T*K, D) -> (B, T*(K-1), D), the positions of all slots but one.
+struct WithoutSlotFunction : torch::autograd::Function<WithoutSlotFunction> {
+  static torch::Tensor forward(torch::autograd::AutogradContext* context, const torch::Tensor& x,
+                               int64_t per_step, int64_t slot) {
+    context->saved_data["per_step"] = per_step;
+    context->saved_data["slot"] = slot;
+    const int64_t batch = x.size(0), steps = x.size(1) / per_step, width = x.size(2);
+    const torch::Tensor kept = torch::empty({batch, steps * (per_step - 1), width}, x.options());
+    CopyOthers(x.reshape({-1, per_step, width}), kept.view({-1, per_step - 1, width}), slot, false);
+    return kept;
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 const torch::autograd::variable_list& gradients) {
+    const int64_t per_step = context->saved_data["per_step"].toInt();
+    const int64_t slot = context->saved_data["slot"].toInt();
+    const torch::Tensor& kept = gradients[0];
+    const int64_t batch = kept.size(0), width = kept.size(2);
+    const int64_t steps = kept.size(1) / (per_step - 1);
+    const torch::Tensor x = torch::empty({batch, steps * per_step, width}, kept.options());
+    const torch::Tensor by_slot = x.view({-1, per_step, width});
+    CopyOthers(by_slot, kept.reshape({-1, per_step - 1, width}), slot, true);
+    by_slot.select(1, slot).zero_();
+    return {x, {}, {}};
+  }
+
+ private:
+  // Between all (N, K, D) and kept (N, K - 1, D), in place.
+  static void CopyOthers(const torch::Tensor& all, const torch::Tensor& kept, int64_t slot,
+                         bool into_all) {
+    const int64_t after = kept.size(1) - slot;
+    for (const auto& [a, k] :
+         {std::pair(all.narrow(1, 0, slot), kept.narrow(1, 0, slot)),
+          std::pair(all.narrow(1, slot + 1, after), kept.narrow(1, slot, after))}) {
+      into_all ? a.copy_(k) : k.copy_(a);
+    }
+  }
+};
+
+}  // namespace
+
 TokenEmbeddingImpl::TokenEmbeddingImpl(const WorldModelOptions& options) : layout_(options.layout) {
   token_embeds_ = register_module("token_embeds", torch::nn::ModuleList());
   for (int64_t level = 0; level < layout_.levels; ++level) {
@@ -72,12 +126,13 @@ torch::Tensor TokenEmbeddingImpl::forward(const torch::Tensor& tokens,
   const bool open = actions.size(1) < steps;
   std::vector<torch::Tensor> slots;  // K x (B, T, D)
   for (int64_t level = 0; level < layout_.levels; ++level) {
-    slots.push_back(token_embeds_[static_cast<size_t>(level)]->as<torch::nn::Embedding>()->forward(
-        tokens.select(2, level)));
+    slots.push_back(
+        Rows(token_embeds_[static_cast<size_t>(level)]->as<torch::nn::Embedding>()->weight,
+             tokens.select(2, level)));
   }
   // An open last step borrows action 0; its position is cut off below.
   slots.push_back(
-      action_embed_->forward(open ? torch::constant_pad_nd(actions, {0, 1}, 0) : actions));
+      Rows(action_embed_->weight, open ? torch::constant_pad_nd(actions, {0, 1}, 0) : actions));
   torch::Tensor sequence = torch::stack(slots, 2) + level_embed_->weight;  // (B, T, K, D)
   sequence = sequence.view({batch, steps * per_step, -1});
   const int64_t positions = steps * per_step - (open ? 1 : 0);
@@ -123,18 +178,25 @@ std::shared_ptr<const PackedTransformer> WorldModelImpl::Packed() {
 }
 
 const AttentionPattern& WorldModelImpl::Pattern(int64_t positions, torch::Device device) {
-  if (!pattern_.allowed.defined() || pattern_.allowed.size(0) != positions ||
-      pattern_.allowed.device() != device) {
-    pattern_ =
+  if (!patterns_.empty() && patterns_.begin()->second.allowed.device() != device) {
+    patterns_.clear();
+  }
+  AttentionPattern& pattern = patterns_[positions];
+  if (!pattern.allowed.defined()) {
+    pattern =
         MakeAttentionPattern(AttentionMask(options_.layout, options_.mask, positions, device));
   }
-  return pattern_;
+  return pattern;
+}
+
+bool WorldModelImpl::UsesPacked() {
+  return !torch::GradMode::is_enabled() && !is_training() && nn::IsBf16Autocast(torch::kCPU) &&
+         PackedTransformer::Can(*this) && !nn::HasMatrixUnits();
 }
 
 torch::Tensor WorldModelImpl::Hidden(const torch::Tensor& tokens, const torch::Tensor& actions,
                                      std::vector<torch::Tensor>* qkv, int64_t from) {
-  if (!torch::GradMode::is_enabled() && !is_training() && nn::IsBf16Autocast(torch::kCPU) &&
-      PackedTransformer::Can(*this) && !nn::HasMatrixUnits()) {
+  if (UsesPacked()) {
     return Packed()->Hidden(*this, tokens, actions, qkv, from);
   }
   torch::Tensor x = embedding_->forward(tokens, actions);  // (B, P, D)
@@ -165,6 +227,29 @@ WorldModelOutput WorldModelImpl::forward(const torch::Tensor& tokens,
     output.logits.push_back(Logits(level, by_slot.select(2, PredictingSlot(level))));
   }
   return output;
+}
+
+std::vector<torch::Tensor> WorldModelImpl::Predict(const torch::Tensor& tokens,
+                                                   const torch::Tensor& actions) {
+  if (UsesPacked()) {
+    return forward(tokens, actions).logits;
+  }
+  const int64_t levels = options_.layout.levels, per_step = levels + 1;
+  torch::Tensor x = embedding_->forward(tokens, actions);  // (B, T*K, D)
+  const AttentionPattern& pattern = Pattern(x.size(1), x.device());
+  for (int64_t layer = 0; layer + 1 < options_.layers; ++layer) {
+    x = block(layer)->forward(x, pattern);
+  }
+  x = block(options_.layers - 1)->forward(x, pattern, nullptr, [&](const torch::Tensor& all) {
+    return WithoutSlotFunction::apply(all, per_step, levels - 1);
+  });
+  const torch::Tensor by_slot =
+      ln_final_->forward(x).view({tokens.size(0), tokens.size(1), levels, options_.width});
+  std::vector<torch::Tensor> logits;
+  for (int64_t level = 0; level < levels; ++level) {
+    logits.push_back(Logits(level, by_slot.select(2, level == 0 ? levels - 1 : level - 1)));
+  }
+  return logits;
 }
 
 std::map<std::string, std::string> WorldModelMetadata(const WorldModelOptions& options) {

@@ -75,6 +75,9 @@ class WorldModelImpl : public torch::nn::Module {
 
   // tokens (B, T, L) int64, actions (B, T) int64, T <= max_steps.
   WorldModelOutput forward(const torch::Tensor& tokens, const torch::Tensor& actions);
+  // The logits alone. The last position of a step but the action's, L(L-1), predicts nothing: the
+  // last block's second half is not computed there.
+  std::vector<torch::Tensor> Predict(const torch::Tensor& tokens, const torch::Tensor& actions);
   // hidden alone (B, P - from, D), of the positions from `from` on. actions may be (B, T-1): the
   // last step is then open, and P = T*K - 1. Where `qkv` is given it receives each block's
   // attention projection, layers x (B, P, 3 D), in the last block possibly without the queries
@@ -96,17 +99,20 @@ class WorldModelImpl : public torch::nn::Module {
   // The model packed as it is now; made anew where its parameters have changed. Only where
   // PackedTransformer::Can.
   std::shared_ptr<const PackedTransformer> Packed();
-  // Of the given length; valid until the next call.
+  // Of the given length; kept, for recorded graphs read it (nn::GraphedWork).
   const AttentionPattern& Pattern(int64_t positions, torch::Device device);
 
  private:
+  // Whether Packed() computes hidden states as things stand: without gradients, in bf16.
+  bool UsesPacked();
+
   WorldModelOptions options_;
   TokenEmbedding embedding_{nullptr};
   torch::nn::ModuleList blocks_{nullptr};
   torch::nn::LayerNorm ln_final_{nullptr};
   std::vector<nn::PackedLinear> heads_;  // registered as headl0, headl1, …
   std::shared_ptr<const PackedTransformer> packed_;
-  AttentionPattern pattern_;  // of the last length seen
+  std::map<int64_t, AttentionPattern> patterns_;  // by length, of the last device
 };
 TORCH_MODULE(WorldModel);
 

@@ -61,6 +61,39 @@ TEST(WorldModelTest, ReadsTheHeadsAtTheirPositions) {
   EXPECT_TRUE(torch::allclose(output.logits[2][0][2], model->Logits(2, output.hidden[0][9])));
 }
 
+// The gradients of all parameters by the loss of these logits.
+std::map<std::string, torch::Tensor> GradientsOf(WorldModel& model,
+                                                 const std::vector<torch::Tensor>& logits,
+                                                 const torch::Tensor& tokens) {
+  model->zero_grad();
+  ComputeLoss(logits, tokens, std::vector<double>(logits.size(), 1.0)).total.backward();
+  std::map<std::string, torch::Tensor> gradients;
+  for (const auto& parameter : model->named_parameters()) {
+    gradients[parameter.key()] = parameter.value().grad().clone();
+  }
+  return gradients;
+}
+
+TEST(WorldModelTest, PredictsTheSameWithoutThePositionsThatPredictNothing) {
+  for (const int64_t levels : {1, 2, 3}) {
+    WorldModelOptions options = SmallOptions(levels);
+    options.dropout = 0;
+    WorldModel model(options);
+    const torch::Tensor tokens = torch::randint(16, {2, 8, levels}, torch::kInt64);
+    const torch::Tensor actions = torch::randint(4, {2, 8}, torch::kInt64);
+    const auto expected = model->forward(tokens, actions).logits;
+    const auto found = model->Predict(tokens, actions);
+    ASSERT_EQ(found.size(), expected.size());
+    for (size_t level = 0; level < found.size(); ++level) {
+      EXPECT_LT(nn::RelativeError(found[level], expected[level]), 1e-5) << levels << level;
+    }
+    const auto gradients = GradientsOf(model, expected, tokens);
+    for (const auto& [name, gradient] : GradientsOf(model, found, tokens)) {
+      EXPECT_TRUE(torch::allclose(gradient, gradients.at(name), 1e-4, 1e-6)) << levels << name;
+    }
+  }
+}
+
 TEST(WorldModelTest, RefusesLongerSequencesThanItsPositionTable) {
   WorldModel model(SmallOptions());
   EXPECT_THROW(
@@ -75,7 +108,7 @@ TEST(WorldModelTest, SendsGradientsToEveryParameter) {
   torch::manual_seed(1);
   WorldModel model(SmallOptions());
   const torch::Tensor tokens = torch::randint(16, {16, 8, 3}, torch::kInt64);
-  ComputeLoss(model->forward(tokens, torch::randint(4, {16, 8}, torch::kInt64)).logits, tokens,
+  ComputeLoss(model->Predict(tokens, torch::randint(4, {16, 8}, torch::kInt64)), tokens,
               {1.0, 0.5, 0.1})
       .total.backward();
   for (const auto& parameter : model->named_parameters()) {
