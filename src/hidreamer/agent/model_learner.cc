@@ -121,7 +121,7 @@ void ModelLearner::UpdateTokenizer(const ReplayReader& reader, int64_t update) {
                 config_.tokenizer.lr, unread);
 }
 
-nlohmann::json ModelLearner::Update(const ReplayReader& reader, int64_t update, int64_t total) {
+nn::Figures ModelLearner::Update(const ReplayReader& reader, int64_t update, int64_t total) {
   Rng rng = seeds_.Generator("model/update", static_cast<uint64_t>(update));
   const auto& config = config_.world_model;
   const auto starts = reader.replay().Sample(config.batch, config.window,
@@ -158,7 +158,7 @@ nlohmann::json ModelLearner::Update(const ReplayReader& reader, int64_t update, 
   for (int64_t begin = 0; begin < config.batch; begin += size) {
     StepWorldModel(windows.Some(begin, std::min(size, config.batch - begin)), share, figures);
   }
-  return figures.Read();
+  return figures;
 }
 
 torch::Tensor ModelLearner::WorldModelGradients(const Windows& windows) {

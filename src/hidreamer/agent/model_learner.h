@@ -30,7 +30,7 @@ class ModelLearner {
   void UpdateTokenizer(const ReplayReader& reader, int64_t update);
   // One update of the tokenizer, then the world model's steps on the minibatches of one batch of
   // windows. The learning rates have fallen to their last value at update `total`.
-  nlohmann::json Update(const ReplayReader& reader, int64_t update, int64_t total);
+  nn::Figures Update(const ReplayReader& reader, int64_t update, int64_t total);
 
   nn::TensorMap State() const;  // the learning world model, optimizers, the contrastive head
   void LoadState(const nn::TensorMap& state);

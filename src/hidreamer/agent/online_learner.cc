@@ -177,20 +177,20 @@ void OnlineLearner::ReplayGames() {
   }
 }
 
-nlohmann::json OnlineLearner::Update(int64_t update) {
-  nlohmann::json log = nlohmann::json::object();
+nn::Figures OnlineLearner::Update(int64_t update) {
+  nn::Figures figures;
   const std::vector<double> scores = Play(config_.collect.steps_per_update, update);
   reader_.Follow();
-  log["env_steps"] = replay_.size();
+  figures.Add("env_steps", replay_.size());
   if (!scores.empty()) {
     double sum = 0;
     for (const double score : scores) {
       sum += score;
     }
-    log["game_score"] = sum / static_cast<double>(scores.size());
+    figures.Add("game_score", sum / static_cast<double>(scores.size()));
   }
   if (!training(update + 1)) {
-    return log;
+    return figures;
   }
   const int64_t trained = update + 1 - prefill_updates_;  // updates of the networks before this one
   std::unique_ptr<nn::FlopMeter> meter;
@@ -222,26 +222,26 @@ nlohmann::json OnlineLearner::Update(int64_t update) {
       return policy_trainer_->Update(dreaming_, reader_, trained, total);
     });
     at::set_num_threads(half);
-    const auto model_log = model_learner_->Update(reader_, trained, total);
+    const nn::Figures model = model_learner_->Update(reader_, trained, total);
     nn::WaitFor(device_);
-    log.update(dreams.get());
-    log.update(model_log);
+    figures.Add(dreams.get());
+    figures.Add(model);
     at::set_num_threads(threads_);
   } else {
-    log.update(model_learner_->Update(reader_, trained, total));
+    figures.Add(model_learner_->Update(reader_, trained, total));
     if (policy) {
-      log.update(policy_trainer_->Update(models_, reader_, trained, total));
+      figures.Add(policy_trainer_->Update(models_, reader_, trained, total));
     }
   }
   if (meter) {
     const double per_step =
         static_cast<double>(meter->flops()) / static_cast<double>(config_.collect.steps_per_update);
-    log["gflop_per_step"] = per_step * 1e-9;
+    figures.Add("gflop_per_step", per_step * 1e-9);
     spdlog::info("{:.2f} GFLOP per environment step, {:.0f} TFLOP for all {} steps",
                  per_step * 1e-9, per_step * 1e-12 * static_cast<double>(config_.steps),
                  config_.steps);
   }
-  return log;
+  return figures;
 }
 
 nlohmann::json OnlineLearner::EndEpoch(int64_t epoch) {

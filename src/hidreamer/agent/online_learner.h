@@ -37,7 +37,7 @@ class OnlineLearner : public nn::Learner {
   std::string name() const override { return "agent"; }
   int64_t total_updates() const override;
   int64_t updates_per_epoch() const override;
-  nlohmann::json Update(int64_t update) override;
+  nn::Figures Update(int64_t update) override;
   // Scores the policy of the moment in the real game: {"score", "score_error", …}.
   nlohmann::json EndEpoch(int64_t epoch) override;
   nn::TensorMap State() const override;

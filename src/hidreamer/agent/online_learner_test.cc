@@ -85,7 +85,7 @@ TEST_F(OnlineLearnerTest, AblationsRun) {
     OnlineLearner learner = Make(config, name);
     nlohmann::json log;
     for (int64_t update = 0; update < learner.total_updates(); ++update) {
-      log = learner.Update(update);
+      log = learner.Update(update).Read();
     }
     for (const auto& [key, value] : log.items()) {
       EXPECT_TRUE(std::isfinite(value.get<double>())) << name << ' ' << key;

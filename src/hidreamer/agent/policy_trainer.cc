@@ -39,8 +39,8 @@ PolicyTrainer::PolicyTrainer(AgentModels models, const config::AgentConfig& conf
       gradients_([this](const nn::GraphedWork::Tensors& inputs) { return Gradients(inputs); },
                  ActorAndCritic(models_)) {}
 
-nlohmann::json PolicyTrainer::Update(AgentModels dreaming, const ReplayReader& reader,
-                                     int64_t update, int64_t total) {
+nn::Figures PolicyTrainer::Update(AgentModels dreaming, const ReplayReader& reader, int64_t update,
+                                  int64_t total) {
   Rng rng = seeds_.Generator("policy/update", static_cast<uint64_t>(update));
   const auto [first, last] = std::pair(config_.policy.entropy, config_.policy.final_entropy);
   const double progress = static_cast<double>(update) / static_cast<double>(total);
@@ -149,7 +149,7 @@ nn::GraphedWork::Tensors PolicyTrainer::Gradients(const nn::GraphedWork::Tensors
   return {actor_loss, critic_loss, entropy};
 }
 
-nlohmann::json PolicyTrainer::Learn(const Dreams& dreams, double entropy_bonus) {
+nn::Figures PolicyTrainer::Learn(const Dreams& dreams, double entropy_bonus) {
   const auto& config = config_.policy;
   const int64_t horizon = dreams.actions.size(1);
   const auto judged = judge_.Run({dreams.features, dreams.rewards, dreams.continues});
@@ -190,7 +190,7 @@ nlohmann::json PolicyTrainer::Learn(const Dreams& dreams, double entropy_bonus) 
   figures.Add("actor_loss", losses[0]);
   figures.Add("critic_loss", losses[1]);
   figures.Add("actor_grad_norm", norm);
-  return figures.Read();
+  return figures;
 }
 
 nn::TensorMap PolicyTrainer::State() const {

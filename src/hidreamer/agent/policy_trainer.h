@@ -26,8 +26,8 @@ class PolicyTrainer {
   // `dreaming`: the networks that dream, the same at every update; they may be a copy of `models`
   // one update behind. The entropy bonus has fallen to its last value at update `total`.
   // {"return", "dream_reward", "entropy", "actor_loss", "critic_loss", "value", …}
-  nlohmann::json Update(AgentModels dreaming, const ReplayReader& reader, int64_t update,
-                        int64_t total);
+  nn::Figures Update(AgentModels dreaming, const ReplayReader& reader, int64_t update,
+                     int64_t total);
 
   nn::TensorMap State() const;  // optimizers and normaliser
   void LoadState(const nn::TensorMap& state);
@@ -41,7 +41,7 @@ class PolicyTrainer {
   // features (B, H, F), actions, advantages, weights, returns, log_probs (B, H), entropy bonus ()
   // -> losses of actor and critic, entropy (); backward.
   nn::GraphedWork::Tensors Gradients(const nn::GraphedWork::Tensors& inputs);
-  nlohmann::json Learn(const Dreams& dreams, double entropy_bonus);
+  nn::Figures Learn(const Dreams& dreams, double entropy_bonus);
 
   AgentModels models_;
   config::AgentConfig config_;

@@ -2,6 +2,7 @@
 
 #include <torch/torch.h>
 
+#include <deque>
 #include <future>
 #include <map>
 #include <string>
@@ -33,7 +34,7 @@ class EncoderLearner : public nn::Learner {
   int64_t total_updates() const override { return config_.epochs * updates_per_epoch_; }
   int64_t updates_per_epoch() const override { return updates_per_epoch_; }
   // {"loss", "accuracy", "lr", "grad_norm"}
-  nlohmann::json Update(int64_t update) override;
+  nn::Figures Update(int64_t update) override;
   // {"validation_loss", "validation_accuracy", "validation_pairs"} on pairs of held-out episodes,
   // always against the other rows of a batch, so that both kinds of negatives compare; empty where
   // nothing is held out.
@@ -67,7 +68,8 @@ class EncoderLearner : public nn::Learner {
   int64_t order_epoch_ = -1;
   Encoder encoder_{nullptr};
   std::unique_ptr<nn::Adam> adam_;
-  std::future<Batch> next_;
+  size_t fetched_ahead_ = 1;              // batches read while this one is trained on
+  std::deque<std::future<Batch>> ahead_;  // of the next updates
 };
 
 }  // namespace hidreamer::encoder

@@ -60,7 +60,7 @@ TEST_F(EncoderLearnerTest, LearnsToTellTheNextFrame) {
   std::vector<double> epoch_loss(6, 0.0);
   double rate = config_.lr;
   for (int64_t u = 0; u < learner.total_updates(); ++u) {
-    const nlohmann::json record = learner.Update(u);
+    const nlohmann::json record = learner.Update(u).Read();
     epoch_loss[static_cast<size_t>(u / learner.updates_per_epoch())] +=
         record.at("loss").get<double>();
     EXPECT_LE(record.at("lr").get<double>(), rate);

@@ -98,18 +98,18 @@ PolicyLearner::PolicyLearner(tokenizer::TokenizedGame game, world_model::WorldMo
   }
 }
 
-nlohmann::json PolicyLearner::Update(int64_t update) {
+nn::Figures PolicyLearner::Update(int64_t update) {
   nn::Figures figures;
   if (update < config_.head_updates) {
     UpdateHeads(update, config_.batch, figures);
-    return figures.Read();
+    return figures;
   }
   UpdateActorCritic(update, figures);
   UpdateHeads(update, std::max<int64_t>(1, config_.batch / kHeadDose), figures);
   if (world_model_optimizer_) {
     UpdateWorldModel(update, figures);
   }
-  return figures.Read();
+  return figures;
 }
 
 void PolicyLearner::UpdateHeads(int64_t update, int64_t batch, nn::Figures& figures) {
@@ -220,11 +220,11 @@ void PolicyLearner::UpdateWorldModel(int64_t update, nn::Figures& figures) {
   torch::manual_seed(seeds_.Stream("policy/world_model_dropout", index));
   world_model_->train();
   const auto tokens = nn::ToDevice(windows.tokens, device_);
-  const auto output = world_model_->forward(tokens, nn::ToDevice(windows.actions, device_));
+  const auto logits = world_model_->Predict(tokens, nn::ToDevice(windows.actions, device_));
   // The text's weights 1, 0.5, 0.1; finer levels keep the last.
   std::vector<double> level_weights = {1.0, 0.5};
-  level_weights.resize(output.logits.size(), 0.1);
-  const auto loss = world_model::ComputeLoss(output.logits, tokens, level_weights).total;
+  level_weights.resize(logits.size(), 0.1);
+  const auto loss = world_model::ComputeLoss(logits, tokens, level_weights).total;
   world_model_optimizer_->ZeroGrad();
   loss.backward();
   nn::ClipGradNorm(world_model_optimizer_->parameters(), config_.clip_norm);

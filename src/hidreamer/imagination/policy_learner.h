@@ -48,7 +48,7 @@ class PolicyLearner : public nn::Learner {
   // Heads: {"reward_loss", "continue_loss", "grad_norm"}. Dreams: those and {"return",
   // "dream_reward" (sum over H), "rewarding_dreams" (share), "entropy", "actor_loss",
   // "critic_loss", "cpc_loss", "value", "advantage_scale", "continue"}.
-  nlohmann::json Update(int64_t update) override;
+  nn::Figures Update(int64_t update) override;
   // Reward and end prediction on held-out episodes: {"reward_f1", "end_f1", "reward_loss", …}.
   nlohmann::json EndEpoch(int64_t epoch) override;
   // "model." the networks; "optimizer.NAME."; "state." normaliser and, where it is trained, the

@@ -33,7 +33,7 @@ TEST(PolicyLearner, LearnsWhatPaysFromHiddenStates) {
   EXPECT_NEAR(ShareOfTheRightAction(learner, "hidden"), 0.5, 1e-3);
   nlohmann::json log;
   for (int64_t update = 0; update < learner.total_updates(); ++update) {
-    log = learner.Update(update);
+    log = learner.Update(update).Read();
   }
   EXPECT_GT(ShareOfTheRightAction(learner, "hidden"), 0.85);
   EXPECT_GT(log.at("dream_reward").get<double>(), 3.5);  // of 5; a random player dreams of 2.5

@@ -1,5 +1,6 @@
 #include "hidreamer/nn/figures.h"
 
+#include <algorithm>
 #include <map>
 
 #include "hidreamer/base/error.h"
@@ -13,6 +14,18 @@ void Figures::Add(const std::string& name, const torch::Tensor& value) {
 
 void Figures::Add(const std::string& name, double value) {
   Add(name, torch::tensor(value, torch::kFloat64));
+}
+
+void Figures::Add(const std::string& name, int64_t value) {
+  Add(name, torch::tensor(value, torch::kInt64));
+}
+
+void Figures::Add(const Figures& others) {
+  entries_.insert(entries_.end(), others.entries_.begin(), others.entries_.end());
+}
+
+bool Figures::AtHand() const {
+  return std::ranges::all_of(entries_, [](const Entry& entry) { return entry.value.is_cpu(); });
 }
 
 nlohmann::json Figures::Read() const {

@@ -12,10 +12,13 @@ namespace hidreamer::nn {
 // once: asking for each of them would make the host wait for the device in the middle of the work.
 class Figures {
  public:
-  // value () of any type. Several values of one name are averaged.
+  // value () of any type, not changed afterwards. Several values of one name are averaged.
   void Add(const std::string& name, const torch::Tensor& value);
   void Add(const std::string& name, double value);
+  void Add(const std::string& name, int64_t value);
+  void Add(const Figures& others);
 
+  bool AtHand() const;          // nothing lies on a device: Read does not wait
   nlohmann::json Read() const;  // {"loss": 0.41, …}
 
  private:

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "hidreamer/nn/figures.h"
 #include "hidreamer/nn/tensor_map.h"
 
 namespace hidreamer::nn {
@@ -19,9 +20,9 @@ class Learner {
   virtual int64_t total_updates() const = 0;
   virtual int64_t updates_per_epoch() const = 0;
 
-  // Performs update `update` (0-based) and returns what is worth logging: {"loss": 0.41, "lr":
-  // 3e-4, …}, plain numbers.
-  virtual nlohmann::json Update(int64_t update) = 0;
+  // Performs update `update` (0-based) and returns what is worth logging: loss, lr, …. On a GPU it
+  // may still be under way when this returns; reading the figures waits for it.
+  virtual Figures Update(int64_t update) = 0;
 
   // Called after the last update of each epoch, e.g. for validation; the result is logged as an
   // epoch record. No training state changes here.

@@ -8,6 +8,7 @@
 #include <numbers>
 
 #include "hidreamer/base/error.h"
+#include "hidreamer/nn/device.h"
 #include "hidreamer/nn/optimizer_kernels.h"
 #include "hidreamer/nn/torch_compat.h"
 
@@ -124,11 +125,15 @@ Adam::Adam(std::vector<NamedParameter> parameters, AdamOptions options)
   }
 }
 
-void Adam::Step(double lr) {
+torch::Tensor Adam::Begin(double lr) {
+  const auto count = static_cast<double>(step_.add_(1).item<int64_t>());
+  const torch::Device device =
+      parameters_.empty() ? torch::Device(torch::kCPU) : parameters_[0].value.device();
+  return ToDevice(torch::tensor({lr, count}, torch::kFloat64), device);
+}
+
+void Adam::Apply(const torch::Tensor& step) {
   torch::NoGradGuard no_grad;
-  const auto step = static_cast<double>(step_.add_(1).item<int64_t>());
-  const double correction1 = 1 - std::pow(options_.beta1, step);
-  const double correction2_root = std::sqrt(1 - std::pow(options_.beta2, step));
   for (const std::vector<size_t>& together : SteppedTogether(parameters_)) {
     std::vector<torch::Tensor> parameters, gradients, m, v;
     for (const size_t i : together) {
@@ -137,6 +142,13 @@ void Adam::Step(double lr) {
       m.push_back(m_[i]);
       v.push_back(v_[i]);
     }
+    if (compat::FusedAdam(parameters, gradients, m, v, step, options_.beta1, options_.beta2,
+                          options_.weight_decay, options_.epsilon, options_.decoupled)) {
+      continue;
+    }
+    const double lr = step[0].item<double>(), count = step[1].item<double>();
+    const double correction1 = 1 - std::pow(options_.beta1, count);
+    const double correction2_root = std::sqrt(1 - std::pow(options_.beta2, count));
     if (ArePlain(parameters) && ArePlain(gradients)) {
       const auto narrow = [](double number) { return static_cast<float>(number); };
       StepInOnePass({.keep = narrow(options_.decoupled ? 1 - lr * options_.weight_decay : 1),

@@ -84,6 +84,48 @@ inline void ScaleAll(std::vector<torch::Tensor>& tensors, const torch::Tensor& f
 #endif
 }
 
+// A step of Adam or, decoupled, of AdamW in few kernels, where torch has them: on a GPU. `step`:
+// its learning rate and its count from 1, (2) on the same device. False: nothing was done.
+inline bool FusedAdam(std::vector<torch::Tensor>& parameters, std::vector<torch::Tensor>& gradients,
+                      std::vector<torch::Tensor>& m, std::vector<torch::Tensor>& v,
+                      const torch::Tensor& step, double beta1, double beta2, double weight_decay,
+                      double epsilon, bool decoupled) {
+#if HID_TORCH_AT_LEAST(2, 2)
+  if (parameters[0].is_cuda()) {
+    const torch::Tensor numbers = step.to(torch::kFloat32);
+    const torch::Tensor lr = numbers[0];
+    const std::vector<torch::Tensor> counts(parameters.size(), numbers[1]);
+    const auto run = [&](const auto& kernel) {
+      kernel(parameters, gradients, m, v, /*max_exp_avg_sqs=*/at::TensorList(), counts, lr, beta1,
+             beta2, weight_decay, epsilon, /*amsgrad=*/false, /*maximize=*/false);
+    };
+    if (decoupled) {
+      run([](const auto&... x) { at::_fused_adamw_(x...); });
+    } else {
+      run([](const auto&... x) { at::_fused_adam_(x...); });
+    }
+    return true;
+  }
+#endif
+  (void)parameters, (void)gradients, (void)m, (void)v, (void)step, (void)beta1, (void)beta2;
+  (void)weight_decay, (void)epsilon, (void)decoupled;
+  return false;
+}
+
+// While it lives, f32 matrix products on CUDA are made in f32.
+class FullPrecisionGuard {
+ public:
+  FullPrecisionGuard() : before_(at::globalContext().allowTF32CuBLAS()) {
+    at::globalContext().setAllowTF32CuBLAS(false);
+  }
+  ~FullPrecisionGuard() { at::globalContext().setAllowTF32CuBLAS(before_); }
+  FullPrecisionGuard(const FullPrecisionGuard&) = delete;
+  FullPrecisionGuard& operator=(const FullPrecisionGuard&) = delete;
+
+ private:
+  bool before_;
+};
+
 // TF32 for f32 matrix products on CUDA: 10 bits of mantissa, several times faster.
 inline void AllowTf32(bool allow) {
   at::globalContext().setAllowTF32CuBLAS(allow);

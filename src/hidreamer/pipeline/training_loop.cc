@@ -26,6 +26,10 @@ using Clock = std::chrono::steady_clock;
 // A stage writes at most about this many records of single updates.
 constexpr int64_t kStepRecords = 2000;
 
+// Figures on a device are read after so many updates, so that host and device work at once: the
+// one is at most that far ahead of the other, and a loss that is no number is seen so late.
+constexpr int64_t kLookEvery = 16;
+
 double SecondsSince(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
@@ -119,7 +123,7 @@ TrainingResult Follow(nn::Learner& learner, nn::ProcessGroup& group) {
   const int64_t first = ShareStart(learner, group, 0);
   const int64_t total = learner.total_updates();
   for (int64_t update = first; update < total; ++update) {
-    CheckLoss(learner, learner.Update(update), update);
+    CheckLoss(learner, learner.Update(update).Read(), update);
     if (group.Any(InterruptRequested())) {
       throw Interrupted();
     }
@@ -168,20 +172,27 @@ TrainingResult Train(nn::Learner& learner, const TrainingOptions& options) {
   Clock::time_point last_checkpoint = Clock::now();
   for (int64_t update = first; update < total; ++update) {
     const int64_t done = update + 1;
-    const nlohmann::json values = learner.Update(update);
-    CheckLoss(learner, values, update);
-    if (done % record_every == 0 || done == total) {
-      metrics.Write(Record(values, done));
+    const nn::Figures figures = learner.Update(update);
+    const bool stop = group.Any(InterruptRequested());
+    const bool saves = stop || SecondsSince(last_checkpoint) >= options.checkpoint_seconds;
+    const bool recorded = done % record_every == 0 || done == total;
+    std::string status;
+    if (recorded || saves || done % kLookEvery == 0 || figures.AtHand()) {
+      const nlohmann::json values = figures.Read();
+      CheckLoss(learner, values, update);
+      if (recorded) {
+        metrics.Write(Record(values, done));
+      }
+      status = Status(values);
     }
-    progress.Update(done, Status(values));
+    progress.Update(done, status);
     if (done % per_epoch == 0 || done == total) {  // the last epoch may be a shorter one
       const int64_t epoch = update / per_epoch;
       nlohmann::json record = Record(learner.EndEpoch(epoch), done);
       record["epoch"] = epoch + 1;
       metrics.Write(record);
     }
-    const bool stop = group.Any(InterruptRequested());
-    if (stop || SecondsSince(last_checkpoint) >= options.checkpoint_seconds) {
+    if (saves) {
       save(done);
       last_checkpoint = Clock::now();
     }

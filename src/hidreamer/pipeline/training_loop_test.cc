@@ -39,7 +39,7 @@ class LinearLearner : public nn::Learner {
   int64_t total_updates() const override { return updates_; }
   int64_t updates_per_epoch() const override { return 10; }
 
-  nlohmann::json Update(int64_t update) override {
+  nn::Figures Update(int64_t update) override {
     if (update == kill_at) {
       ::kill(::getpid(), SIGKILL);
     }
@@ -53,8 +53,10 @@ class LinearLearner : public nn::Learner {
     const torch::Tensor loss = (y - x.narrow(1, 0, 4)).square().mean();
     loss.backward();
     adam_->Step(1e-2);
-    return {{"loss",
-             update == nan_at ? std::numeric_limits<double>::quiet_NaN() : loss.item<double>()}};
+    nn::Figures figures;
+    figures.Add("loss",
+                update == nan_at ? std::numeric_limits<double>::quiet_NaN() : loss.item<double>());
+    return figures;
   }
   nlohmann::json EndEpoch(int64_t /*epoch*/) override { return {{"norm", 1.0}}; }
   nn::TensorMap State() const override {

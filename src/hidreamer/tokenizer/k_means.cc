@@ -7,6 +7,7 @@
 
 #include "hidreamer/base/error.h"
 #include "hidreamer/nn/precision.h"
+#include "hidreamer/nn/torch_compat.h"
 #include "hidreamer/tokenizer/quantizer_kernels.h"
 
 namespace hidreamer::tokenizer {
@@ -69,6 +70,7 @@ torch::Tensor NearestRows(const torch::Tensor& rows, const torch::Tensor& center
     SearchOnCpu(rows.to(type), c.contiguous(), nearest);
     return nearest;
   }
+  const nn::compat::FullPrecisionGuard exact;     // a rounded product may find another code
   const torch::Tensor norms = c.square().sum(1);  // (V)
   const torch::Tensor c_t = c.t();                // (D, V)
   const int64_t block = RowsOfBlock(rows.device());

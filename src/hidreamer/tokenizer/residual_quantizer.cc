@@ -76,7 +76,8 @@ void CodebookLevelImpl::Update(const torch::Tensor& rows, const torch::Tensor& c
     return;
   }
   const auto type = cluster_size_.scalar_type();
-  const torch::Tensor counts = torch::bincount(codes, {}, count).to(type);  // (V)
+  const torch::Tensor counts =
+      torch::zeros_like(cluster_size_).index_add_(0, codes, torch::ones_like(codes, type));  // (V)
   const torch::Tensor sums =
       torch::zeros_like(ema_weight_).index_add_(0, codes, rows.to(type));  // (V, D)
   cluster_size_.mul_(decay).add_(counts, 1 - decay);
@@ -113,6 +114,24 @@ int64_t CodebookLevelImpl::Revive(const torch::Tensor& rows, double below, Rng& 
   ema_weight_.index_copy_(0, dead, fresh * uniform);
   cluster_size_.index_fill_(0, dead, uniform);
   return revived;
+}
+
+torch::Tensor CodebookLevelImpl::Revive(const torch::Tensor& rows, double below,
+                                        const torch::Tensor& order) {
+  torch::NoGradGuard no_grad;
+  const double uniform =
+      static_cast<double>(rows.size(0)) / static_cast<double>(cluster_size_.size(0));
+  const torch::Tensor dead = cluster_size_.lt(below * uniform);  // (V)
+  const torch::Tensor place = dead.cumsum(0) - 1;                // (V), among the dead
+  const torch::Tensor revived = dead.logical_and(place.lt(rows.size(0)));
+  const torch::Tensor fresh =
+      rows.index_select(0, order.index_select(0, place.clamp(0, rows.size(0) - 1)))
+          .to(ema_weight_.scalar_type());  // (V, D)
+  const torch::Tensor whole = revived.unsqueeze(1);
+  codebook_->weight.copy_(torch::where(whole, fresh, codebook_->weight));
+  ema_weight_.copy_(torch::where(whole, fresh * uniform, ema_weight_));
+  cluster_size_.masked_fill_(revived, uniform);
+  return revived.sum();
 }
 
 ResidualQuantizerImpl::ResidualQuantizerImpl(ResidualQuantizerOptions options)

@@ -52,6 +52,9 @@ class CodebookLevelImpl : public torch::nn::Module {
   // Replaces every code whose average count per update is below `below` * N / V by one of the rows
   // (N, D), drawn without replacement; it starts with the uniform size N / V. Returns how many.
   int64_t Revive(const torch::Tensor& rows, double below, Rng& rng);
+  // The same without a number that the host waits for: the rows are taken in the order (N) int64 of
+  // all of them. Returns how many, () int64.
+  torch::Tensor Revive(const torch::Tensor& rows, double below, const torch::Tensor& order);
 
   const torch::Tensor& weight() const { return codebook_->weight; }    // (V, D)
   const torch::Tensor& ema_weight() const { return ema_weight_; }      // (V, D)

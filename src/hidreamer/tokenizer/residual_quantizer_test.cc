@@ -167,9 +167,16 @@ TEST(CodebookLevel, RevivesOnlyDeadCodesFromTheBatch) {
   }
   const torch::Tensor kept = level->weight()[0].clone();
   const torch::Tensor batch = torch::randn({8, 3}) + 50;
-  Rng rng(3);
+  CodebookLevel other(4, 3);
+  nn::LoadNamedState(*other, nn::NamedState(*level));
+  Rng rng(3), same(3);
   EXPECT_EQ(level->Revive(batch, 0.05, rng), 3);
   EXPECT_TRUE(level->weight()[0].equal(kept));
+  const torch::Tensor order = torch::tensor(same.Permutation(8), torch::kLong);
+  EXPECT_EQ(other->Revive(batch, 0.05, order).item<int64_t>(), 3);
+  for (const auto& [name, value] : nn::NamedState(*level)) {
+    EXPECT_TRUE(value.equal(nn::NamedState(*other).at(name))) << name;
+  }
   for (int64_t k = 1; k < 4; ++k) {
     EXPECT_TRUE((batch == level->weight()[k]).all(1).any().item<bool>());
     EXPECT_FLOAT_EQ(level->cluster_size()[k].item<float>(), 2.0F);  // 8 rows / 4 codes

@@ -63,7 +63,8 @@ TokenizerLearner::TokenizerLearner(std::vector<TokenizerGame> games,
       config_(config),
       seeds_(seeds),
       device_(device),
-      name_(std::move(name)) {
+      name_(std::move(name)),
+      update_([this](const nn::GraphedWork::Tensors& inputs) { return ComputeUpdate(inputs); }) {
   int64_t offset = 0;
   int64_t dim = 0;
   for (TokenizerGame& game : games_) {
@@ -116,7 +117,7 @@ torch::Tensor TokenizerLearner::Gather(const std::vector<int64_t>& rows, int64_t
   return nn::ToDevice(batch, device_);
 }
 
-nlohmann::json TokenizerLearner::Update(int64_t update) {
+nn::Figures TokenizerLearner::Update(int64_t update) {
   torch::NoGradGuard no_grad;
   if (update == 0) {
     Rng rng = seeds_.Generator(name_ + "/seed");
@@ -135,6 +136,22 @@ nlohmann::json TokenizerLearner::Update(int64_t update) {
   const int64_t begin = (update % updates_per_epoch_) * batch_;
   const torch::Tensor z = Gather(order_, begin, begin + batch_);  // (B, D)
   quantizer_->train();
+  nn::Figures figures;
+  if (device_.is_cuda()) {
+    Rng rng = seeds_.Generator(name_ + "/revive", static_cast<uint64_t>(update));
+    std::vector<torch::Tensor> orders;
+    for (int64_t l = 0; l < config_.levels; ++l) {
+      orders.push_back(torch::tensor(rng.Permutation(batch_), torch::kLong));
+    }
+    const auto numbers = update_.Run({z, nn::ToDevice(torch::stack(orders), device_)})[0];
+    figures.Add("loss", numbers[0]);
+    figures.Add("reconstruction_error", numbers[1]);
+    figures.Add("revived", numbers[2]);
+    for (int64_t l = 0; l < config_.levels; ++l) {
+      figures.Add(fmt::format("perplexity_{}", l), numbers[3 + l]);
+    }
+    return figures;
+  }
   const ResidualQuantizerOutput output = quantizer_->forward(z);
   int64_t revived = 0;
   if (config_.revive_dead_codes) {
@@ -144,14 +161,39 @@ nlohmann::json TokenizerLearner::Update(int64_t update) {
       revived += CodebookLevel(quantizer_->level(l))->Revive(input, config_.revive_below, rng);
     }
   }
-  nlohmann::json record = {{"loss", output.commitment_loss.item<double>()},
-                           {"reconstruction_error", SquaredDistance(output)},
-                           {"revived", revived}};
+  figures.Add("loss", output.commitment_loss);
+  figures.Add("reconstruction_error", SquaredDistance(output));
+  figures.Add("revived", revived);
   for (int64_t l = 0; l < config_.levels; ++l) {
-    record[fmt::format("perplexity_{}", l)] =
-        Perplexity(torch::bincount(output.codes.select(1, l), {}, config_.codes));
+    figures.Add(fmt::format("perplexity_{}", l),
+                Perplexity(torch::bincount(output.codes.select(1, l), {}, config_.codes)));
   }
-  return record;
+  return figures;
+}
+
+nn::GraphedWork::Tensors TokenizerLearner::ComputeUpdate(const nn::GraphedWork::Tensors& inputs) {
+  const torch::NoGradGuard no_grad;
+  const auto& [z, orders] = std::tie(inputs[0], inputs[1]);
+  const ResidualQuantizerOutput output = quantizer_->forward(z);
+  torch::Tensor revived = torch::zeros({}, orders.options());
+  if (config_.revive_dead_codes) {
+    for (int64_t l = 0; l < config_.levels; ++l) {
+      const torch::Tensor& input = l == 0 ? z : output.residuals[static_cast<size_t>(l - 1)];
+      revived = revived +
+                CodebookLevel(quantizer_->level(l))->Revive(input, config_.revive_below, orders[l]);
+    }
+  }
+  std::vector<torch::Tensor> numbers = {output.commitment_loss,
+                                        output.level_errors[-1] * static_cast<double>(z.size(1)),
+                                        revived.to(torch::kFloat32)};
+  for (int64_t l = 0; l < config_.levels; ++l) {
+    const torch::Tensor codes = output.codes.select(1, l);
+    const torch::Tensor share = torch::zeros({config_.codes}, z.options())
+                                    .index_add_(0, codes, torch::full_like(codes, 1, z.options())) /
+                                static_cast<double>(codes.numel());  // (V)
+    numbers.push_back(share.xlogy(share).sum().neg().exp());
+  }
+  return {torch::stack(numbers)};
 }
 
 nlohmann::json TokenizerLearner::EndEpoch(int64_t /*epoch*/) {
@@ -165,7 +207,8 @@ nlohmann::json TokenizerLearner::EndEpoch(int64_t /*epoch*/) {
                            {"validation_reconstruction_error", error},
                            {"validation_explained", ExplainedShare(error, z)}};
   for (int64_t l = 0; l < config_.levels; ++l) {
-    const torch::Tensor counts = torch::bincount(output.codes.select(1, l), {}, config_.codes);
+    const torch::Tensor counts =
+        torch::bincount(output.codes.select(1, l).to(torch::kCPU), {}, config_.codes);
     record[fmt::format("perplexity_{}", l)] = Perplexity(counts);
     record[fmt::format("used_{}", l)] = counts.gt(0).sum().item<int64_t>();
   }

@@ -9,6 +9,7 @@
 #include "hidreamer/base/seed.h"
 #include "hidreamer/config/experiment_config.h"
 #include "hidreamer/data/windows.h"
+#include "hidreamer/nn/graphed_work.h"
 #include "hidreamer/nn/learner.h"
 #include "hidreamer/tokenizer/residual_quantizer.h"
 
@@ -39,7 +40,7 @@ class TokenizerLearner : public nn::Learner {
   int64_t updates_per_epoch() const override { return updates_per_epoch_; }
   // {"loss", "reconstruction_error", "perplexity_0", …, "revived"}; perplexity of this batch's
   // codes (at most its size).
-  nlohmann::json Update(int64_t update) override;
+  nn::Figures Update(int64_t update) override;
   // {"validation_loss", "validation_reconstruction_error", "validation_explained",
   //  "perplexity_0", "used_0", …} on the held-out rows (the training rows where none are held out).
   nlohmann::json EndEpoch(int64_t epoch) override;
@@ -53,6 +54,10 @@ class TokenizerLearner : public nn::Learner {
 
  private:
   torch::Tensor Gather(const std::vector<int64_t>& rows, int64_t begin, int64_t end) const;
+  // An update of a GPU, all of it work that is recorded. inputs: the batch (B, D), an order of its
+  // rows for each level's revivals (L, B). Returns loss, reconstruction error, codes revived, each
+  // level's perplexity: (3 + L) f32.
+  nn::GraphedWork::Tensors ComputeUpdate(const nn::GraphedWork::Tensors& inputs);
 
   std::vector<TokenizerGame> games_;
   std::vector<int64_t> first_row_;  // of each game in the joint numbering
@@ -65,6 +70,7 @@ class TokenizerLearner : public nn::Learner {
   std::vector<int64_t> order_;  // training rows in the order of epoch order_epoch_
   int64_t order_epoch_ = -1;
   ResidualQuantizer quantizer_{nullptr};
+  nn::GraphedWork update_;
 };
 
 }  // namespace hidreamer::tokenizer

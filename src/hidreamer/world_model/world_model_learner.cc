@@ -138,11 +138,8 @@ WorldModelLearner::WorldModelLearner(std::vector<tokenizer::TokenizedGame> games
                                      .beta2 = config.beta2,
                                      .weight_decay = config.weight_decay,
                                      .decoupled = true});
-  gradients_.emplace(
-      [this](const nn::GraphedWork::Tensors& inputs) {
-        return nn::GraphedWork::Tensors{ComputeGradients(inputs[0], inputs[1])};
-      },
-      optimizer_->parameters());
+  update_.emplace([this](const nn::GraphedWork::Tensors& inputs) { return ComputeUpdate(inputs); },
+                  optimizer_->parameters());
 }
 
 std::vector<WindowRef> WorldModelLearner::BatchWindows(int64_t update, int64_t micro) {
@@ -176,7 +173,7 @@ torch::Tensor WorldModelLearner::ComputeGradients(const torch::Tensor& tokens,
     HierarchicalLoss loss;
     {
       const nn::AutocastGuard autocast(device_, precision_);
-      loss = ComputeLoss(model_->forward(tokens[micro], actions[micro]).logits, tokens[micro],
+      loss = ComputeLoss(model_->Predict(tokens[micro], actions[micro]), tokens[micro],
                          config_.loss_weights);
     }
     (loss.total / static_cast<double>(tokens.size(0))).backward();
@@ -185,12 +182,28 @@ torch::Tensor WorldModelLearner::ComputeGradients(const torch::Tensor& tokens,
       row.push_back(loss.levels[level]);
       row.push_back(loss.correct[level] / loss.targets[level]);
     }
-    rows.push_back(torch::stack(row));
+    rows.push_back(torch::stack(row).detach());
   }
-  return torch::stack(rows);
+  return torch::stack(rows).mean(0);
 }
 
-nlohmann::json WorldModelLearner::Update(int64_t update) {
+nn::GraphedWork::Tensors WorldModelLearner::ComputeUpdate(const nn::GraphedWork::Tensors& inputs) {
+  const torch::Tensor numbers = ComputeGradients(inputs[0], inputs[1]);
+  if (group_ != nullptr) {
+    std::vector<torch::Tensor> averaged = {numbers};
+    for (const auto& parameter : optimizer_->parameters()) {
+      if (parameter.value.grad().defined()) {
+        averaged.push_back(parameter.value.grad());
+      }
+    }
+    group_->Average(averaged);
+  }
+  const torch::Tensor norm = nn::ClipGradNorm(optimizer_->parameters(), config_.clip_norm);
+  optimizer_->Apply(inputs[2]);
+  return {torch::cat({numbers, norm.view({1})})};
+}
+
+nn::Figures WorldModelLearner::Update(int64_t update) {
   const bool alone = group_ == nullptr || group_->leads();
   torch::manual_seed(seeds_.Stream(
       alone ? "world_model/dropout" : fmt::format("world_model/dropout/{}", group_->rank()),
@@ -202,52 +215,26 @@ nlohmann::json WorldModelLearner::Update(int64_t update) {
     tokens.push_back(batch.tokens);
     actions.push_back(batch.actions);
   }
-  const auto numbers = gradients_->Run({nn::ToDevice(torch::stack(tokens), device_),
-                                        nn::ToDevice(torch::stack(actions), device_)})[0];
-  nn::Figures figures;
-  const auto means = numbers.mean(0);  // (1 + 2 L)
-  figures.Add("loss", means[0]);
-  const auto levels = static_cast<size_t>(model_->options().layout.levels);
-  for (size_t level = 0; level < levels; ++level) {
-    const auto column = static_cast<int64_t>(1 + 2 * level);
-    figures.Add(LevelName("loss", level), means[column]);
-    figures.Add(LevelName("accuracy", level), means[column + 1]);
-  }
-  nlohmann::json record;
-  if (group_ != nullptr) {
-    record = figures.Read();
-    AverageOverGroup(record);
-    figures = {};
-  }
-  figures.Add("grad_norm", nn::ClipGradNorm(optimizer_->parameters(), config_.clip_norm));
   const double final_share = config_.lr > 0 ? config_.final_lr / config_.lr : 0.0;
   const double lr =
       config_.lr * nn::WarmupCosine(update, config_.warmup_updates, total_updates(), final_share);
-  optimizer_->Step(lr);
-
+  const nn::GraphedWork::Tensors inputs = {nn::ToDevice(torch::stack(tokens), device_),
+                                           nn::ToDevice(torch::stack(actions), device_),
+                                           optimizer_->Begin(lr)};
+  // Exchanging gradients waits for the other processes.
+  const bool exchanges = group_ != nullptr && group_->size() > 1;
+  const torch::Tensor numbers = (exchanges ? update_->Call(inputs) : update_->Run(inputs))[0];
+  nn::Figures figures;
+  figures.Add("loss", numbers[0]);
+  const auto levels = static_cast<size_t>(model_->options().layout.levels);
+  for (size_t level = 0; level < levels; ++level) {
+    const auto column = static_cast<int64_t>(1 + 2 * level);
+    figures.Add(LevelName("loss", level), numbers[column]);
+    figures.Add(LevelName("accuracy", level), numbers[column + 1]);
+  }
+  figures.Add("grad_norm", numbers[-1]);
   figures.Add("lr", lr);
-  record.update(figures.Read());
-  return record;
-}
-
-void WorldModelLearner::AverageOverGroup(nlohmann::json& record) {
-  std::vector<torch::Tensor> tensors;
-  for (const auto& parameter : optimizer_->parameters()) {
-    if (parameter.value.grad().defined()) {
-      tensors.push_back(parameter.value.grad());
-    }
-  }
-  std::vector<double> numbers;
-  for (const auto& [name, number] : record.items()) {
-    numbers.push_back(number.get<double>());
-  }
-  const auto logged = torch::tensor(numbers, torch::kFloat32);
-  tensors.push_back(logged);
-  group_->Average(tensors);
-  int64_t i = 0;
-  for (auto& [name, number] : record.items()) {
-    number = logged[i++].item<double>();
-  }
+  return figures;
 }
 
 std::vector<WindowRef> WorldModelLearner::ValidationWindows() const {

@@ -51,7 +51,7 @@ class WorldModelLearner : public nn::Learner {
   int64_t total_updates() const override { return config_.epochs * updates_per_epoch_; }
   int64_t updates_per_epoch() const override { return updates_per_epoch_; }
   // {"loss", "loss_l0" …, "accuracy_l0" …, "lr", "grad_norm"}
-  nlohmann::json Update(int64_t update) override;
+  nn::Figures Update(int64_t update) override;
   // {"validation_loss", "nll_l0" …, "accuracy_l0" …, "changed_accuracy_l0" …, "copy_accuracy_l0" …,
   // "ece_l0" …, "windows"}; the loss counts targets of steps 1 … T-1 on every level.
   nlohmann::json EndEpoch(int64_t epoch) override;
@@ -68,10 +68,12 @@ class WorldModelLearner : public nn::Learner {
   std::vector<WindowRef> BatchWindows(int64_t update, int64_t micro);
   std::vector<WindowRef> ValidationWindows() const;
   // Losses and gradients of an update's batches, tokens (A, B, T, L) and actions (A, B, T) ->
-  // (A, 1 + 2 L) f32: loss, then loss and accuracy of each level.
+  // (1 + 2 L) f32, means over the batches: loss, then loss and accuracy of each level.
   torch::Tensor ComputeGradients(const torch::Tensor& tokens, const torch::Tensor& actions);
-  // Gradients and the record's numbers become their means over all processes.
-  void AverageOverGroup(nlohmann::json& record);
+  // Gradients, their means over all processes, clipping and the optimizer's step. inputs: tokens
+  // and actions as above, the step (nn::Adam::Begin). Returns the numbers above, then the norm of
+  // the gradient: (2 + 2 L).
+  nn::GraphedWork::Tensors ComputeUpdate(const nn::GraphedWork::Tensors& inputs);
 
   std::vector<tokenizer::TokenizedGame> games_;
   config::WorldModelConfig config_;
@@ -83,7 +85,7 @@ class WorldModelLearner : public nn::Learner {
   int64_t updates_per_epoch_;
   WorldModel model_{nullptr};
   std::optional<nn::Adam> optimizer_;
-  std::optional<nn::GraphedWork> gradients_;
+  std::optional<nn::GraphedWork> update_;
   int64_t order_epoch_ = -1;    // epoch that order_ belongs to
   std::vector<int64_t> order_;  // indices into split_.train
 };

@@ -51,9 +51,11 @@ config::WorldModelConfig SmallConfig() {
 }
 
 WorldModelLearner MakeLearner(const config::WorldModelConfig& config = SmallConfig(),
-                              const config::SplitConfig& split = {}) {
-  return WorldModelLearner({MakeGame("a", 6, 3), MakeGame("b", 3, 2)}, config, split,
-                           nn::Precision::kF32, SeedTree(1));
+                              const config::SplitConfig& split = {},
+                              nn::Precision precision = nn::Precision::kF32,
+                              torch::Device device = torch::kCPU) {
+  return WorldModelLearner({MakeGame("a", 6, 3), MakeGame("b", 3, 2)}, config, split, precision,
+                           SeedTree(1), device);
 }
 
 void ExpectEqualStates(const nn::TensorMap& a, const nn::TensorMap& b) {
@@ -89,7 +91,7 @@ TEST(WorldModelLearnerTest, RepeatsItselfAndResumesToTheBit) {
   WorldModelLearner straight = MakeLearner(), halves = MakeLearner();
   nlohmann::json last;
   for (int64_t update = 0; update < 6; ++update) {
-    last = straight.Update(update);
+    last = straight.Update(update).Read();
   }
   for (int64_t update = 0; update < 3; ++update) {
     halves.Update(update);
@@ -100,10 +102,35 @@ TEST(WorldModelLearnerTest, RepeatsItselfAndResumesToTheBit) {
   resumed.LoadState(saved);
   nlohmann::json resumed_last;
   for (int64_t update = 3; update < 6; ++update) {
-    resumed_last = resumed.Update(update);
+    resumed_last = resumed.Update(update).Read();
   }
   ExpectEqualStates(straight.State(), resumed.State());
   EXPECT_EQ(last.dump(), resumed_last.dump());
+}
+
+TEST(WorldModelLearnerTest, TakesTheSameUpdatesOnAGpu) {
+  if (!torch::cuda::is_available()) {
+    GTEST_SKIP() << "no GPU";
+  }
+  config::WorldModelConfig config = SmallConfig();
+  config.dropout = 0;
+  config.lr = 3e-4;
+  for (const nn::Precision precision : {nn::Precision::kF32, nn::Precision::kBf16}) {
+    WorldModelLearner here = MakeLearner(config);
+    WorldModelLearner there = MakeLearner(config, {}, precision, torch::kCUDA);
+    const double tolerance = precision == nn::Precision::kF32 ? 1e-3 : 0.03;
+    for (int64_t update = 0; update < 6; ++update) {
+      const nlohmann::json expected = here.Update(update).Read();
+      const nlohmann::json found = there.Update(update).Read();
+      for (const char* name : {"loss", "loss_l0", "loss_l1", "grad_norm"}) {
+        EXPECT_NEAR(found.at(name).get<double>(), expected.at(name).get<double>(), tolerance)
+            << name << " " << update;
+      }
+    }
+    const nlohmann::json expected = here.EndEpoch(0), found = there.EndEpoch(0);
+    EXPECT_NEAR(found["validation_loss"].get<double>(), expected["validation_loss"].get<double>(),
+                tolerance);
+  }
 }
 
 TEST(WorldModelLearnerTest, LearnsAndReportsValidation) {
@@ -116,7 +143,7 @@ TEST(WorldModelLearnerTest, LearnsAndReportsValidation) {
   const nlohmann::json before = learner.EndEpoch(0);
   nlohmann::json record;
   for (int64_t update = 0; update < learner.total_updates(); ++update) {
-    record = learner.Update(update);
+    record = learner.Update(update).Read();
   }
   const nlohmann::json after = learner.EndEpoch(0);
   EXPECT_LT(after["validation_loss"].get<double>(), 0.8 * before["validation_loss"].get<double>());
