@@ -23,14 +23,14 @@ void CodeRoller::Start(const torch::Tensor& tokens, const torch::Tensor& actions
   tokens_ = tokens.select(1, tokens.size(1) - 1);
 }
 
-torch::Tensor CodeRoller::Advance(const torch::Tensor& actions) {
+torch::Tensor CodeRoller::Advance(const torch::Tensor& actions, const torch::Tensor& uniforms) {
   torch::NoGradGuard no_grad;
   const auto action_hidden = decoder_.PushAction(actions).clone();  // (B, D)
   const int64_t levels = model_->options().layout.levels;
   std::vector<torch::Tensor> codes, hidden;
   auto last = action_hidden;
   for (int64_t level = 0; level < levels; ++level) {
-    codes.push_back(ChooseCode(level, last));
+    codes.push_back(ChooseCode(level, last, uniforms));
     last = decoder_.PushCode(level, codes.back()).clone();
     hidden.push_back(last);
   }
@@ -39,10 +39,14 @@ torch::Tensor CodeRoller::Advance(const torch::Tensor& actions) {
   return action_hidden;
 }
 
-torch::Tensor CodeRoller::ChooseCode(int64_t level, const torch::Tensor& hidden) {
+torch::Tensor CodeRoller::ChooseCode(int64_t level, const torch::Tensor& hidden,
+                                     const torch::Tensor& uniforms) {
   const auto logits = model_->Logits(level, hidden).to(torch::kFloat32);  // (B, V)
   if (sampling_.greedy) {
     return logits.argmax(-1);
+  }
+  if (uniforms.defined()) {
+    return nn::CategoryOfLogits(logits, sampling_.temperature, uniforms[level]);
   }
   return nn::SampleCategoryOfLogits(logits, sampling_.temperature, generator_);
 }

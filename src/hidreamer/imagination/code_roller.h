@@ -20,13 +20,15 @@ class CodeRoller {
   // tokens (B, T, L), actions (B, T-1): the last step is the first state.
   void Start(const torch::Tensor& tokens, const torch::Tensor& actions);
   // Plays actions (B) int64 in the current state. Returns the hidden state at the ACTION, (B, D).
-  torch::Tensor Advance(const torch::Tensor& actions);
+  // uniforms: draws in [0, 1) that choose the codes, (L, B); undefined: from the generator.
+  torch::Tensor Advance(const torch::Tensor& actions, const torch::Tensor& uniforms = {});
 
   const torch::Tensor& tokens() const { return tokens_; }  // (B, L) of the current state
   const torch::Tensor& hidden() const { return hidden_; }  // (B, L, D) at its codes
 
  private:
-  torch::Tensor ChooseCode(int64_t level, const torch::Tensor& hidden);
+  torch::Tensor ChooseCode(int64_t level, const torch::Tensor& hidden,
+                           const torch::Tensor& uniforms);
 
   world_model::WorldModel model_;
   world_model::Decoder& decoder_;

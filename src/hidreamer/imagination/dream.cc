@@ -7,6 +7,7 @@
 #include "hidreamer/base/seed.h"
 #include "hidreamer/imagination/code_roller.h"
 #include "hidreamer/nn/categorical.h"
+#include "hidreamer/nn/device.h"
 
 namespace hidreamer::imagination {
 
@@ -19,34 +20,64 @@ Dreamer::Dreamer(world_model::WorldModel model, StateFeatures features, int64_t 
 
 Dream Dreamer::Roll(policy::PolicyModel policy, const torch::Tensor& context_tokens,
                     const torch::Tensor& context_actions, int64_t horizon, uint64_t seed) {
-  torch::NoGradGuard no_grad;
-  const nn::AutocastGuard autocast(context_tokens.device(), precision_);
   const SeedTree seeds(seed);
-  auto action_generator = at::make_generator<at::CPUGeneratorImpl>(seeds.Stream("actions"));
-  CodeRoller roller(model_, decoder_, CodeSampling{.seed = seeds.Stream("codes")});
+  const auto draw = [&](const char* stream, torch::IntArrayRef shape) {
+    auto generator = at::make_generator<at::CPUGeneratorImpl>(seeds.Stream(stream));
+    return nn::ToDevice(torch::rand(shape, generator, torch::kFloat64), context_tokens.device());
+  };
+  if (policy_.is_empty() || policy_.ptr() != policy.ptr()) {
+    policy_ = policy;
+    works_.clear();
+  }
+  const auto shape = std::pair(context_tokens.size(1), horizon);
+  auto work = works_.find(shape);
+  if (work == works_.end()) {
+    work = works_
+               .try_emplace(shape,
+                            [this, policy](const nn::GraphedWork::Tensors& inputs) {
+                              return Compute(policy, inputs);
+                            })
+               .first;
+  }
+  const int64_t batch = context_tokens.size(0);
+  const nn::GraphedWork::Tensors results =
+      work->second.Run({context_tokens, context_actions,
+                        draw("codes", {horizon, model_->options().layout.levels, batch}),
+                        draw("actions", {horizon, batch})});
+  return {.tokens = results[0],
+          .states = results[1],
+          .outcomes = results[2],
+          .actions = results[3],
+          .log_probs = results[4],
+          .rewards = results[5],
+          .continues = results[6]};
+}
+
+nn::GraphedWork::Tensors Dreamer::Compute(policy::PolicyModel policy,
+                                          const nn::GraphedWork::Tensors& inputs) {
+  torch::NoGradGuard no_grad;
+  const torch::Tensor &context_tokens = inputs[0], &context_actions = inputs[1],
+                      &code_draws = inputs[2], &action_draws = inputs[3];
+  const nn::AutocastGuard autocast(context_tokens.device(), precision_);
+  CodeRoller roller(model_, decoder_, CodeSampling{});
   roller.Start(context_tokens, context_actions);
   std::vector<torch::Tensor> tokens, states, outcomes, actions, log_probs;
   tokens.push_back(roller.tokens());
   states.push_back(features_.State(roller.hidden(), roller.tokens()));
-  for (int64_t h = 0; h < horizon; ++h) {
+  for (int64_t h = 0; h < action_draws.size(0); ++h) {
     const auto distribution = policy->Policy(policy->extractor->forward(states.back()));
-    const auto action = nn::SampleCategory(distribution.probabilities(), action_generator);
+    const auto action = nn::CategoryAt(distribution.probabilities(), action_draws[h]);
     actions.push_back(action);
     log_probs.push_back(distribution.LogProb(action));
-    const auto action_hidden = roller.Advance(action);
+    const auto action_hidden = roller.Advance(action, code_draws[h]);
     outcomes.push_back(features_.Outcome(states.back(), action_hidden, action));
     tokens.push_back(roller.tokens());
     states.push_back(features_.State(roller.hidden(), roller.tokens()));
   }
-  Dream dream;
-  dream.tokens = torch::stack(tokens, 1);
-  dream.states = torch::stack(states, 1);
-  dream.outcomes = torch::stack(outcomes, 1);
-  dream.actions = torch::stack(actions, 1);
-  dream.log_probs = torch::stack(log_probs, 1);
-  dream.rewards = policy->Reward(dream.outcomes);
-  dream.continues = policy->Continue(dream.outcomes);
-  return dream;
+  const torch::Tensor outcome = torch::stack(outcomes, 1);
+  return {torch::stack(tokens, 1),  torch::stack(states, 1),    outcome,
+          torch::stack(actions, 1), torch::stack(log_probs, 1), policy->Reward(outcome),
+          policy->Continue(outcome)};
 }
 
 }  // namespace hidreamer::imagination

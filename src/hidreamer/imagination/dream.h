@@ -3,8 +3,11 @@
 #include <torch/torch.h>
 
 #include <cstdint>
+#include <map>
+#include <utility>
 
 #include "hidreamer/imagination/state_features.h"
+#include "hidreamer/nn/graphed_work.h"
 #include "hidreamer/policy/policy_model.h"
 #include "hidreamer/world_model/decoder.h"
 #include "hidreamer/world_model/world_model.h"
@@ -33,18 +36,27 @@ class Dreamer {
   Dreamer(world_model::WorldModel model, StateFeatures features, int64_t batch, int64_t capacity,
           nn::Precision precision = nn::Precision::kF32);
 
-  // context_tokens (B, C, L), context_actions (B, C - 1), int64. Codes and actions are drawn from a
-  // generator seeded by `seed`.
+  // context_tokens (B, C, L), context_actions (B, C - 1), int64. Codes and actions are drawn from
+  // generators seeded by `seed`, on the CPU for all devices. On a GPU the third dream of a
+  // context's length by one policy is recorded as a graph (GraphedWork).
   Dream Roll(policy::PolicyModel policy, const torch::Tensor& context_tokens,
              const torch::Tensor& context_actions, int64_t horizon, uint64_t seed);
 
   const StateFeatures& features() const { return features_; }
 
  private:
+  // inputs: context tokens and actions, draws for the codes (H, L, B) and the actions (H, B).
+  // Returns the tensors of a Dream, in its order.
+  nn::GraphedWork::Tensors Compute(policy::PolicyModel policy,
+                                   const nn::GraphedWork::Tensors& inputs);
+
   world_model::WorldModel model_;
   StateFeatures features_;
   nn::Precision precision_;
   world_model::Decoder decoder_;
+  policy::PolicyModel policy_{nullptr};  // of works_
+  // By the shape of a dream: steps of context, horizon.
+  std::map<std::pair<int64_t, int64_t>, nn::GraphedWork> works_;
 };
 
 }  // namespace hidreamer::imagination

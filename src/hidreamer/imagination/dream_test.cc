@@ -62,6 +62,32 @@ TEST(Dream, AgreesWithOneForwardPassOverAllOfIt) {
   EXPECT_TRUE(torch::allclose(dream.outcomes, whole.outcomes.narrow(1, 3, 6), 1e-4, 1e-5));
 }
 
+TEST(Dream, IsTheSameOnAGpu) {
+  if (!torch::cuda::is_available()) {
+    GTEST_SKIP() << "no GPU";
+  }
+  for (const auto& kind : {"hidden", "codes"}) {
+    auto world = TinyWorldModel(), gpu_world = TinyWorldModel();
+    gpu_world->to(torch::kCUDA);
+    const StateFeatures features(kind, world->options(), TinyCodebooks());
+    const StateFeatures gpu_features(kind, world->options(), TinyCodebooks().to(torch::kCUDA));
+    auto policy = TinyPolicy(features), gpu_policy = TinyPolicy(features);
+    gpu_policy->to(torch::kCUDA);
+    Dreamer dreamer(world, features, 3, 10), gpu_dreamer(gpu_world, gpu_features, 3, 10);
+    for (uint64_t seed = 0; seed < 10; ++seed) {  // the third of each length is recorded
+      const auto context = RandomContext(3, seed % 2 == 0 ? 4 : 1);
+      const auto expected = dreamer.Roll(policy, context.tokens, context.actions, 6, seed);
+      const auto found = gpu_dreamer.Roll(gpu_policy, context.tokens.to(torch::kCUDA),
+                                          context.actions.to(torch::kCUDA), 6, seed);
+      EXPECT_TRUE(torch::equal(found.tokens.cpu(), expected.tokens)) << kind << seed;
+      EXPECT_TRUE(torch::equal(found.actions.cpu(), expected.actions)) << kind << seed;
+      EXPECT_TRUE(torch::allclose(found.states.cpu(), expected.states, 1e-3, 1e-4)) << kind << seed;
+      EXPECT_TRUE(torch::allclose(found.rewards.cpu(), expected.rewards, 1e-3, 1e-4));
+      EXPECT_TRUE(torch::allclose(found.continues.cpu(), expected.continues, 1e-3, 1e-4));
+    }
+  }
+}
+
 TEST(Dream, FollowsItsSeedAlone) {
   auto world = TinyWorldModel();
   const StateFeatures features("hidden", world->options());

@@ -135,8 +135,11 @@ torch::Tensor Decoder::Prefill(const torch::Tensor& tokens, const torch::Tensor&
 
 void Decoder::FillCache(const std::vector<torch::Tensor>& qkv, const std::vector<int64_t>& sources,
                         const std::vector<int64_t>& places) {
-  const auto source = nn::ToDevice(torch::tensor(sources, torch::kLong), cache_.device());
-  const auto place = nn::ToDevice(torch::tensor(places, torch::kLong), cache_.device());
+  auto& [source, place] = filled_[qkv.front().size(1)];
+  if (!source.defined()) {  // kept: a recorded graph cannot fetch them from the host
+    source = nn::ToDevice(torch::tensor(sources, torch::kLong), cache_.device());
+    place = nn::ToDevice(torch::tensor(places, torch::kLong), cache_.device());
+  }
   for (size_t layer = 0; layer < qkv.size(); ++layer) {
     const torch::Tensor kept = qkv[layer]
                                    .view({batch_, -1, 3, cache_.size(3), head_width_})

@@ -2,8 +2,10 @@
 
 #include <torch/torch.h>
 
+#include <map>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "hidreamer/nn/precision.h"
@@ -77,6 +79,8 @@ class Decoder {
   int64_t position_ = 0;        // next position
   int64_t filed_steps_ = 0;
   torch::Tensor cache_;  // (2, layers, B, heads, places, d): keys, values; else undefined
+  // FillCache's sources and places on the cache's device, by the number of positions.
+  std::map<int64_t, std::pair<torch::Tensor, torch::Tensor>> filled_;
 };
 
 }  // namespace hidreamer::world_model
