@@ -237,12 +237,25 @@ void AttendHeadBackward(const Bf16Head& head, const float* statistics, const Bf1
   }
 }
 
+void SumColumns(const Bf16* x, int64_t rows, int64_t stride, int64_t width, float* sums) {
+  for (int64_t c = 0; c < width; c += 32) {
+    __m512 low = _mm512_setzero_ps(), high = _mm512_setzero_ps();
+    for (int64_t r = 0; r < rows; ++r) {
+      low = _mm512_add_ps(low, nn::LoadBf16(x + r * stride + c));
+      high = _mm512_add_ps(high, nn::LoadBf16(x + r * stride + c + 16));
+    }
+    _mm512_storeu_ps(sums + c, low);
+    _mm512_storeu_ps(sums + c + 16, high);
+  }
+}
+
 HID_END_BF16_TARGET
 #else
 
 void AttendHead(const Bf16Head&, nn::Bf16*, int64_t, float*, Bf16AttentionScratch&) {}
 void AttendHeadBackward(const Bf16Head&, const float*, const nn::Bf16*, int64_t, nn::Bf16*,
                         nn::Bf16*, nn::Bf16*, Bf16AttentionScratch&) {}
+void SumColumns(const nn::Bf16*, int64_t, int64_t, int64_t, float*) {}
 
 #endif
 

@@ -43,4 +43,7 @@ void AttendHeadBackward(const Bf16Head& head, const float* statistics, const nn:
                         int64_t gradient_stride, nn::Bf16* q_gradient, nn::Bf16* k_gradient,
                         nn::Bf16* v_gradient, Bf16AttentionScratch& scratch);
 
+// The sum of each column of x (rows, width), rows `stride` apart; width a multiple of 32.
+void SumColumns(const nn::Bf16* x, int64_t rows, int64_t stride, int64_t width, float* sums);
+
 }  // namespace hidreamer::world_model

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "hidreamer/base/error.h"
 #include "hidreamer/nn/bf16_layers.h"
@@ -156,10 +157,15 @@ torch::Tensor ForwardInBf16(const Shape& shape, const torch::Tensor& qkv,
   return out;
 }
 
-torch::Tensor BackwardInBf16(const Shape& shape, const torch::Tensor& qkv,
-                             const torch::Tensor& additive, const torch::Tensor& statistics,
-                             const nn::DropoutPlan& plan, const torch::Tensor& gradient) {
-  torch::Tensor out = torch::empty_like(qkv);
+// The gradients of qkv and of its bias (3 D) f32.
+std::pair<torch::Tensor, torch::Tensor> BackwardInBf16(const Shape& shape, const torch::Tensor& qkv,
+                                                       const torch::Tensor& additive,
+                                                       const torch::Tensor& statistics,
+                                                       const nn::DropoutPlan& plan,
+                                                       const torch::Tensor& gradient) {
+  const torch::Tensor out = torch::empty_like(qkv);
+  const torch::Tensor sums = torch::empty({shape.batch, shape.heads, 3, shape.head_width},
+                                          qkv.options().dtype(torch::kFloat32));
   const torch::Tensor upstream = gradient.contiguous();
   at::parallel_for(0, shape.batch * shape.heads, 1, [&](int64_t begin, int64_t end) {
     Bf16AttentionScratch scratch;
@@ -169,9 +175,13 @@ torch::Tensor BackwardInBf16(const Shape& shape, const torch::Tensor& qkv,
                          statistics.data_ptr<float>() + pair * 2 * shape.positions,
                          nn::Bf16Data(upstream) + shape.Offset(pair, 1), shape.width, q,
                          q + shape.width, q + 2 * shape.width, scratch);
+      for (int64_t part = 0; part < 3; ++part) {
+        SumColumns(q + part * shape.width, shape.positions, 3 * shape.width, shape.head_width,
+                   sums.data_ptr<float>() + (3 * pair + part) * shape.head_width);
+      }
     }
   });
-  return out;
+  return {out, sums.sum(0).transpose(0, 1).reshape({3 * shape.width})};
 }
 
 // The products of all heads, scores and sums, half of them behind the queries.
@@ -180,15 +190,17 @@ void CountProducts(const Shape& shape, int64_t products) {
 }
 
 struct Bf16AttentionFunction : torch::autograd::Function<Bf16AttentionFunction> {
+  // bias: the one in qkv, for its gradient; or empty.
   static torch::Tensor forward(AutogradContext* context, const torch::Tensor& qkv,
-                               const torch::Tensor& additive, int64_t heads,
-                               const nn::DropoutPlan& plan) {
+                               const torch::Tensor& bias, const torch::Tensor& additive,
+                               int64_t heads, const nn::DropoutPlan& plan) {
     const Shape shape(qkv, heads);
     const torch::Tensor statistics = torch::empty({shape.batch * heads, 2, shape.positions},
                                                   qkv.options().dtype(torch::kFloat32));
     context->save_for_backward({qkv, additive, statistics});
     context->saved_data["heads"] = heads;
     context->saved_data["plan"] = nn::ToIValue(plan);
+    context->saved_data["biased"] = bias.numel() > 0;
     CountProducts(shape, 2);
     return ForwardInBf16(shape, qkv, additive, plan, statistics);
   }
@@ -197,11 +209,10 @@ struct Bf16AttentionFunction : torch::autograd::Function<Bf16AttentionFunction> 
     const variable_list saved = context->get_saved_variables();
     const Shape shape(saved[0], context->saved_data["heads"].toInt());
     CountProducts(shape, 4);
-    return {BackwardInBf16(shape, saved[0], saved[1], saved[2],
-                           nn::DropoutPlanFromIValue(context->saved_data["plan"]), gradients[0]),
-            {},
-            {},
-            {}};
+    const auto [qkv, bias] =
+        BackwardInBf16(shape, saved[0], saved[1], saved[2],
+                       nn::DropoutPlanFromIValue(context->saved_data["plan"]), gradients[0]);
+    return {qkv, context->saved_data["biased"].toBool() ? bias : torch::Tensor(), {}, {}, {}};
   }
 };
 
@@ -270,13 +281,22 @@ torch::Tensor FusedAttention(const torch::Tensor& qkv, const torch::Tensor& addi
   const Shape shape(contiguous, heads);
   if (qkv.scalar_type() == torch::kBFloat16) {
     if (differentiate) {
-      return Bf16AttentionFunction::apply(contiguous, additive, heads, plan);
+      return Bf16AttentionFunction::apply(contiguous, torch::empty({0}), additive, heads, plan);
     }
     CountProducts(shape, 2);
     return ForwardInBf16(shape, contiguous, additive, plan, {});
   }
   return differentiate ? FusedAttentionFunction::apply(contiguous, additive, heads, plan)
                        : Forward(shape, contiguous, additive, plan, {});
+}
+
+torch::Tensor FusedAttentionOfBiased(const torch::Tensor& qkv, const torch::Tensor& bias,
+                                     const torch::Tensor& additive, int64_t heads, double dropout) {
+  HID_CHECK(HasFusedAttention(qkv, heads) && qkv.scalar_type() == torch::kBFloat16 &&
+                additive.is_contiguous() && bias.numel() == qkv.size(2),
+            "no fused attention with a bias for this type and device");
+  return Bf16AttentionFunction::apply(qkv.contiguous(), bias, additive, heads,
+                                      nn::PlanDropout(dropout));
 }
 
 }  // namespace hidreamer::world_model

@@ -22,4 +22,9 @@ bool HasFusedAttention(const torch::Tensor& qkv, int64_t heads);
 torch::Tensor FusedAttention(const torch::Tensor& qkv, const torch::Tensor& additive, int64_t heads,
                              double dropout);
 
+// The same for bf16 qkv that hold a bias (3 D) f32 already, added without a gradient: the bias gets
+// it here, from rows that are still in the cache.
+torch::Tensor FusedAttentionOfBiased(const torch::Tensor& qkv, const torch::Tensor& bias,
+                                     const torch::Tensor& additive, int64_t heads, double dropout);
+
 }  // namespace hidreamer::world_model

@@ -76,6 +76,26 @@ TEST(FusedAttention, AgreesInBf16WithTheDefinition) {
   }
 }
 
+TEST(FusedAttention, GivesTheBiasItsGradient) {
+  if (!nn::HasBf16Kernels()) {
+    GTEST_SKIP() << "no bf16 products on this processor";
+  }
+  torch::manual_seed(1);
+  constexpr int64_t kPositions = 50, kHeads = 3, kWidth = 96;
+  const torch::Tensor additive = Additive(kPositions);
+  const torch::Tensor qkv = torch::randn({4, kPositions, 3 * kWidth}).to(torch::kBFloat16);
+  const torch::Tensor upstream = torch::randn({4, kPositions, kWidth}).to(torch::kBFloat16);
+  const Result expected = Differentiate(FusedAttention, qkv, additive, kHeads, upstream);
+  const torch::Tensor x = qkv.clone().requires_grad_();
+  const torch::Tensor bias = torch::zeros({3 * kWidth}).requires_grad_();
+  const torch::Tensor output = FusedAttentionOfBiased(x, bias, additive, kHeads, 0.0);
+  output.backward(upstream);
+  EXPECT_TRUE(torch::equal(output, expected.output));
+  EXPECT_TRUE(torch::equal(x.grad(), expected.gradient));
+  EXPECT_LT(nn::RelativeError(bias.grad(), x.grad().to(torch::kFloat32).flatten(0, 1).sum(0)),
+            1e-5);
+}
+
 // With unit vectors as values the output shows the dropped weights, and so what was kept.
 void CheckDroppedWeights(torch::ScalarType type, double tolerance) {
   constexpr int64_t kPositions = 160;

@@ -43,8 +43,15 @@ SelfAttentionImpl::SelfAttentionImpl(int64_t width, int64_t heads, double dropou
   torch::nn::init::zeros_(out_proj_->bias);
 }
 
+bool SelfAttentionImpl::SumsBiasGradient(const torch::Tensor& x) const {
+  const int64_t width = in_proj_weight_.size(1);
+  return x.is_cpu() && x.scalar_type() == torch::kBFloat16 && nn::HasBf16Kernels() &&
+         width / heads_ % 32 == 0 && torch::GradMode::is_enabled() && in_proj_bias_.requires_grad();
+}
+
 torch::Tensor SelfAttentionImpl::Project(const torch::Tensor& x) {
-  return nn::Linear(x, in_proj_weight_, in_proj_bias_);
+  return nn::Linear(x, in_proj_weight_,
+                    SumsBiasGradient(x) ? in_proj_bias_.detach() : in_proj_bias_);
 }
 
 torch::Tensor SelfAttentionImpl::AddOutput(const torch::Tensor& residual,
@@ -67,6 +74,9 @@ torch::Tensor SelfAttentionImpl::Attend(const torch::Tensor& qkv, const Attentio
     return nn::Attention(parts[0], parts[1], parts[2], pattern.allowed, dropout, is_training())
         .transpose(1, 2)
         .reshape({b, p, width});
+  }
+  if (SumsBiasGradient(qkv)) {
+    return FusedAttentionOfBiased(qkv, in_proj_bias_, pattern.additive, heads_, dropout);
   }
   return HasFusedAttention(qkv, heads_) ? FusedAttention(qkv, pattern.additive, heads_, dropout)
                                         : PlainAttention(qkv, pattern.additive, heads_, dropout);

@@ -21,6 +21,7 @@ class SelfAttentionImpl : public torch::nn::Module {
   SelfAttentionImpl(int64_t width, int64_t heads, double dropout);
 
   // x (B, P, D) -> q, k, v side by side (B, P, 3 D); head h takes columns [h d, (h+1) d) of each.
+  // Where Attend sums up the bias's gradient, it is added without one.
   torch::Tensor Project(const torch::Tensor& x);
   // Attention itself: qkv (B, P, 3 D) -> (B, P, D).
   torch::Tensor Attend(const torch::Tensor& qkv, const AttentionPattern& pattern);
@@ -28,6 +29,10 @@ class SelfAttentionImpl : public torch::nn::Module {
   torch::Tensor AddOutput(const torch::Tensor& residual, const torch::Tensor& attended);
 
  private:
+  // Whether Attend gives the bias of the projections its gradient: x, the norm or the projections,
+  // is bf16 on the CPU and something is trained.
+  bool SumsBiasGradient(const torch::Tensor& x) const;
+
   int64_t heads_;
   double dropout_;
   torch::Tensor in_proj_weight_, in_proj_bias_;
