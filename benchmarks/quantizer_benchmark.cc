@@ -1,4 +1,4 @@
-#include "hidreamer/tokenizer/k_means.h"
+#include "hidreamer/tokenizer/nearest_search.h"
 #include "hidreamer/tokenizer/residual_quantizer.h"
 #include "quality.h"
 

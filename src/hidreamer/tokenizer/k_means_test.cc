@@ -4,6 +4,8 @@
 
 #include <set>
 
+#include "hidreamer/tokenizer/nearest_search.h"
+
 namespace hidreamer::tokenizer {
 namespace {
 
@@ -11,28 +13,6 @@ torch::Tensor Clusters(int64_t clusters, int64_t rows_each, int64_t dim) {
   torch::manual_seed(3);
   const torch::Tensor centers = torch::randn({clusters, dim}) * 10;
   return (centers.repeat({rows_each, 1}) + torch::randn({clusters * rows_each, dim}) * 0.01);
-}
-
-TEST(NearestRows, AgreesWithDistancesInDoublePrecision) {
-  torch::manual_seed(1);
-  for (const int64_t rows : {7, 2500}) {  // less than a block; two blocks and a bit
-    const torch::Tensor z = torch::randn({rows, 24});
-    const torch::Tensor centers = torch::randn({50, 24});
-    const torch::Tensor exact = torch::cdist(z.to(torch::kDouble), centers.to(torch::kDouble), 2,
-                                             /*compute_mode=*/2);
-    EXPECT_TRUE(NearestRows(z, centers).equal(exact.argmin(1)));
-  }
-}
-
-TEST(NearestRows, DoesNotDependOnTheOtherRows) {
-  torch::manual_seed(2);
-  const torch::Tensor z = torch::randn({3000, 384}) * 0.05;
-  const torch::Tensor centers = torch::randn({256, 384}) * 0.05;
-  const torch::Tensor all = NearestRows(z, centers);
-  const torch::Tensor unblocked =
-      torch::addmm(centers.square().sum(1), z, centers.t(), 1, -2).argmin(1);
-  EXPECT_TRUE(all.equal(unblocked));
-  EXPECT_TRUE(all.narrow(0, 700, 900).equal(NearestRows(z.narrow(0, 700, 900), centers)));
 }
 
 TEST(KMeansPlusPlus, TakesOneRowOfEachFarCluster) {

@@ -4,12 +4,15 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <numeric>
+#include <optional>
 #include <utility>
 
 #include "hidreamer/base/error.h"
 #include "hidreamer/nn/precision.h"
 #include "hidreamer/nn/safetensors.h"
 #include "hidreamer/tokenizer/k_means.h"
+#include "hidreamer/tokenizer/nearest_search.h"
 #include "hidreamer/tokenizer/quantizer_kernels.h"
 
 namespace hidreamer::tokenizer {
@@ -42,22 +45,14 @@ torch::Tensor CodebookLevelImpl::Lookup(const torch::Tensor& codes) const {
   return codebook_->weight.index_select(0, codes);
 }
 
-torch::Tensor CodebookLevelImpl::Subtract(const torch::Tensor& rows, const torch::Tensor& codes,
-                                          double* squares) const {
-  if (UseKernels(rows) && UseKernels(weight())) {
-    const torch::Tensor rest = torch::empty_like(rows);
-    const double sum = SubtractCodewords(rows.data_ptr<float>(), weight().data_ptr<float>(),
-                                         codes.data_ptr<int64_t>(), rows.size(0), rows.size(1),
-                                         rest.data_ptr<float>());
-    if (squares != nullptr) {
-      *squares = sum;
-    }
-    return rest;
+torch::Tensor CodebookLevelImpl::Subtract(const torch::Tensor& rows,
+                                          const torch::Tensor& codes) const {
+  if (!UseKernels(rows) || !UseKernels(weight())) {
+    return rows - Lookup(codes);
   }
-  const torch::Tensor rest = rows - Lookup(codes);
-  if (squares != nullptr) {
-    *squares = rest.square().sum().item<double>();
-  }
+  torch::Tensor rest = torch::empty_like(rows);
+  SubtractCodewords(rows.data_ptr<float>(), weight().data_ptr<float>(), codes.data_ptr<int64_t>(),
+                    rows.size(0), rows.size(1), rest.data_ptr<float>());
   return rest;
 }
 
@@ -150,28 +145,74 @@ ResidualQuantizerImpl::ResidualQuantizerImpl(ResidualQuantizerOptions options)
   register_module("vq_layers", list);
 }
 
-ResidualQuantizerOutput ResidualQuantizerImpl::ForwardWithoutGradient(const torch::Tensor& z) {
+std::vector<NearestSearch> ResidualQuantizerImpl::Searches() const {
+  std::vector<std::optional<NearestSearch>> made(levels_.size());
+  at::parallel_for(0, options_.levels, 1, [&](int64_t begin, int64_t end) {
+    const torch::NoGradGuard quietly;
+    for (int64_t l = begin; l < end; ++l) {
+      made[static_cast<size_t>(l)].emplace(levels_[static_cast<size_t>(l)]->weight());
+    }
+  });
+  std::vector<NearestSearch> searches;
+  for (std::optional<NearestSearch>& search : made) {
+    searches.push_back(std::move(*search));
+  }
+  return searches;
+}
+
+ResidualQuantizerOutput ResidualQuantizerImpl::ForwardInKernels(const torch::Tensor& z) {
+  const int64_t rows = z.size(0), levels = options_.levels;
   ResidualQuantizerOutput output;
-  std::vector<torch::Tensor> codes;
+  output.codes = torch::empty({levels, rows}, torch::kLong);
+  for (int64_t l = 0; l < levels; ++l) {
+    output.residuals.push_back(torch::empty_like(z));
+  }
+  const std::vector<NearestSearch> searches = Searches();
+  // Each thread takes blocks of rows through all levels.
+  const int64_t threads = at::get_num_threads();
+  const int64_t block =
+      std::min(RowsOfBlock(z.device()), std::max<int64_t>(1, (rows + threads - 1) / threads));
+  const int64_t blocks = (rows + block - 1) / block;
+  std::vector<double> squares(static_cast<size_t>(levels * blocks));
+  at::parallel_for(0, blocks, 1, [&](int64_t first, int64_t last) {
+    const torch::NoGradGuard quietly;
+    for (int64_t b = first; b < last; ++b) {
+      const int64_t begin = b * block, count = std::min(block, rows - begin);
+      torch::Tensor input = z.narrow(0, begin, count);
+      for (int64_t l = 0; l < levels; ++l) {
+        const auto level = static_cast<size_t>(l);
+        int64_t* const codes = output.codes.data_ptr<int64_t>() + l * rows + begin;
+        searches[level].Find(input, codes);
+        const torch::Tensor rest = output.residuals[level].narrow(0, begin, count);
+        squares[static_cast<size_t>(l * blocks + b)] =
+            SubtractCodewords(input.data_ptr<float>(), levels_[level]->weight().data_ptr<float>(),
+                              codes, count, z.size(1), rest.data_ptr<float>());
+        input = rest;
+      }
+    }
+  });
   std::vector<float> errors;
   double loss = 0;
-  torch::Tensor input = z;
-  for (size_t l = 0; l < levels_.size(); ++l) {
-    CodebookLevel& level = levels_[l];
-    codes.push_back(level->Nearest(input));
-    double squares = 0;
-    const torch::Tensor residual = level->Subtract(input, codes.back(), &squares);
-    const double error = squares / static_cast<double>(std::max<int64_t>(1, input.numel()));
+  for (int64_t l = 0; l < levels; ++l) {
+    searches[static_cast<size_t>(l)].Count(rows);
+    const auto of_level = squares.begin() + l * blocks;
+    const double error = std::accumulate(of_level, of_level + blocks, 0.0) /
+                         static_cast<double>(std::max<int64_t>(1, z.numel()));
     errors.push_back(static_cast<float>(error));
-    loss += error * options_.commitment_costs[l];
-    if (is_training()) {
-      level->Update(input, codes.back(), options_.decay, options_.epsilon);
-    }
-    output.residuals.push_back(residual);
-    input = residual;
+    loss += error * options_.commitment_costs[static_cast<size_t>(l)];
   }
-  output.codes = torch::stack(codes, 1);  // (N, L)
-  output.quantized = z - input;
+  if (is_training()) {
+    at::parallel_for(0, levels, 1, [&](int64_t begin, int64_t end) {
+      const torch::NoGradGuard quietly;
+      for (int64_t l = begin; l < end; ++l) {
+        const torch::Tensor& input = l == 0 ? z : output.residuals[static_cast<size_t>(l - 1)];
+        levels_[static_cast<size_t>(l)]->Update(input, output.codes[l], options_.decay,
+                                                options_.epsilon);
+      }
+    });
+  }
+  output.codes = output.codes.t().contiguous();  // (N, L)
+  output.quantized = z - output.residuals.back();
   output.commitment_loss = torch::full({}, loss, z.options());
   output.level_errors = torch::tensor(errors, z.options());
   return output;
@@ -180,8 +221,8 @@ ResidualQuantizerOutput ResidualQuantizerImpl::ForwardWithoutGradient(const torc
 ResidualQuantizerOutput ResidualQuantizerImpl::forward(const torch::Tensor& z) {
   HID_CHECK(z.dim() == 2 && z.size(1) == options_.dim, "z must be (N, {})", options_.dim);
   const nn::AutocastGuard full(z.device(), nn::Precision::kF32);
-  if (!torch::GradMode::is_enabled() && z.is_cpu()) {
-    return ForwardWithoutGradient(z);
+  if (!torch::GradMode::is_enabled() && UseKernels(z) && UseKernels(levels_[0]->weight())) {
+    return ForwardInKernels(z);
   }
   // Codewords carry no gradient, so the residual of each level keeps the one of z: every level's
   // commitment pulls on the encoder. (Passing the straight-through output down, as the reference
@@ -220,6 +261,8 @@ torch::Tensor ResidualQuantizerImpl::Encode(const torch::Tensor& z) const {
   const int64_t block = RowsOfBlock(z.device());
   const int64_t blocks = (z.size(0) + block - 1) / block;
   torch::Tensor codes = torch::empty({z.size(0), options_.levels}, z.options().dtype(torch::kLong));
+  const bool kernels = UseKernels(z) && UseKernels(levels_[0]->weight());
+  const std::vector<NearestSearch> searches = kernels ? Searches() : std::vector<NearestSearch>();
   const auto encode = [&](int64_t first, int64_t last) {
     const torch::NoGradGuard quietly;
     for (int64_t b = first; b < last; ++b) {
@@ -227,7 +270,13 @@ torch::Tensor ResidualQuantizerImpl::Encode(const torch::Tensor& z) const {
       torch::Tensor residual = z.narrow(0, begin, count);  // (n, D)
       for (int64_t l = 0; l < options_.levels; ++l) {
         const CodebookLevel& level = levels_[static_cast<size_t>(l)];
-        const torch::Tensor nearest = level->Nearest(residual);
+        torch::Tensor nearest;
+        if (kernels) {
+          nearest = torch::empty({count}, torch::kLong);
+          searches[static_cast<size_t>(l)].Find(residual, nearest.data_ptr<int64_t>());
+        } else {
+          nearest = level->Nearest(residual);
+        }
         codes.narrow(0, begin, count).select(1, l).copy_(nearest);
         if (l + 1 < options_.levels) {
           residual = level->Subtract(residual, nearest);
@@ -235,6 +284,9 @@ torch::Tensor ResidualQuantizerImpl::Encode(const torch::Tensor& z) const {
       }
     }
   };
+  for (const NearestSearch& search : searches) {
+    search.Count(z.size(0));
+  }
   if (z.is_cpu()) {
     at::parallel_for(0, blocks, 1, encode);
   } else {

@@ -9,6 +9,7 @@
 
 #include "hidreamer/base/seed.h"
 #include "hidreamer/nn/tensor_map.h"
+#include "hidreamer/tokenizer/nearest_search.h"
 
 namespace hidreamer::tokenizer {
 
@@ -39,9 +40,8 @@ class CodebookLevelImpl : public torch::nn::Module {
   torch::Tensor Nearest(const torch::Tensor& rows) const;
   // codes (N) int64 -> (N, D)
   torch::Tensor Lookup(const torch::Tensor& codes) const;
-  // rows (N, D) minus their codewords. squares, where given, receives the sum of the result's.
-  torch::Tensor Subtract(const torch::Tensor& rows, const torch::Tensor& codes,
-                         double* squares = nullptr) const;
+  // rows (N, D) minus their codewords.
+  torch::Tensor Subtract(const torch::Tensor& rows, const torch::Tensor& codes) const;
   // Moves sizes, sums and codes towards a batch: rows (N, D), codes (N) int64.
   //   size <- d size + (1-d) count;  sum <- d sum + (1-d) sum of its rows;
   //   code <- sum / ((size + eps) / (S + V eps) * S), S the total of sizes
@@ -90,7 +90,10 @@ class ResidualQuantizerImpl : public torch::nn::Module {
   const CodebookLevel& level(int64_t index) const { return levels_.at(static_cast<size_t>(index)); }
 
  private:
-  ResidualQuantizerOutput ForwardWithoutGradient(const torch::Tensor& z);
+  // The codebooks of all levels, ready to be searched, f32 on the CPU.
+  std::vector<NearestSearch> Searches() const;
+  // Without a gradient, f32 on the CPU: all levels of some rows at a time.
+  ResidualQuantizerOutput ForwardInKernels(const torch::Tensor& z);
 
   ResidualQuantizerOptions options_;
   std::vector<CodebookLevel> levels_;
