@@ -35,6 +35,8 @@ class Dreamer {
   // precision: of products, the world model's and the policy's.
   Dreamer(world_model::WorldModel model, StateFeatures features, int64_t batch, int64_t capacity,
           nn::Precision precision = nn::Precision::kF32);
+  Dreamer(const Dreamer&) = delete;  // its recorded work points to it
+  Dreamer& operator=(const Dreamer&) = delete;
 
   // context_tokens (B, C, L), context_actions (B, C - 1), int64. Codes and actions are drawn from
   // generators seeded by `seed`, on the CPU for all devices. On a GPU the third dream of a

@@ -48,6 +48,12 @@ nlohmann::json Figures::Read() const {
   for (const auto& [name, sum] : sums) {
     log[name] = sum.first / static_cast<double>(sum.second);
   }
+  for (const Entry& entry : entries_) {  // a count stays one
+    if (entry.value.is_cpu() && entry.value.scalar_type() == torch::kInt64 &&
+        sums.at(entry.name).second == 1) {
+      log[entry.name] = entry.value.item<int64_t>();
+    }
+  }
   return log;
 }
 

@@ -15,6 +15,15 @@ TEST(Figures, ReadsNumbersOfAnyType) {
   EXPECT_EQ(figures.Read(), (nlohmann::json{{"loss", 0.5}, {"hits", 3.0}, {"lr", 1e-4}}));
 }
 
+TEST(Figures, KeepsWholeNumbersWhole) {
+  Figures figures, others;
+  figures.Add("steps", int64_t{3});
+  others.Add("loss", torch::tensor(0.5));
+  EXPECT_TRUE(figures.AtHand());
+  figures.Add(others);
+  EXPECT_EQ(figures.Read().dump(), R"({"loss":0.5,"steps":3})");
+}
+
 TEST(Figures, AveragesWhatHasOneName) {
   Figures figures;
   figures.Add("loss", torch::tensor(1.0));
