@@ -32,12 +32,11 @@ Dream Dreamer::Roll(policy::PolicyModel policy, const torch::Tensor& context_tok
   const auto shape = std::pair(context_tokens.size(1), horizon);
   auto work = works_.find(shape);
   if (work == works_.end()) {
-    work = works_
-               .try_emplace(shape,
-                            [this, policy](const nn::GraphedWork::Tensors& inputs) {
-                              return Compute(policy, inputs);
-                            })
-               .first;
+    work =
+        works_
+            .try_emplace(shape,
+                         [this](const nn::GraphedWork::Tensors& inputs) { return Compute(inputs); })
+            .first;
   }
   const int64_t batch = context_tokens.size(0);
   const nn::GraphedWork::Tensors results =
@@ -53,8 +52,7 @@ Dream Dreamer::Roll(policy::PolicyModel policy, const torch::Tensor& context_tok
           .continues = results[6]};
 }
 
-nn::GraphedWork::Tensors Dreamer::Compute(policy::PolicyModel policy,
-                                          const nn::GraphedWork::Tensors& inputs) {
+nn::GraphedWork::Tensors Dreamer::Compute(const nn::GraphedWork::Tensors& inputs) {
   torch::NoGradGuard no_grad;
   const torch::Tensor &context_tokens = inputs[0], &context_actions = inputs[1],
                       &code_draws = inputs[2], &action_draws = inputs[3];
@@ -65,7 +63,7 @@ nn::GraphedWork::Tensors Dreamer::Compute(policy::PolicyModel policy,
   tokens.push_back(roller.tokens());
   states.push_back(features_.State(roller.hidden(), roller.tokens()));
   for (int64_t h = 0; h < action_draws.size(0); ++h) {
-    const auto distribution = policy->Policy(policy->extractor->forward(states.back()));
+    const auto distribution = policy_->Policy(policy_->extractor->forward(states.back()));
     const auto action = nn::CategoryAt(distribution.probabilities(), action_draws[h]);
     actions.push_back(action);
     log_probs.push_back(distribution.LogProb(action));
@@ -75,9 +73,9 @@ nn::GraphedWork::Tensors Dreamer::Compute(policy::PolicyModel policy,
     states.push_back(features_.State(roller.hidden(), roller.tokens()));
   }
   const torch::Tensor outcome = torch::stack(outcomes, 1);
-  return {torch::stack(tokens, 1),  torch::stack(states, 1),    outcome,
-          torch::stack(actions, 1), torch::stack(log_probs, 1), policy->Reward(outcome),
-          policy->Continue(outcome)};
+  return {torch::stack(tokens, 1),   torch::stack(states, 1),    outcome,
+          torch::stack(actions, 1),  torch::stack(log_probs, 1), policy_->Reward(outcome),
+          policy_->Continue(outcome)};
 }
 
 }  // namespace hidreamer::imagination

@@ -49,8 +49,7 @@ class Dreamer {
  private:
   // inputs: context tokens and actions, draws for the codes (H, L, B) and the actions (H, B).
   // Returns the tensors of a Dream, in its order.
-  nn::GraphedWork::Tensors Compute(policy::PolicyModel policy,
-                                   const nn::GraphedWork::Tensors& inputs);
+  nn::GraphedWork::Tensors Compute(const nn::GraphedWork::Tensors& inputs);
 
   world_model::WorldModel model_;
   StateFeatures features_;

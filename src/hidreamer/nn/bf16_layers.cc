@@ -17,10 +17,6 @@ using torch::autograd::variable_list;
 constexpr int64_t kSiluGrain = 1 << 15;  // numbers worth a thread
 constexpr int64_t kRowsOfChunk = 256;
 
-torch::Tensor EmptyLike(const torch::Tensor& x, torch::ScalarType type) {
-  return torch::empty(x.sizes(), x.options().dtype(type).requires_grad(false));
-}
-
 // Rows of x (..., D), some at a time: work(chunk, first row, rows). Chunks do not depend on the
 // threads.
 struct RowChunks {
@@ -48,7 +44,7 @@ struct NormalizeFunction : torch::autograd::Function<NormalizeFunction> {
                                const torch::Tensor& weight, const torch::Tensor& bias,
                                double epsilon) {
     const RowChunks rows(x);
-    const torch::Tensor out = EmptyLike(x, torch::kBFloat16);
+    const torch::Tensor out = EmptyAs(x, torch::kBFloat16);
     const torch::Tensor statistics = torch::empty({rows.rows, 2}, x.options().requires_grad(false));
     rows.ForEach([&](int64_t, int64_t first, int64_t count) {
       const int64_t at = first * rows.width;
@@ -65,7 +61,7 @@ struct NormalizeFunction : torch::autograd::Function<NormalizeFunction> {
     const torch::Tensor x = saved[0], weight = saved[1], statistics = saved[2];
     const torch::Tensor gradient = gradients[0].contiguous(), other = gradients[1].contiguous();
     const RowChunks rows(x);
-    const torch::Tensor x_gradient = EmptyLike(x, torch::kFloat32);
+    const torch::Tensor x_gradient = EmptyAs(x, torch::kFloat32);
     const torch::Tensor sums =
         torch::zeros({rows.chunks, 2, rows.width}, x.options().requires_grad(false));
     rows.ForEach([&](int64_t chunk, int64_t first, int64_t count) {
@@ -85,7 +81,7 @@ struct BiasGeluDropoutFunction : torch::autograd::Function<BiasGeluDropoutFuncti
   static torch::Tensor forward(AutogradContext* context, const torch::Tensor& x,
                                const torch::Tensor& bias, const DropoutPlan& plan) {
     const RowChunks rows(x);
-    const torch::Tensor out = EmptyLike(x, torch::kBFloat16);
+    const torch::Tensor out = EmptyAs(x, torch::kBFloat16);
     rows.ForEach([&](int64_t, int64_t first, int64_t count) {
       const int64_t at = first * rows.width;
       BiasGeluDropoutRows(Bf16Data(x) + at, bias.data_ptr<float>(), plan, rows.IndexOf(first),
@@ -102,7 +98,7 @@ struct BiasGeluDropoutFunction : torch::autograd::Function<BiasGeluDropoutFuncti
     const DropoutPlan plan = DropoutPlanFromIValue(context->saved_data["plan"]);
     const torch::Tensor gradient = gradients[0].contiguous();
     const RowChunks rows(x);
-    const torch::Tensor x_gradient = EmptyLike(x, torch::kBFloat16);
+    const torch::Tensor x_gradient = EmptyAs(x, torch::kBFloat16);
     const torch::Tensor sums = torch::zeros({rows.chunks, rows.width}, bias.options());
     rows.ForEach([&](int64_t chunk, int64_t first, int64_t count) {
       const int64_t at = first * rows.width;
@@ -120,7 +116,7 @@ struct BiasDropoutAddFunction : torch::autograd::Function<BiasDropoutAddFunction
                                const torch::Tensor& x, const torch::Tensor& bias,
                                const DropoutPlan& plan) {
     const RowChunks rows(x);
-    const torch::Tensor out = EmptyLike(residual, torch::kFloat32);
+    const torch::Tensor out = EmptyAs(residual, torch::kFloat32);
     rows.ForEach([&](int64_t, int64_t first, int64_t count) {
       const int64_t at = first * rows.width;
       BiasDropoutAddRows(residual.data_ptr<float>() + at, Bf16Data(x) + at, bias.data_ptr<float>(),
@@ -134,7 +130,7 @@ struct BiasDropoutAddFunction : torch::autograd::Function<BiasDropoutAddFunction
     const DropoutPlan plan = DropoutPlanFromIValue(context->saved_data["plan"]);
     const torch::Tensor gradient = gradients[0].contiguous();
     const RowChunks rows(gradient);
-    const torch::Tensor x_gradient = EmptyLike(gradient, torch::kBFloat16);
+    const torch::Tensor x_gradient = EmptyAs(gradient, torch::kBFloat16);
     const torch::Tensor sums = torch::zeros({rows.chunks, rows.width}, gradient.options());
     rows.ForEach([&](int64_t chunk, int64_t first, int64_t count) {
       const int64_t at = first * rows.width;

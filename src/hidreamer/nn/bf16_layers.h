@@ -11,6 +11,11 @@ inline Bf16* Bf16Data(const torch::Tensor& x) {
   return reinterpret_cast<Bf16*>(x.data_ptr<at::BFloat16>());
 }
 
+// Of x's shape and device, not filled, without a gradient.
+inline torch::Tensor EmptyAs(const torch::Tensor& x, torch::ScalarType type) {
+  return torch::empty(x.sizes(), x.options().dtype(type).requires_grad(false));
+}
+
 // What lies between a transformer's products under bf16 autocast, each in one pass forward and one
 // back, where torch's operators take 3 to 8 and, on a CPU, draw dropout's numbers on one thread.
 // Streams between blocks are f32, inputs and outputs of products bf16, all sums f32. The results do

@@ -125,7 +125,7 @@ TEST_P(Bf16Layers, DropsTheSameForwardAndBack) {
   const torch::Tensor kept = added[0].ne(0);
   EXPECT_LT(RelativeError(added[0].masked_select(kept),
                           x.to(torch::kFloat32).masked_select(kept) / (1 - kDropout)),
-            1e-5);  // on a GPU the probability is a multiple of 2^-16
+            GetParam() == torch::kCPU ? 1e-6 : 1e-5);  // a GPU's is a multiple of 2^-16
 }
 
 TEST_P(Bf16Layers, DoNotDependOnTheThreads) {

@@ -122,10 +122,6 @@ int64_t Blocks(const torch::Tensor& x, int64_t rows_at_once, int64_t of_processo
                   of_processor * PropertiesOf(x.device().index()).processors);
 }
 
-torch::Tensor EmptyAs(const torch::Tensor& x, torch::ScalarType type) {
-  return torch::empty(x.sizes(), x.options().dtype(type).requires_grad(false));
-}
-
 torch::Tensor EmptySums(const torch::Tensor& x, int64_t blocks, int64_t numbers) {
   return torch::empty({blocks, numbers}, x.options().dtype(torch::kFloat32).requires_grad(false));
 }

@@ -17,9 +17,7 @@ namespace {
 torch::Tensor SearchOnCpu(const torch::Tensor& rows, const torch::Tensor& centers) {
   torch::Tensor nearest = torch::empty({rows.size(0)}, torch::kLong);
   const NearestSearch search(centers);
-  const int64_t threads = at::in_parallel_region() ? 1 : at::get_num_threads();
-  const int64_t block = std::min(RowsOfBlock(rows.device()),
-                                 std::max<int64_t>(1, (rows.size(0) + threads - 1) / threads));
+  const int64_t block = RowsOfThread(rows.size(0));
   const int64_t blocks = (rows.size(0) + block - 1) / block;
   at::parallel_for(0, blocks, 1, [&](int64_t first, int64_t last) {
     const torch::NoGradGuard no_grad;
@@ -35,6 +33,11 @@ torch::Tensor SearchOnCpu(const torch::Tensor& rows, const torch::Tensor& center
 }  // namespace
 
 int64_t RowsOfBlock(torch::Device device) { return device.is_cuda() ? 1 << 16 : 512; }
+
+int64_t RowsOfThread(int64_t rows) {
+  const int64_t threads = at::in_parallel_region() ? 1 : at::get_num_threads();
+  return std::min(RowsOfBlock(torch::kCPU), std::max<int64_t>(1, (rows + threads - 1) / threads));
+}
 
 NearestSearch::NearestSearch(const torch::Tensor& centers) : centers_(centers.detach()) {
   HID_CHECK(centers.is_cpu() && centers.scalar_type() == torch::kFloat && centers.is_contiguous(),

@@ -11,6 +11,8 @@ namespace hidreamer::tokenizer {
 // Rows worth searching at a time: on a CPU their products with 256 centers take half a megabyte and
 // stay in the cache between the product and the search for the smallest; a GPU wants many at once.
 int64_t RowsOfBlock(torch::Device device);
+// On the CPU no more of `rows` than give every thread some.
+int64_t RowsOfThread(int64_t rows);
 
 // Centers (V, D) f32 on the CPU made ready for many searches, in bf16 where the processor
 // multiplies it (the results are those of f32). They must not change in the meantime.

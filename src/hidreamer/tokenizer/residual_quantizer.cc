@@ -169,9 +169,7 @@ ResidualQuantizerOutput ResidualQuantizerImpl::ForwardInKernels(const torch::Ten
   }
   const std::vector<NearestSearch> searches = Searches();
   // Each thread takes blocks of rows through all levels.
-  const int64_t threads = at::get_num_threads();
-  const int64_t block =
-      std::min(RowsOfBlock(z.device()), std::max<int64_t>(1, (rows + threads - 1) / threads));
+  const int64_t block = RowsOfThread(rows);
   const int64_t blocks = (rows + block - 1) / block;
   std::vector<double> squares(static_cast<size_t>(levels * blocks));
   at::parallel_for(0, blocks, 1, [&](int64_t first, int64_t last) {

@@ -194,20 +194,29 @@ bool WorldModelImpl::UsesPacked() {
          PackedTransformer::Can(*this) && !nn::HasMatrixUnits();
 }
 
+torch::Tensor WorldModelImpl::RunBlocks(
+    const torch::Tensor& tokens, const torch::Tensor& actions, std::vector<torch::Tensor>* qkv,
+    const std::function<torch::Tensor(const torch::Tensor&)>& choose) {
+  torch::Tensor x = embedding_->forward(tokens, actions);  // (B, P, D)
+  const AttentionPattern& pattern = Pattern(x.size(1), x.device());
+  for (int64_t layer = 0; layer < options_.layers; ++layer) {
+    const bool last = layer + 1 == options_.layers;
+    torch::Tensor projected;
+    x = block(layer)->forward(x, pattern, qkv == nullptr ? nullptr : &projected,
+                              last ? choose : nullptr);
+    if (qkv != nullptr) {
+      qkv->push_back(projected);
+    }
+  }
+  return x;
+}
+
 torch::Tensor WorldModelImpl::Hidden(const torch::Tensor& tokens, const torch::Tensor& actions,
                                      std::vector<torch::Tensor>* qkv, int64_t from) {
   if (UsesPacked()) {
     return Packed()->Hidden(*this, tokens, actions, qkv, from);
   }
-  torch::Tensor x = embedding_->forward(tokens, actions);  // (B, P, D)
-  const AttentionPattern& pattern = Pattern(x.size(1), x.device());
-  for (int64_t layer = 0; layer < options_.layers; ++layer) {
-    torch::Tensor projected;
-    x = block(layer)->forward(x, pattern, qkv == nullptr ? nullptr : &projected);
-    if (qkv != nullptr) {
-      qkv->push_back(projected);
-    }
-  }
+  const torch::Tensor x = RunBlocks(tokens, actions, qkv, {});
   return ln_final_->forward(x.narrow(1, from, x.size(1) - from));
 }
 
@@ -235,12 +244,7 @@ std::vector<torch::Tensor> WorldModelImpl::Predict(const torch::Tensor& tokens,
     return forward(tokens, actions).logits;
   }
   const int64_t levels = options_.layout.levels, per_step = levels + 1;
-  torch::Tensor x = embedding_->forward(tokens, actions);  // (B, T*K, D)
-  const AttentionPattern& pattern = Pattern(x.size(1), x.device());
-  for (int64_t layer = 0; layer + 1 < options_.layers; ++layer) {
-    x = block(layer)->forward(x, pattern);
-  }
-  x = block(options_.layers - 1)->forward(x, pattern, nullptr, [&](const torch::Tensor& all) {
+  const torch::Tensor x = RunBlocks(tokens, actions, nullptr, [&](const torch::Tensor& all) {
     return WithoutSlotFunction::apply(all, per_step, levels - 1);
   });
   const torch::Tensor by_slot =

@@ -3,6 +3,7 @@
 #include <torch/torch.h>
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -103,6 +104,11 @@ class WorldModelImpl : public torch::nn::Module {
   const AttentionPattern& Pattern(int64_t positions, torch::Device device);
 
  private:
+  // x (B, P, D) behind the last block; qkv as in Hidden, choose as TransformerBlock's, for the
+  // last.
+  torch::Tensor RunBlocks(const torch::Tensor& tokens, const torch::Tensor& actions,
+                          std::vector<torch::Tensor>* qkv,
+                          const std::function<torch::Tensor(const torch::Tensor&)>& choose);
   // Whether Packed() computes hidden states as things stand: without gradients, in bf16.
   bool UsesPacked();
 
