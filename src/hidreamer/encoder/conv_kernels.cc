@@ -52,42 +52,61 @@ ConvWeights::ConvWeights(const ConvShape& conv, const float* weight, const float
   }
 }
 
+void ReadAhead::Add(const void* begin, int64_t bytes) {
+  const auto* const first = static_cast<const char*>(begin);
+  ranges_.push_back({.at = first, .end = first + bytes});
+}
+
+void ReadAhead::Some() {
+  constexpr int64_t kLines = 12, kLineBytes = 64;
+  for (int64_t line = 0; line < kLines;) {
+    if (ranges_.empty()) {
+      return;
+    }
+    Range& range = ranges_.back();
+    if (range.at >= range.end) {
+      ranges_.pop_back();
+      continue;
+    }
+    __builtin_prefetch(range.at, /*rw=*/0, /*locality=*/2);
+    range.at += kLineBytes;
+    ++line;
+  }
+}
+
 #ifdef HID_BF16_KERNELS
 HID_BEGIN_BF16_TARGET
 
 namespace {
 
-// Sums of 16 outputs of a tile's row.
-__m512 Sums(const float* tile, int64_t row, int64_t output) {
-  return _mm512_loadu_ps(tile + row * kPanelOutputs + output);
-}
-
-// The patches of all output pixels against all panels. at(pixel) is a patch's first number,
-// use(pixel, first output, 16 sums) takes the results.
+// The patches of `pixels` (at least one) output pixels against a panel: each has `segments` runs.
+// at(pixel) is a patch's first number, use(pixel, sums of the first and last 16 outputs) takes the
+// results.
 template <class At, class Use>
-void MultiplyPatches(const nn::Bf16Matrix& matrix, int64_t pixels, int64_t segments,
+void MultiplyPatches(const Bf16* panel, int64_t pixels, int64_t segments, int64_t length,
                      int64_t segment_stride, const At& at, const Use& use) {
   float tile[kTileRows * kPanelOutputs];
   const int64_t groups = (pixels + kTileRows - 1) / kTileRows;
-  for (int64_t p = 0; p < matrix.panels(); ++p) {
-    for (int64_t g = 0; g < groups; ++g) {
-      const int64_t begin = g * pixels / groups, count = (g + 1) * pixels / groups - begin;
-      const Bf16* pointers[kTileRows];
-      for (int64_t r = 0; r < count; ++r) {
-        pointers[r] = at(begin + r);
-      }
-      nn::MultiplyTile({.rows = pointers,
-                        .length = matrix.inner() / segments,
-                        .segments = segments,
-                        .segment_stride = segment_stride},
-                       count, matrix.panel(p), tile);
-      for (int64_t r = 0; r < count; ++r) {
-        for (int64_t j = 0; j < kPanelOutputs; j += 16) {
-          use(begin + r, p * kPanelOutputs + j, Sums(tile, r, j));
-        }
-      }
+  for (int64_t g = 0; g < groups; ++g) {
+    const int64_t begin = g * pixels / groups, count = (g + 1) * pixels / groups - begin;
+    const Bf16* pointers[kTileRows];
+    for (int64_t r = 0; r < count; ++r) {
+      pointers[r] = at(begin + r);
+    }
+    nn::MultiplyTile({.rows = pointers,
+                      .length = length,
+                      .segments = segments,
+                      .segment_stride = segment_stride},
+                     count, panel, tile);
+    for (int64_t r = 0; r < count; ++r) {
+      const float* const sums = tile + r * kPanelOutputs;
+      use(begin + r, _mm512_loadu_ps(sums), _mm512_loadu_ps(sums + kPanelOutputs / 2));
     }
   }
+}
+
+__m512i ToBf16(__m512 low, __m512 high) {
+  return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low));
 }
 
 void StoreScaled(__m128i bytes, Bf16* out) {
@@ -155,103 +174,104 @@ void TransposeNumbers(const Bf16* in, int64_t rows, int64_t columns, Bf16* out, 
 
 void ConvRelu(const ConvWeights& weights, const Bf16* in, Bf16* out) {
   const ConvShape& shape = weights.shape;
-  MultiplyPatches(
-      weights.forward, shape.pixels(), shape.kernel, shape.in_side * shape.in_channels,
-      [&](int64_t pixel) { return in + weights.patches[static_cast<size_t>(pixel)]; },
-      [&](int64_t pixel, int64_t output, __m512 sums) {
-        const __m512 biased = _mm512_add_ps(sums, _mm512_loadu_ps(weights.bias.data() + output));
-        nn::StoreBf16(out + pixel * shape.out_channels + output,
-                      _mm512_max_ps(biased, _mm512_setzero_ps()));
-      });
+  const int64_t run = shape.kernel * shape.in_channels;
+  for (int64_t p = 0; p < weights.forward.panels(); ++p) {
+    const int64_t output = p * kPanelOutputs;
+    const __m512 low_bias = _mm512_loadu_ps(weights.bias.data() + output),
+                 high_bias = _mm512_loadu_ps(weights.bias.data() + output + kPanelOutputs / 2),
+                 zero = _mm512_setzero_ps();
+    MultiplyPatches(
+        weights.forward.panel(p), shape.pixels(), shape.kernel, run,
+        shape.in_side * shape.in_channels,
+        [&](int64_t pixel) { return in + weights.patches[static_cast<size_t>(pixel)]; },
+        [&](int64_t pixel, __m512 low, __m512 high) {
+          _mm512_storeu_si512(out + pixel * shape.out_channels + output,
+                              ToBf16(_mm512_max_ps(_mm512_add_ps(low, low_bias), zero),
+                                     _mm512_max_ps(_mm512_add_ps(high, high_bias), zero)));
+        });
+  }
 }
 
 void ConvInputGradient(const ConvWeights& weights, const Bf16* gradient, const Bf16* in,
                        Bf16* in_gradient, std::vector<Bf16>& padded) {
   const ConvShape& shape = weights.shape;
   const int64_t stride = shape.stride, steps = shape.kernel / stride, outputs = shape.out_channels;
-  const int64_t side = shape.out_side(), border = steps - 1;
-  const int64_t row = (side + 2 * border) * outputs;
-  padded.assign(static_cast<size_t>((side + 2 * border) * row), 0);
+  const int64_t channels = shape.in_channels, side = shape.out_side(), border = steps - 1;
+  const int64_t row = (side + 2 * border) * outputs, run = steps * outputs;
+  padded.resize(static_cast<size_t>(side * row));  // the borders are never written to
   for (int64_t y = 0; y < side; ++y) {
     std::copy_n(gradient + y * side * outputs, side * outputs,
-                padded.data() + (y + border) * row + border * outputs);
+                padded.data() + y * row + border * outputs);
   }
-  // The places of a phase: of their patches and, for the first phase, of their pixels.
-  const int64_t along = shape.in_side / stride, input_row = shape.in_side * shape.in_channels;
-  std::vector<int64_t> patches, pixels;
-  for (int64_t y = 0; y < along; ++y) {
-    for (int64_t x = 0; x < along; ++x) {
-      patches.push_back(y * row + x * outputs);
-      pixels.push_back(stride * (y * input_row + x * shape.in_channels));
-    }
-  }
+  const int64_t along = shape.in_side / stride;  // places of a phase
   for (int64_t phase = 0; phase < stride * stride; ++phase) {
-    const int64_t shift = phase / stride * input_row + phase % stride * shape.in_channels;
-    MultiplyPatches(
-        weights.phases[static_cast<size_t>(phase)], along * along, steps, row,
-        [&](int64_t place) { return padded.data() + patches[static_cast<size_t>(place)]; },
-        [&](int64_t place, int64_t channel, __m512 sums) {
-          const int64_t at = pixels[static_cast<size_t>(place)] + shift + channel;
-          const __mmask16 lit = _mm512_cmpneq_ps_mask(nn::LoadBf16(in + at), _mm512_setzero_ps());
-          nn::StoreBf16(in_gradient + at, _mm512_maskz_mov_ps(lit, sums));
-        });
+    const nn::Bf16Matrix& matrix = weights.phases[static_cast<size_t>(phase)];
+    for (int64_t p = 0; p < matrix.panels(); ++p) {
+      for (int64_t y = 0; y < along; ++y) {
+        // Of the steps above and below the gradient's first and last row nothing comes.
+        const int64_t first = std::max<int64_t>(0, border - y);
+        const int64_t last = std::min(steps, side + border - y);
+        const int64_t to =
+            ((stride * y + phase / stride) * shape.in_side + phase % stride) * channels +
+            p * kPanelOutputs;
+        MultiplyPatches(
+            matrix.panel(p) + first * run * kPanelOutputs, along, last - first, run, row,
+            [&](int64_t x) { return padded.data() + (y + first - border) * row + x * outputs; },
+            [&](int64_t x, __m512 low, __m512 high) {
+              const int64_t at = to + stride * x * channels;
+              const __m512i lit = _mm512_loadu_si512(in + at);
+              _mm512_storeu_si512(
+                  in_gradient + at,
+                  _mm512_maskz_mov_epi16(_mm512_test_epi16_mask(lit, lit), ToBf16(low, high)));
+            });
+      }
+    }
   }
 }
 
-void AddConvWeightGradient(const ConvWeights& weights, const Bf16* ins, const Bf16* gradients,
-                           int64_t images, float* weight_gradient, float* bias_gradient,
-                           ConvGradientScratch& scratch) {
-  const ConvShape& shape = weights.shape;
-  const int64_t outputs = shape.out_channels, inner = shape.inner();
+void PairImages(const Bf16* first, const Bf16* second, int64_t size, Bf16* out) {
+  for (int64_t i = 0; i < size; i += 32) {
+    nn::StoreAsPairs(first + i, second == nullptr ? nullptr : second + i, out + 2 * i);
+  }
+}
+
+void AddConvWeightGradient(const ConvShape& shape, const Bf16* ins, const Bf16* gradients,
+                           float* weight_gradient, float* bias_gradient, ReadAhead& ahead) {
+  const int64_t outputs = shape.out_channels, inner = shape.inner(), side = shape.out_side();
   const int64_t row = shape.in_side * shape.in_channels, run = shape.kernel * shape.in_channels;
-  const int64_t pixels = images * shape.pixels(), even = (pixels + 1) / 2 * 2;
-  scratch.patches.clear();
-  for (int64_t image = 0; image < images; ++image) {
-    for (const int64_t offset : weights.patches) {
-      scratch.patches.push_back(ins + image * shape.in_size() + offset);
-    }
-  }
-  for (int64_t o = 0; o < outputs; o += 16) {
-    __m512 sum = _mm512_loadu_ps(bias_gradient + o);
-    for (int64_t pixel = 0; pixel < pixels; ++pixel) {
-      sum = _mm512_add_ps(sum, nn::LoadBf16(gradients + pixel * outputs + o));
-    }
-    _mm512_storeu_ps(bias_gradient + o, sum);
-  }
-  // Pairs of pixels on both sides.
-  scratch.gradients.resize(static_cast<size_t>(even * outputs));
-  nn::PackAsInner(gradients, pixels, outputs, outputs, scratch.gradients.data());
-  scratch.columns.resize(static_cast<size_t>(even * kPanelOutputs));
-  float tile[kTileRows * kPanelOutputs];
+  // The sums run over the output's pixels, and of each over the pair of images.
   for (int64_t column = 0; column < inner; column += kPanelOutputs) {
-    const int64_t offset = column / run * row + column % run;
-    for (int64_t pixel = 0; pixel < pixels; pixel += 2) {
-      const bool both = pixel + 1 < pixels;
-      const Bf16* const first = scratch.patches[static_cast<size_t>(pixel)] + offset;
-      const Bf16* const second =
-          both ? scratch.patches[static_cast<size_t>(pixel + 1)] + offset : nullptr;
-      nn::StoreAsPairs(first, second, scratch.columns.data() + pixel * kPanelOutputs);
-    }
+    const nn::Bf16Columns columns{.first = ins + 2 * (column / run * row + column % run),
+                                  .step = 2 * shape.stride * shape.in_channels,
+                                  .segment_stride = 2 * shape.stride * row};
     for (int64_t o = 0; o < outputs;) {
-      // Outputs of a panel lie side by side: 11, 11 and 10 of them at a time.
-      const int64_t left = kPanelOutputs - o % kPanelOutputs;
+      const int64_t left = kPanelOutputs - o % kPanelOutputs;  // 11, 11 and 10 of them at a time
       const int64_t count = std::min<int64_t>(11, left);
       const Bf16* pointers[kTileRows];
+      ahead.Some();
       for (int64_t r = 0; r < count; ++r) {
-        const int64_t output = o + r;
-        pointers[r] = scratch.gradients.data() + output / kPanelOutputs * even * kPanelOutputs +
-                      output % kPanelOutputs * 2;
+        pointers[r] = gradients + 2 * (o + r);
       }
-      nn::MultiplyTile({.rows = pointers, .length = even, .pair_stride = 2 * kPanelOutputs}, count,
-                       scratch.columns.data(), tile);
-      for (int64_t r = 0; r < count; ++r) {
-        float* const to = weight_gradient + (o + r) * inner + column;
-        for (int64_t j = 0; j < kPanelOutputs; j += 16) {
-          _mm512_storeu_ps(to + j, _mm512_add_ps(_mm512_loadu_ps(to + j), Sums(tile, r, j)));
-        }
-      }
+      nn::AddTile({.rows = pointers,
+                   .length = 2 * side,
+                   .pair_stride = 2 * outputs,
+                   .segments = side,
+                   .segment_stride = 2 * side * outputs},
+                  count, columns, weight_gradient + o * inner + column, inner);
       o += count;
     }
+  }
+  const auto one = reinterpret_cast<__m512bh>(_mm512_set1_epi16(0x3f80));
+  for (int64_t o = 0; o < outputs; o += kPanelOutputs) {
+    __m512 low = _mm512_loadu_ps(bias_gradient + o),
+           high = _mm512_loadu_ps(bias_gradient + o + kPanelOutputs / 2);
+    for (int64_t pixel = 0; pixel < shape.pixels(); ++pixel) {
+      const Bf16* const pairs = gradients + 2 * (pixel * outputs + o);
+      low = _mm512_dpbf16_ps(low, nn::LoadPairs(pairs), one);
+      high = _mm512_dpbf16_ps(high, nn::LoadPairs(pairs + kPanelOutputs), one);
+    }
+    _mm512_storeu_ps(bias_gradient + o, low);
+    _mm512_storeu_ps(bias_gradient + o + kPanelOutputs / 2, high);
   }
 }
 
@@ -262,8 +282,9 @@ void ScaleFrame(const uint8_t*, int64_t, Bf16*) {}
 void TransposeNumbers(const Bf16*, int64_t, int64_t, Bf16*, const Bf16*) {}
 void ConvRelu(const ConvWeights&, const Bf16*, Bf16*) {}
 void ConvInputGradient(const ConvWeights&, const Bf16*, const Bf16*, Bf16*, std::vector<Bf16>&) {}
-void AddConvWeightGradient(const ConvWeights&, const Bf16*, const Bf16*, int64_t, float*, float*,
-                           ConvGradientScratch&) {}
+void PairImages(const Bf16*, const Bf16*, int64_t, Bf16*) {}
+void AddConvWeightGradient(const ConvShape&, const Bf16*, const Bf16*, float*, float*, ReadAhead&) {
+}
 
 #endif
 

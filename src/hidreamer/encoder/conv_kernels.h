@@ -47,18 +47,31 @@ void TransposeNumbers(const nn::Bf16* in, int64_t rows, int64_t columns, nn::Bf1
 void ConvRelu(const ConvWeights& weights, const nn::Bf16* in, nn::Bf16* out);
 
 // gradient (side', side', O) of the convolution -> that of its input, 0 where `in`, itself a
-// rectified output, is 0. padded is scratch.
+// rectified output, is 0. padded is scratch of this layer alone.
 void ConvInputGradient(const ConvWeights& weights, const nn::Bf16* gradient, const nn::Bf16* in,
                        nn::Bf16* in_gradient, std::vector<nn::Bf16>& padded);
 
-struct ConvGradientScratch {
-  std::vector<const nn::Bf16*> patches;
-  std::vector<nn::Bf16> gradients, columns;
+// Two images, or one and zeros, number by number: out (size, 2). size is a multiple of 32.
+void PairImages(const nn::Bf16* first, const nn::Bf16* second, int64_t size, nn::Bf16* out);
+
+// Memory that is needed soon, brought into the second cache piece by piece between products: read
+// when it is needed, it would be waited for.
+class ReadAhead {
+ public:
+  void Add(const void* begin, int64_t bytes);
+  void Some();  // the next few lines
+
+ private:
+  struct Range {
+    const char* at;
+    const char* end;
+  };
+  std::vector<Range> ranges_;
 };
-// Adds to weight_gradient (O, k, k, C) and bias_gradient (O) what some images, ins (side, side, C)
-// each in_size() after the one before, and their gradients (images, side', side', O) give.
-void AddConvWeightGradient(const ConvWeights& weights, const nn::Bf16* ins,
-                           const nn::Bf16* gradients, int64_t images, float* weight_gradient,
-                           float* bias_gradient, ConvGradientScratch& scratch);
+
+// Adds to weight_gradient (O, k, k, C) and bias_gradient (O) what a pair of images, ins (side,
+// side, C, 2), and their gradients (side', side', O, 2) give.
+void AddConvWeightGradient(const ConvShape& shape, const nn::Bf16* ins, const nn::Bf16* gradients,
+                           float* weight_gradient, float* bias_gradient, ReadAhead& ahead);
 
 }  // namespace hidreamer::encoder

@@ -1,14 +1,14 @@
 #include "hidreamer/encoder/conv_stack.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
+#include <optional>
 #include <vector>
 
 #include "hidreamer/encoder/conv_kernels.h"
 #include "hidreamer/nn/bf16_layers.h"
 #include "hidreamer/nn/flop_meter.h"
 #include "hidreamer/nn/precision.h"
+#include "hidreamer/nn/share_out.h"
 
 namespace hidreamer::encoder {
 namespace {
@@ -25,8 +25,7 @@ constexpr ConvShape kThird{
     .in_side = 9, .in_channels = 64, .kernel = 3, .stride = 1, .out_channels = 64};
 constexpr std::array kShapes = {kFirst, kSecond, kThird};
 
-constexpr int64_t kImagesOfChunk = 32;  // whose weight gradients are added up apart
-constexpr int64_t kImagesAtOnce = 4;    // whose patches make long enough columns
+constexpr int64_t kImagesOfChunk = 32;  // whose weight gradients are added up apart; even
 
 std::vector<ConvWeights> Pack(const variable_list& parameters, bool for_gradient) {
   std::vector<ConvWeights> packed;
@@ -79,18 +78,18 @@ struct ConvStackFunction : torch::autograd::Function<ConvStackFunction> {
     const torch::Tensor first = torch::empty({images, kFirst.out_size()}, narrow);
     const torch::Tensor second = torch::empty({images, kSecond.out_size()}, narrow);
     const torch::Tensor out = torch::empty({images, kThird.out_size()}, narrow);
-    at::parallel_for(0, images, 1, [&](int64_t begin, int64_t end) {
+    nn::ShareOut(images, [&](const auto& next) {
       std::vector<Bf16> scaled(static_cast<size_t>(kFirst.in_size()));
       std::vector<Bf16> third(static_cast<size_t>(kThird.out_size()));
-      for (int64_t image = begin; image < end; ++image) {
-        Bf16* const act1 = nn::Bf16Data(first) + image * kFirst.out_size();
-        Bf16* const act2 = nn::Bf16Data(second) + image * kSecond.out_size();
-        ScaleFrame(Frame(frames, image), kFirst.in_side * kFirst.in_side, scaled.data());
+      while (const std::optional<int64_t> image = next()) {
+        Bf16* const act1 = nn::Bf16Data(first) + *image * kFirst.out_size();
+        Bf16* const act2 = nn::Bf16Data(second) + *image * kSecond.out_size();
+        ScaleFrame(Frame(frames, *image), kFirst.in_side * kFirst.in_side, scaled.data());
         ConvRelu(weights[0], scaled.data(), act1);
         ConvRelu(weights[1], act1, act2);
         ConvRelu(weights[2], act2, third.data());
         TransposeNumbers(third.data(), kThird.pixels(), kThird.out_channels,
-                         nn::Bf16Data(out) + image * kThird.out_size());
+                         nn::Bf16Data(out) + *image * kThird.out_size());
       }
     });
     CountConvolutions(images, /*backward=*/false);
@@ -113,41 +112,60 @@ struct ConvStackFunction : torch::autograd::Function<ConvStackFunction> {
       sums.push_back({.weight = torch::zeros({chunks, shape.out_channels, shape.inner()}),
                       .bias = torch::zeros({chunks, shape.out_channels})});
     }
-    at::parallel_for(0, chunks, 1, [&](int64_t first_chunk, int64_t last_chunk) {
-      const auto room = [](const ConvShape& shape) {
-        return std::vector<Bf16>(static_cast<size_t>(kImagesAtOnce * shape.out_size()));
-      };
-      std::vector<Bf16> to_first = room(kFirst), to_second = room(kSecond), to_third = room(kThird);
-      std::vector<Bf16> scaled(static_cast<size_t>(kFirst.in_size())), padded;
-      ConvGradientScratch scratch;
-      for (int64_t chunk = first_chunk; chunk < last_chunk; ++chunk) {
-        const auto add = [&](size_t layer, const Bf16* ins, const Bf16* upstream, int64_t count) {
-          const ConvShape& shape = kShapes[layer];
-          AddConvWeightGradient(
-              weights[layer], ins, upstream, count,
-              sums[layer].weight.data_ptr<float>() + chunk * shape.out_channels * shape.inner(),
-              sums[layer].bias.data_ptr<float>() + chunk * shape.out_channels, scratch);
-        };
-        const int64_t end = std::min(images, (chunk + 1) * kImagesOfChunk);
-        for (int64_t image = chunk * kImagesOfChunk; image < end; image += kImagesAtOnce) {
-          const int64_t count = std::min(kImagesAtOnce, end - image);
-          const Bf16* const act1 = nn::Bf16Data(first) + image * kFirst.out_size();
-          const Bf16* const act2 = nn::Bf16Data(second) + image * kSecond.out_size();
-          for (int64_t i = 0; i < count; ++i) {
+    nn::ShareOut(chunks, [&](const auto& next) {
+      // Of two images each: a layer's input, the gradient of its output, both in pairs of numbers.
+      std::vector<Bf16> scaled(static_cast<size_t>(2 * kFirst.in_size()));
+      std::array<std::vector<Bf16>, 3> upstream, padded;
+      for (size_t layer = 0; layer < 3; ++layer) {
+        upstream[layer].resize(static_cast<size_t>(2 * kShapes[layer].out_size()));
+      }
+      std::vector<Bf16> in_pairs(static_cast<size_t>(2 * kFirst.in_size()));
+      std::vector<Bf16> upstream_pairs(static_cast<size_t>(2 * kFirst.out_size()));
+      while (const std::optional<int64_t> chunk = next()) {
+        const int64_t end = std::min(images, (*chunk + 1) * kImagesOfChunk);
+        for (int64_t image = *chunk * kImagesOfChunk; image < end; image += 2) {
+          const bool both = image + 1 < end;
+          const std::array<const Bf16*, 3> ins = {
+              scaled.data(), nn::Bf16Data(first) + image * kFirst.out_size(),
+              nn::Bf16Data(second) + image * kSecond.out_size()};
+          for (int64_t i = 0; i <= int64_t{both}; ++i) {
+            const auto to = [&](size_t layer) {
+              return upstream[layer].data() + i * kShapes[layer].out_size();
+            };
+            ScaleFrame(Frame(frames, image + i), kFirst.in_side * kFirst.in_side,
+                       scaled.data() + i * kFirst.in_size());
             const int64_t at = (image + i) * kThird.out_size();
-            Bf16* const upstream = to_third.data() + i * kThird.out_size();
             TransposeNumbers(nn::Bf16Data(gradient) + at, kThird.out_channels, kThird.pixels(),
-                             upstream, nn::Bf16Data(out) + at);
-            ConvInputGradient(weights[2], upstream, act2 + i * kSecond.out_size(),
-                              to_second.data() + i * kSecond.out_size(), padded);
-            ConvInputGradient(weights[1], to_second.data() + i * kSecond.out_size(),
-                              act1 + i * kFirst.out_size(), to_first.data() + i * kFirst.out_size(),
-                              padded);
-            ScaleFrame(Frame(frames, image + i), kFirst.in_side * kFirst.in_side, scaled.data());
-            add(0, scaled.data(), to_first.data() + i * kFirst.out_size(), 1);
+                             to(2), nn::Bf16Data(out) + at);
+            for (const size_t layer : {2, 1}) {
+              ConvInputGradient(weights[layer], to(layer),
+                                ins[layer] + i * kShapes[layer].in_size(), to(layer - 1),
+                                padded[layer]);
+            }
           }
-          add(1, act1, to_second.data(), count);
-          add(2, act2, to_third.data(), count);
+          ReadAhead ahead;
+          const auto add = [&](const auto* of, int64_t size) {  // of the pair after this one
+            const int64_t to = image + 2,
+                          left = std::max<int64_t>(0, std::min<int64_t>(2, end - to));
+            ahead.Add(of + to * size, left * size * static_cast<int64_t>(sizeof(*of)));
+          };
+          add(frames.data_ptr<uint8_t>(), kFirst.in_size());
+          add(nn::Bf16Data(first), kFirst.out_size());
+          add(nn::Bf16Data(second), kSecond.out_size());
+          add(nn::Bf16Data(out), kThird.out_size());
+          add(nn::Bf16Data(gradient), kThird.out_size());
+          for (size_t layer = 0; layer < 3; ++layer) {
+            const ConvShape& shape = kShapes[layer];
+            const auto pair = [both](const Bf16* of, int64_t size, std::vector<Bf16>& pairs) {
+              PairImages(of, both ? of + size : nullptr, size, pairs.data());
+            };
+            pair(ins[layer], shape.in_size(), in_pairs);
+            pair(upstream[layer].data(), shape.out_size(), upstream_pairs);
+            AddConvWeightGradient(
+                shape, in_pairs.data(), upstream_pairs.data(),
+                sums[layer].weight.data_ptr<float>() + *chunk * shape.out_channels * shape.inner(),
+                sums[layer].bias.data_ptr<float>() + *chunk * shape.out_channels, ahead);
+          }
         }
       }
     });

@@ -44,25 +44,39 @@ namespace {
 
 // 2 x 12 sums, 2 weights and a pair of the row fit the 32 registers; 24 multiply-adds go with 14
 // loads.
-// kAhead: how far in front a panel that comes from memory is fetched.
-constexpr int64_t kAhead = 4096;
-template <int kRows, bool kFetch>
-void Tile(const Bf16Rows& left, const Bf16* panel, float* out) {
+enum class TileKind {
+  kPlain,
+  kFetching,  // of a panel that comes from memory
+  kAdding     // to what `out` holds, of columns that lie apart
+};
+constexpr int64_t kAhead = 4096;  // how far in front a panel is fetched
+template <TileKind kKind, int kRows>
+void Tile(const Bf16Rows& left, const Bf16Columns& right, float* out, int64_t out_stride) {
+  constexpr int64_t kHalf = kPanelOutputs / 2;
+  const bool adding = kKind == TileKind::kAdding;
+  const int64_t right_step = adding ? right.step : 2 * kPanelOutputs;
+  if (!adding) {
+    out_stride = kPanelOutputs;
+  }
   __m512 sums[kRows][2];
 #pragma GCC unroll 12
   for (int r = 0; r < kRows; ++r) {
-    sums[r][0] = _mm512_setzero_ps();
-    sums[r][1] = _mm512_setzero_ps();
+    sums[r][0] = adding ? _mm512_loadu_ps(out + r * out_stride) : _mm512_setzero_ps();
+    sums[r][1] = adding ? _mm512_loadu_ps(out + r * out_stride + kHalf) : _mm512_setzero_ps();
   }
+  const Bf16* panel = right.first;
   for (int64_t s = 0; s < left.segments; ++s) {
+    if (adding) {
+      panel = right.first + s * right.segment_stride;
+    }
     const Bf16* rows[kRows];
 #pragma GCC unroll 12
     for (int r = 0; r < kRows; ++r) {
       rows[r] = left.rows[r] + s * left.segment_stride;
     }
     const int64_t step = left.pair_stride, end = left.length / 2 * step;
-    for (int64_t k = 0; k < end; k += step, panel += 2 * kPanelOutputs) {
-      if constexpr (kFetch) {
+    for (int64_t k = 0; k < end; k += step, panel += right_step) {
+      if constexpr (kKind == TileKind::kFetching) {
         _mm_prefetch(reinterpret_cast<const char*>(panel + kAhead), _MM_HINT_T0);
         _mm_prefetch(reinterpret_cast<const char*>(panel + kAhead + kPanelOutputs), _MM_HINT_T0);
       }
@@ -80,32 +94,41 @@ void Tile(const Bf16Rows& left, const Bf16* panel, float* out) {
   }
 #pragma GCC unroll 12
   for (int r = 0; r < kRows; ++r) {
-    _mm512_storeu_ps(out + r * kPanelOutputs, sums[r][0]);
-    _mm512_storeu_ps(out + r * kPanelOutputs + kPanelOutputs / 2, sums[r][1]);
+    _mm512_storeu_ps(out + r * out_stride, sums[r][0]);
+    _mm512_storeu_ps(out + r * out_stride + kHalf, sums[r][1]);
   }
 }
 
-using TileFunction = void (*)(const Bf16Rows&, const Bf16*, float*);
+using TileFunction = void (*)(const Bf16Rows&, const Bf16Columns&, float*, int64_t);
 
-template <bool kFetch, size_t... kCounts>
+template <TileKind kKind, size_t... kCounts>
 constexpr auto TilesOf(std::index_sequence<kCounts...> /*counts*/) {
   struct Table {
     TileFunction by_rows[sizeof...(kCounts)];
   };
-  return Table{{Tile<static_cast<int>(kCounts + 1), kFetch>...}};
+  return Table{{Tile<kKind, static_cast<int>(kCounts + 1)>...}};
 }
 
-constexpr auto kTiles = TilesOf<false>(std::make_index_sequence<kTileRows>());
-constexpr auto kFetchingTiles = TilesOf<true>(std::make_index_sequence<kTileRows>());
+template <TileKind kKind>
+void MultiplyTileOf(const Bf16Rows& rows, int64_t count, const Bf16Columns& columns, float* out,
+                    int64_t out_stride) {
+  static constexpr auto kTiles = TilesOf<kKind>(std::make_index_sequence<kTileRows>());
+  kTiles.by_rows[count - 1](rows, columns, out, out_stride);
+}
 
 }  // namespace
 
 void MultiplyTile(const Bf16Rows& rows, int64_t count, const Bf16* panel, float* out) {
-  kTiles.by_rows[count - 1](rows, panel, out);
+  MultiplyTileOf<TileKind::kPlain>(rows, count, {.first = panel}, out, kPanelOutputs);
 }
 
 void MultiplyTileAndFetch(const Bf16Rows& rows, int64_t count, const Bf16* panel, float* out) {
-  kFetchingTiles.by_rows[count - 1](rows, panel, out);
+  MultiplyTileOf<TileKind::kFetching>(rows, count, {.first = panel}, out, kPanelOutputs);
+}
+
+void AddTile(const Bf16Rows& rows, int64_t count, const Bf16Columns& columns, float* out,
+             int64_t out_stride) {
+  MultiplyTileOf<TileKind::kAdding>(rows, count, columns, out, out_stride);
 }
 
 void PackAsOutputs(const Bf16* x, int64_t n, int64_t d, int64_t stride, Bf16* packed) {
@@ -165,6 +188,7 @@ bool HasMatrixUnits() { return false; }
 
 void MultiplyTile(const Bf16Rows&, int64_t, const Bf16*, float*) {}
 void MultiplyTileAndFetch(const Bf16Rows&, int64_t, const Bf16*, float*) {}
+void AddTile(const Bf16Rows&, int64_t, const Bf16Columns&, float*, int64_t) {}
 void PackAsOutputs(const Bf16*, int64_t, int64_t, int64_t, Bf16*) {}
 void PackAsInner(const Bf16*, int64_t, int64_t, int64_t, Bf16*) {}
 void LinearRows(const Bf16*, int64_t, const Bf16Matrix&, const float*, Part, Bf16*) {}

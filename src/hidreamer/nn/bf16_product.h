@@ -63,6 +63,17 @@ void MultiplyTile(const Bf16Rows& rows, int64_t count, const Bf16* panel, float*
 // The same, and fetches what lies behind the panel: for matrices larger than the second cache.
 void MultiplyTileAndFetch(const Bf16Rows& rows, int64_t count, const Bf16* panel, float* out);
 
+// 32 columns of a right-hand side that is not packed by panels: the 64 numbers of a pair of k lie
+// `step` after those of the pair before, a segment's first `segment_stride` after the last's first.
+struct Bf16Columns {
+  const Bf16* first = nullptr;
+  int64_t step = 2 * kPanelOutputs;
+  int64_t segment_stride = 0;
+};
+// out (count, 32), rows `out_stride` apart, += rows times the columns.
+void AddTile(const Bf16Rows& rows, int64_t count, const Bf16Columns& columns, float* out,
+             int64_t out_stride);
+
 // Panels of a right-hand side that is not a weight. x (n, d), rows `stride` apart:
 //   PackAsOutputs  (d, n): [n / 32][d / 2][32][2], n rounded up to 32 with zeros
 //   PackAsInner    (n, d): [d / 32][n' / 2][32][2], n' = n rounded up to 2 with zeros

@@ -123,5 +123,31 @@ TEST_F(Bf16Products, PackBothWays) {
   }
 }
 
+// As the gradient of a convolution's weight takes them: columns that overlap and lie in segments.
+TEST_F(Bf16Products, AddColumnsThatLieApart) {
+  constexpr int64_t kRows = 3, kPairs = 5, kSegments = 2, kStep = 32, kNext = 256, kStride = 48;
+  const auto left = Random(kRows * kSegments * 2 * kPairs, 4), right = Random(512, 5);
+  const auto narrow_left = Narrow(left), narrow_right = Narrow(right);
+  const Bf16* rows[kRows];
+  for (int64_t r = 0; r < kRows; ++r) {
+    rows[r] = narrow_left.data() + r * kSegments * 2 * kPairs;
+  }
+  std::vector<float> out(kRows * kStride, 0.5f);
+  AddTile({.rows = rows, .length = 2 * kPairs, .segments = kSegments, .segment_stride = 2 * kPairs},
+          kRows, {.first = narrow_right.data(), .step = kStep, .segment_stride = kNext}, out.data(),
+          kStride);
+  for (int64_t r = 0; r < kRows; ++r) {
+    for (int64_t j = 0; j < kStride; ++j) {
+      double sum = 0.5;
+      for (int64_t i = 0; i < kSegments * kPairs * 2 && j < kPanelOutputs; ++i) {
+        const int64_t segment = i / (2 * kPairs), pair = i / 2 % kPairs;
+        sum += double{left[static_cast<size_t>(r * kSegments * 2 * kPairs + i)]} *
+               double{right[static_cast<size_t>(segment * kNext + pair * kStep + 2 * j + i % 2)]};
+      }
+      EXPECT_NEAR(out[static_cast<size_t>(r * kStride + j)], sum, 1e-4) << r << " " << j;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace hidreamer::nn
