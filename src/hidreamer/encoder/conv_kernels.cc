@@ -52,28 +52,6 @@ ConvWeights::ConvWeights(const ConvShape& conv, const float* weight, const float
   }
 }
 
-void ReadAhead::Add(const void* begin, int64_t bytes) {
-  const auto* const first = static_cast<const char*>(begin);
-  ranges_.push_back({.at = first, .end = first + bytes});
-}
-
-void ReadAhead::Some() {
-  constexpr int64_t kLines = 12, kLineBytes = 64;
-  for (int64_t line = 0; line < kLines;) {
-    if (ranges_.empty()) {
-      return;
-    }
-    Range& range = ranges_.back();
-    if (range.at >= range.end) {
-      ranges_.pop_back();
-      continue;
-    }
-    __builtin_prefetch(range.at, /*rw=*/0, /*locality=*/2);
-    range.at += kLineBytes;
-    ++line;
-  }
-}
-
 #ifdef HID_BF16_KERNELS
 HID_BEGIN_BF16_TARGET
 
@@ -236,9 +214,10 @@ void PairImages(const Bf16* first, const Bf16* second, int64_t size, Bf16* out) 
 }
 
 void AddConvWeightGradient(const ConvShape& shape, const Bf16* ins, const Bf16* gradients,
-                           float* weight_gradient, float* bias_gradient, ReadAhead& ahead) {
+                           float* weight_gradient, float* bias_gradient, nn::ReadAhead& ahead) {
   const int64_t outputs = shape.out_channels, inner = shape.inner(), side = shape.out_side();
   const int64_t row = shape.in_side * shape.in_channels, run = shape.kernel * shape.in_channels;
+  constexpr int64_t kLinesBetweenProducts = 12;
   // The sums run over the output's pixels, and of each over the pair of images.
   for (int64_t column = 0; column < inner; column += kPanelOutputs) {
     const nn::Bf16Columns columns{.first = ins + 2 * (column / run * row + column % run),
@@ -248,7 +227,7 @@ void AddConvWeightGradient(const ConvShape& shape, const Bf16* ins, const Bf16* 
       const int64_t left = kPanelOutputs - o % kPanelOutputs;  // 11, 11 and 10 of them at a time
       const int64_t count = std::min<int64_t>(11, left);
       const Bf16* pointers[kTileRows];
-      ahead.Some();
+      ahead.Some(kLinesBetweenProducts);
       for (int64_t r = 0; r < count; ++r) {
         pointers[r] = gradients + 2 * (o + r);
       }
@@ -283,8 +262,8 @@ void TransposeNumbers(const Bf16*, int64_t, int64_t, Bf16*, const Bf16*) {}
 void ConvRelu(const ConvWeights&, const Bf16*, Bf16*) {}
 void ConvInputGradient(const ConvWeights&, const Bf16*, const Bf16*, Bf16*, std::vector<Bf16>&) {}
 void PairImages(const Bf16*, const Bf16*, int64_t, Bf16*) {}
-void AddConvWeightGradient(const ConvShape&, const Bf16*, const Bf16*, float*, float*, ReadAhead&) {
-}
+void AddConvWeightGradient(const ConvShape&, const Bf16*, const Bf16*, float*, float*,
+                           nn::ReadAhead&) {}
 
 #endif
 

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "hidreamer/nn/bf16_product.h"
+#include "hidreamer/nn/read_ahead.h"
 
 // The encoder's convolutions image by image, in bf16 with sums in f32. Images lie as (row, column,
 // channel), so that a patch is a few runs of memory and a product takes its rows straight from the
@@ -54,24 +55,9 @@ void ConvInputGradient(const ConvWeights& weights, const nn::Bf16* gradient, con
 // Two images, or one and zeros, number by number: out (size, 2). size is a multiple of 32.
 void PairImages(const nn::Bf16* first, const nn::Bf16* second, int64_t size, nn::Bf16* out);
 
-// Memory that is needed soon, brought into the second cache piece by piece between products: read
-// when it is needed, it would be waited for.
-class ReadAhead {
- public:
-  void Add(const void* begin, int64_t bytes);
-  void Some();  // the next few lines
-
- private:
-  struct Range {
-    const char* at;
-    const char* end;
-  };
-  std::vector<Range> ranges_;
-};
-
 // Adds to weight_gradient (O, k, k, C) and bias_gradient (O) what a pair of images, ins (side,
 // side, C, 2), and their gradients (side', side', O, 2) give.
 void AddConvWeightGradient(const ConvShape& shape, const nn::Bf16* ins, const nn::Bf16* gradients,
-                           float* weight_gradient, float* bias_gradient, ReadAhead& ahead);
+                           float* weight_gradient, float* bias_gradient, nn::ReadAhead& ahead);
 
 }  // namespace hidreamer::encoder

@@ -143,7 +143,7 @@ struct ConvStackFunction : torch::autograd::Function<ConvStackFunction> {
                                 padded[layer]);
             }
           }
-          ReadAhead ahead;
+          nn::ReadAhead ahead;
           const auto add = [&](const auto* of, int64_t size) {  // of the pair after this one
             const int64_t to = image + 2,
                           left = std::max<int64_t>(0, std::min<int64_t>(2, end - to));

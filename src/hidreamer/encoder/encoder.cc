@@ -6,6 +6,7 @@
 #include "hidreamer/base/error.h"
 #include "hidreamer/encoder/conv_stack.h"
 #include "hidreamer/env/environment.h"
+#include "hidreamer/nn/packed_linear.h"
 #include "hidreamer/nn/safetensors.h"
 
 namespace hidreamer::encoder {
@@ -18,9 +19,9 @@ constexpr int64_t kHidden = 512;
 }  // namespace
 
 EncoderImpl::EncoderImpl(EncoderOptions options) : options_(options) {
+  using nn::PackedLinear;
   using torch::nn::Conv2d;
   using torch::nn::Conv2dOptions;
-  using torch::nn::Linear;
   using torch::nn::ReLU;
   const auto in_place = torch::nn::ReLUOptions(true);
   encoder_ = register_module(
@@ -31,15 +32,16 @@ EncoderImpl::EncoderImpl(EncoderOptions options) : options_(options) {
                      ReLU(in_place),
                      torch::nn::Flatten()));  // (B, 3136)
   projection_ = register_module(
-      "projection", torch::nn::Sequential(
-                        Linear(kFeatures, kHidden), ReLU(in_place), Linear(kHidden, options_.width),
-                        torch::nn::LayerNorm(torch::nn::LayerNormOptions({options_.width}))));
+      "projection",
+      torch::nn::Sequential(PackedLinear(kFeatures, kHidden), ReLU(in_place),
+                            PackedLinear(kHidden, options_.width),
+                            torch::nn::LayerNorm(torch::nn::LayerNormOptions({options_.width}))));
   torch::NoGradGuard no_grad;
   for (auto& module : modules(/*include_self=*/false)) {
     if (auto* conv = module->as<Conv2d>()) {
       torch::nn::init::kaiming_normal_(conv->weight, 0, torch::kFanOut, torch::kReLU);
       conv->bias.zero_();
-    } else if (auto* linear = module->as<Linear>()) {
+    } else if (auto* linear = module->as<torch::nn::Linear>()) {
       torch::nn::init::kaiming_normal_(linear->weight, 0, torch::kFanIn, torch::kReLU);
       linear->bias.zero_();
     }

@@ -11,13 +11,34 @@
 
 namespace hidreamer::nn {
 
-Bf16Matrix::Bf16Matrix(const float* weight, int64_t outputs, int64_t inner)
+Bf16Matrix::Bf16Matrix(int64_t outputs, int64_t inner)
     : outputs_(outputs),
       inner_(inner),
-      packed_(static_cast<size_t>(panels() * kPanelOutputs * inner)) {
-  std::vector<Bf16> narrow(static_cast<size_t>(outputs * inner));
-  std::transform(weight, weight + outputs * inner, narrow.begin(), ToBf16);
-  PackAsOutputs(narrow.data(), outputs, inner, inner, packed_.data());
+      packed_(static_cast<size_t>(panels() * kPanelOutputs * inner)) {}
+
+Bf16Matrix::Bf16Matrix(const float* weight, int64_t outputs, int64_t inner)
+    : Bf16Matrix(outputs, inner) {
+  for (int64_t p = 0; p < panels(); ++p) {
+    PackPanel(p, weight);
+  }
+}
+
+void Bf16Matrix::PackPanel(int64_t index, const float* weight) {
+  const int64_t first = index * kPanelOutputs, count = std::min(kPanelOutputs, outputs_ - first);
+  std::vector<Bf16> narrow(static_cast<size_t>(count * inner_));
+  std::transform(weight + first * inner_, weight + (first + count) * inner_, narrow.begin(),
+                 ToBf16);
+  PackAsOutputs(narrow.data(), count, inner_, inner_, packed_.data() + first * inner_);
+}
+
+void Bf16Matrix::PackPanelTransposed(int64_t index, const float* weight) {
+  const int64_t first = index * kPanelOutputs;
+  std::vector<Bf16> narrow(static_cast<size_t>(kPanelOutputs * inner_));
+  for (int64_t i = 0; i < inner_; ++i) {
+    const float* const row = weight + i * outputs_ + first;
+    std::transform(row, row + kPanelOutputs, narrow.data() + i * kPanelOutputs, ToBf16);
+  }
+  PackAsInner(narrow.data(), inner_, kPanelOutputs, kPanelOutputs, packed_.data() + first * inner_);
 }
 
 #ifdef HID_BF16_KERNELS
@@ -154,27 +175,36 @@ void PackAsOutputs(const Bf16* x, int64_t n, int64_t d, int64_t stride, Bf16* pa
 }
 
 void PackAsInner(const Bf16* x, int64_t n, int64_t d, int64_t stride, Bf16* packed) {
-  for (int64_t column = 0; column < d; column += kPanelOutputs) {
-    for (int64_t i = 0; i < n; i += 2, packed += 2 * kPanelOutputs) {
+  const int64_t even = (n + 1) / 2 * 2;
+  for (int64_t i = 0; i < n; i += 2) {
+    for (int64_t column = 0; column < d; column += kPanelOutputs) {
       const Bf16* const row = x + i * stride + column;
-      StoreAsPairs(row, i + 1 < n ? row + stride : nullptr, packed);
+      StoreAsPairs(row, i + 1 < n ? row + stride : nullptr,
+                   packed + column * even + i * kPanelOutputs);
     }
   }
 }
 
 void LinearRows(const Bf16* x, int64_t rows, const Bf16Matrix& matrix, const float* bias, Part part,
                 Bf16* out) {
+  constexpr int64_t kHalf = kPanelOutputs / 2;
   MultiplyRows(
       x, rows, matrix.inner(), matrix, part,
       [&](int64_t first, int64_t count, int64_t column, int64_t outputs, const float* tile) {
-        for (int64_t j = 0; j < outputs; j += 16) {
-          const auto mask = static_cast<__mmask16>((1u << std::min<int64_t>(16, outputs - j)) - 1);
-          const __m512 shift = _mm512_maskz_loadu_ps(mask, bias + column + j);
-          for (int64_t r = 0; r < count; ++r) {
-            const __m512 sums = _mm512_add_ps(_mm512_loadu_ps(tile + r * kPanelOutputs + j), shift);
-            _mm256_mask_storeu_epi16(out + (first + r) * matrix.outputs() + column + j, mask,
-                                     reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(sums)));
-          }
+        const auto mask = static_cast<__mmask32>((uint64_t{1} << outputs) - 1);
+        const auto shift = [&](int64_t from) {
+          return bias == nullptr ? _mm512_setzero_ps()
+                                 : _mm512_maskz_loadu_ps(static_cast<__mmask16>(mask >> from),
+                                                         bias + column + from);
+        };
+        const __m512 low = shift(0), high = shift(kHalf);
+        for (int64_t r = 0; r < count; ++r) {
+          const float* const sums = tile + r * kPanelOutputs;
+          const __m512bh rounded =
+              _mm512_cvtne2ps_pbh(_mm512_add_ps(_mm512_loadu_ps(sums + kHalf), high),
+                                  _mm512_add_ps(_mm512_loadu_ps(sums), low));
+          _mm512_mask_storeu_epi16(out + (first + r) * matrix.outputs() + column, mask,
+                                   reinterpret_cast<__m512i>(rounded));
         }
       });
 }

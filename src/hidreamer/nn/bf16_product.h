@@ -36,6 +36,11 @@ class Bf16Matrix {
   Bf16Matrix() = default;
   // weight (outputs, inner) f32, contiguous, as a linear layer keeps it; inner is even.
   Bf16Matrix(const float* weight, int64_t outputs, int64_t inner);
+  // Room for a matrix whose panels are then packed one by one, by several threads.
+  Bf16Matrix(int64_t outputs, int64_t inner);
+  void PackPanel(int64_t index, const float* weight);
+  // weight (inner, outputs): the matrix of a linear layer's gradient. outputs is a multiple of 32.
+  void PackPanelTransposed(int64_t index, const float* weight);
 
   int64_t outputs() const { return outputs_; }
   int64_t inner() const { return inner_; }
@@ -111,7 +116,8 @@ void MultiplyRows(const Bf16* x, int64_t rows, int64_t stride, const Bf16Matrix&
   }
 }
 
-// out (rows, N) bf16 = x (rows, K) times the matrix + bias (N), of a part of the outputs.
+// out (rows, N) bf16 = x (rows, K) times the matrix + bias (N) unless it is null, of a part of the
+// outputs.
 void LinearRows(const Bf16* x, int64_t rows, const Bf16Matrix& matrix, const float* bias, Part part,
                 Bf16* out);
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "hidreamer/nn/bf16_linear.h"
 #include "hidreamer/nn/flop_meter.h"
 #include "hidreamer/nn/linear_kernels.h"
 #include "hidreamer/nn/torch_compat.h"
@@ -21,11 +22,15 @@ bool IsPlain(const torch::Tensor& x) {
 
 torch::Tensor Linear(const torch::Tensor& x, const torch::Tensor& weight,
                      const torch::Tensor& bias) {
+  if (HasBf16Linear(x, weight)) {
+    return Bf16Linear(x, weight, bias);
+  }
   const int64_t inner = weight.size(1), outputs = weight.size(0);
   const int64_t rows = x.numel() / inner;
   if (rows == 0 || rows > kFewRows || torch::GradMode::is_enabled() || !IsPlain(x) ||
-      !IsPlain(weight) || !IsPlain(bias) || compat::IsAutocastEnabled(torch::kCPU)) {
-    return torch::linear(x, weight, bias);
+      !IsPlain(weight) || !bias.defined() || !IsPlain(bias) ||
+      compat::IsAutocastEnabled(torch::kCPU)) {
+    return bias.defined() ? torch::linear(x, weight, bias) : torch::linear(x, weight);
   }
   auto shape = x.sizes().vec();
   shape.back() = outputs;

@@ -57,7 +57,7 @@ torch::Tensor SelfAttentionImpl::Project(const torch::Tensor& x) {
 torch::Tensor SelfAttentionImpl::AddOutput(const torch::Tensor& residual,
                                            const torch::Tensor& attended) {
   if (nn::HasBf16Layers(residual)) {
-    return nn::BiasDropoutAdd(residual, torch::linear(attended, out_proj_->weight), out_proj_->bias,
+    return nn::BiasDropoutAdd(residual, nn::Linear(attended, out_proj_->weight), out_proj_->bias,
                               0.0, false);
   }
   return residual + nn::Linear(attended, out_proj_->weight, out_proj_->bias);
@@ -90,9 +90,9 @@ FeedForwardImpl::FeedForwardImpl(int64_t width, int64_t hidden_width, double dro
 
 torch::Tensor FeedForwardImpl::AddTo(const torch::Tensor& residual, const torch::Tensor& x) {
   if (nn::HasBf16Layers(residual) && nn::IsBf16RowWidth(expand_->weight.size(0))) {
-    const torch::Tensor hidden = nn::BiasGeluDropout(torch::linear(x, expand_->weight),
-                                                     expand_->bias, dropout_, is_training());
-    return nn::BiasDropoutAdd(residual, torch::linear(hidden, contract_->weight), contract_->bias,
+    const torch::Tensor hidden =
+        nn::BiasGeluDropout(nn::Linear(x, expand_->weight), expand_->bias, dropout_, is_training());
+    return nn::BiasDropoutAdd(residual, nn::Linear(hidden, contract_->weight), contract_->bias,
                               dropout_, is_training());
   }
   const torch::Tensor hidden =
