@@ -10,46 +10,59 @@ using nn::Bf16;
 using nn::kPanelOutputs;
 using nn::kTileRows;
 
-ConvWeights::ConvWeights(const ConvShape& conv, const float* weight, const float* conv_bias,
-                         bool for_gradient)
-    : shape(conv), bias(conv_bias, conv_bias + conv.out_channels) {
-  const int64_t kernel = shape.kernel, channels = shape.in_channels, outputs = shape.out_channels;
-  const auto at = [&](int64_t o, int64_t c, int64_t y, int64_t x) {
-    return weight[((o * channels + c) * kernel + y) * kernel + x];
-  };
+namespace {
+
+float At(const ConvShape& shape, const float* weight, int64_t o, int64_t c, int64_t y, int64_t x) {
+  return weight[((o * shape.in_channels + c) * shape.kernel + y) * shape.kernel + x];
+}
+
+}  // namespace
+
+ConvWeights ConvWeights::Forward(const ConvShape& shape, const float* weight, const float* bias) {
+  ConvWeights packed;
+  packed.shape = shape;
+  packed.bias.assign(bias, bias + shape.out_channels);
   for (int64_t y = 0; y < shape.out_side(); ++y) {
     for (int64_t x = 0; x < shape.out_side(); ++x) {
-      patches.push_back((y * shape.in_side + x) * shape.stride * channels);
+      packed.patches.push_back((y * shape.in_side + x) * shape.stride * shape.in_channels);
     }
   }
-  std::vector<float> ordered;
-  for (int64_t o = 0; o < outputs; ++o) {
-    for (int64_t y = 0; y < kernel; ++y) {
-      for (int64_t x = 0; x < kernel; ++x) {
-        for (int64_t c = 0; c < channels; ++c) {
-          ordered.push_back(at(o, c, y, x));
+  std::vector<float> ordered(static_cast<size_t>(shape.out_channels * shape.inner()));
+  float* to = ordered.data();
+  for (int64_t o = 0; o < shape.out_channels; ++o) {
+    for (int64_t y = 0; y < shape.kernel; ++y) {
+      for (int64_t x = 0; x < shape.kernel; ++x) {
+        for (int64_t c = 0; c < shape.in_channels; ++c) {
+          *to++ = At(shape, weight, o, c, y, x);
         }
       }
     }
   }
-  forward = nn::Bf16Matrix(ordered.data(), outputs, shape.inner());
-  if (!for_gradient) {
-    return;
-  }
-  const int64_t stride = shape.stride, steps = kernel / stride;
+  packed.forward = nn::Bf16Matrix(ordered.data(), shape.out_channels, shape.inner());
+  return packed;
+}
+
+ConvWeights ConvWeights::Backward(const ConvShape& shape, const float* weight) {
+  ConvWeights packed;
+  packed.shape = shape;
+  const int64_t stride = shape.stride, steps = shape.kernel / stride;
+  const int64_t inner = steps * steps * shape.out_channels;
+  std::vector<float> ordered(static_cast<size_t>(shape.in_channels * inner));
   for (int64_t phase = 0; phase < stride * stride; ++phase) {
-    ordered.clear();
-    for (int64_t c = 0; c < channels; ++c) {
+    float* to = ordered.data();
+    for (int64_t c = 0; c < shape.in_channels; ++c) {
       for (int64_t y = steps - 1; y >= 0; --y) {
         for (int64_t x = steps - 1; x >= 0; --x) {
-          for (int64_t o = 0; o < outputs; ++o) {
-            ordered.push_back(at(o, c, stride * y + phase / stride, stride * x + phase % stride));
+          for (int64_t o = 0; o < shape.out_channels; ++o) {
+            *to++ =
+                At(shape, weight, o, c, stride * y + phase / stride, stride * x + phase % stride);
           }
         }
       }
     }
-    phases.emplace_back(ordered.data(), channels, steps * steps * outputs);
+    packed.phases.emplace_back(ordered.data(), shape.in_channels, inner);
   }
+  return packed;
 }
 
 #ifdef HID_BF16_KERNELS
@@ -150,7 +163,7 @@ void TransposeNumbers(const Bf16* in, int64_t rows, int64_t columns, Bf16* out, 
   }
 }
 
-void ConvRelu(const ConvWeights& weights, const Bf16* in, Bf16* out) {
+void ConvRelu(const ConvWeights& weights, const Bf16* in, Bf16* out, nn::ReadAhead& ahead) {
   const ConvShape& shape = weights.shape;
   const int64_t run = shape.kernel * shape.in_channels;
   for (int64_t p = 0; p < weights.forward.panels(); ++p) {
@@ -161,7 +174,10 @@ void ConvRelu(const ConvWeights& weights, const Bf16* in, Bf16* out) {
     MultiplyPatches(
         weights.forward.panel(p), shape.pixels(), shape.kernel, run,
         shape.in_side * shape.in_channels,
-        [&](int64_t pixel) { return in + weights.patches[static_cast<size_t>(pixel)]; },
+        [&](int64_t pixel) {
+          ahead.Some(1);
+          return in + weights.patches[static_cast<size_t>(pixel)];
+        },
         [&](int64_t pixel, __m512 low, __m512 high) {
           _mm512_storeu_si512(out + pixel * shape.out_channels + output,
                               ToBf16(_mm512_max_ps(_mm512_add_ps(low, low_bias), zero),
@@ -259,7 +275,7 @@ HID_END_BF16_TARGET
 
 void ScaleFrame(const uint8_t*, int64_t, Bf16*) {}
 void TransposeNumbers(const Bf16*, int64_t, int64_t, Bf16*, const Bf16*) {}
-void ConvRelu(const ConvWeights&, const Bf16*, Bf16*) {}
+void ConvRelu(const ConvWeights&, const Bf16*, Bf16*, nn::ReadAhead&) {}
 void ConvInputGradient(const ConvWeights&, const Bf16*, const Bf16*, Bf16*, std::vector<Bf16>&) {}
 void PairImages(const Bf16*, const Bf16*, int64_t, Bf16*) {}
 void AddConvWeightGradient(const ConvShape&, const Bf16*, const Bf16*, float*, float*,

@@ -25,8 +25,10 @@ struct ConvShape {
 };
 
 struct ConvWeights {
-  // weight (O, C, k, k) and bias (O) f32.
-  ConvWeights(const ConvShape& conv, const float* weight, const float* bias, bool for_gradient);
+  ConvWeights() = default;
+  // weight (O, C, k, k) and bias (O) f32: for the convolution, and for its input's gradient.
+  static ConvWeights Forward(const ConvShape& shape, const float* weight, const float* bias);
+  static ConvWeights Backward(const ConvShape& shape, const float* weight);
 
   ConvShape shape;
   nn::Bf16Matrix forward;  // (k k C, O)
@@ -44,8 +46,9 @@ void ScaleFrame(const uint8_t* frame, int64_t pixels, nn::Bf16* out);
 void TransposeNumbers(const nn::Bf16* in, int64_t rows, int64_t columns, nn::Bf16* out,
                       const nn::Bf16* lit = nullptr);
 
-// in (side, side, C) -> relu(convolution) (side', side', O).
-void ConvRelu(const ConvWeights& weights, const nn::Bf16* in, nn::Bf16* out);
+// in (side, side, C) -> relu(convolution) (side', side', O). A line of `ahead` is read for each
+// patch.
+void ConvRelu(const ConvWeights& weights, const nn::Bf16* in, nn::Bf16* out, nn::ReadAhead& ahead);
 
 // gradient (side', side', O) of the convolution -> that of its input, 0 where `in`, itself a
 // rectified output, is 0. padded is scratch of this layer alone.

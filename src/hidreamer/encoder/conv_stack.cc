@@ -27,13 +27,15 @@ constexpr std::array kShapes = {kFirst, kSecond, kThird};
 
 constexpr int64_t kImagesOfChunk = 32;  // whose weight gradients are added up apart; even
 
-std::vector<ConvWeights> Pack(const variable_list& parameters, bool for_gradient) {
-  std::vector<ConvWeights> packed;
-  for (size_t i = 0; i < kShapes.size(); ++i) {
-    packed.emplace_back(kShapes[i], parameters[2 * i].data_ptr<float>(),
-                        parameters[2 * i + 1].data_ptr<float>(),
-                        for_gradient && i > 0);  // frames need no gradient
-  }
+// One of kShapes each, packed by several threads.
+template <class Pack>
+std::array<ConvWeights, 3> PackEach(const Pack& pack) {
+  std::array<ConvWeights, 3> packed;
+  at::parallel_for(0, 3, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t layer = begin; layer < end; ++layer) {
+      packed[static_cast<size_t>(layer)] = pack(static_cast<size_t>(layer));
+    }
+  });
   return packed;
 }
 
@@ -73,7 +75,11 @@ struct ConvStackFunction : torch::autograd::Function<ConvStackFunction> {
                                const torch::Tensor& w1, const torch::Tensor& b1,
                                const torch::Tensor& w2, const torch::Tensor& b2) {
     const int64_t images = frames.size(0);
-    const std::vector<ConvWeights> weights = Pack({w0, b0, w1, b1, w2, b2}, false);
+    const std::array parameters = {w0, b0, w1, b1, w2, b2};
+    const std::array<ConvWeights, 3> weights = PackEach([&](size_t layer) {
+      return ConvWeights::Forward(kShapes[layer], parameters[2 * layer].data_ptr<float>(),
+                                  parameters[2 * layer + 1].data_ptr<float>());
+    });
     const auto narrow = torch::TensorOptions(torch::kBFloat16);
     const torch::Tensor first = torch::empty({images, kFirst.out_size()}, narrow);
     const torch::Tensor second = torch::empty({images, kSecond.out_size()}, narrow);
@@ -81,19 +87,26 @@ struct ConvStackFunction : torch::autograd::Function<ConvStackFunction> {
     nn::ShareOut(images, [&](const auto& next) {
       std::vector<Bf16> scaled(static_cast<size_t>(kFirst.in_size()));
       std::vector<Bf16> third(static_cast<size_t>(kThird.out_size()));
-      while (const std::optional<int64_t> image = next()) {
+      std::optional<int64_t> image = next();
+      while (image) {
+        const std::optional<int64_t> following = next();
+        nn::ReadAhead ahead;
+        if (following) {
+          ahead.Add(Frame(frames, *following), kFirst.in_size());
+        }
         Bf16* const act1 = nn::Bf16Data(first) + *image * kFirst.out_size();
         Bf16* const act2 = nn::Bf16Data(second) + *image * kSecond.out_size();
         ScaleFrame(Frame(frames, *image), kFirst.in_side * kFirst.in_side, scaled.data());
-        ConvRelu(weights[0], scaled.data(), act1);
-        ConvRelu(weights[1], act1, act2);
-        ConvRelu(weights[2], act2, third.data());
+        ConvRelu(weights[0], scaled.data(), act1, ahead);
+        ConvRelu(weights[1], act1, act2, ahead);
+        ConvRelu(weights[2], act2, third.data(), ahead);
         TransposeNumbers(third.data(), kThird.pixels(), kThird.out_channels,
                          nn::Bf16Data(out) + *image * kThird.out_size());
+        image = following;
       }
     });
     CountConvolutions(images, /*backward=*/false);
-    context->save_for_backward({frames, first, second, out, w0, b0, w1, b1, w2, b2});
+    context->save_for_backward({frames, first, second, out, w1, w2});
     return out;
   }
 
@@ -101,7 +114,10 @@ struct ConvStackFunction : torch::autograd::Function<ConvStackFunction> {
     const variable_list saved = context->get_saved_variables();
     const torch::Tensor frames = saved[0], first = saved[1], second = saved[2], out = saved[3];
     const torch::Tensor gradient = gradients[0].contiguous();
-    const std::vector<ConvWeights> weights = Pack({saved.begin() + 4, saved.end()}, true);
+    const std::array<ConvWeights, 3> weights = PackEach([&](size_t layer) {
+      return layer == 0 ? ConvWeights{}  // frames need no gradient
+                        : ConvWeights::Backward(kShapes[layer], saved[3 + layer].data_ptr<float>());
+    });
     const int64_t images = frames.size(0), chunks = (images + kImagesOfChunk - 1) / kImagesOfChunk;
     // Of each chunk, so that sums do not depend on the threads.
     struct Sums {

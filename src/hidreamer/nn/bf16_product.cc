@@ -23,24 +23,6 @@ Bf16Matrix::Bf16Matrix(const float* weight, int64_t outputs, int64_t inner)
   }
 }
 
-void Bf16Matrix::PackPanel(int64_t index, const float* weight) {
-  const int64_t first = index * kPanelOutputs, count = std::min(kPanelOutputs, outputs_ - first);
-  std::vector<Bf16> narrow(static_cast<size_t>(count * inner_));
-  std::transform(weight + first * inner_, weight + (first + count) * inner_, narrow.begin(),
-                 ToBf16);
-  PackAsOutputs(narrow.data(), count, inner_, inner_, packed_.data() + first * inner_);
-}
-
-void Bf16Matrix::PackPanelTransposed(int64_t index, const float* weight) {
-  const int64_t first = index * kPanelOutputs;
-  std::vector<Bf16> narrow(static_cast<size_t>(kPanelOutputs * inner_));
-  for (int64_t i = 0; i < inner_; ++i) {
-    const float* const row = weight + i * outputs_ + first;
-    std::transform(row, row + kPanelOutputs, narrow.data() + i * kPanelOutputs, ToBf16);
-  }
-  PackAsInner(narrow.data(), inner_, kPanelOutputs, kPanelOutputs, packed_.data() + first * inner_);
-}
-
 #ifdef HID_BF16_KERNELS
 
 bool HasBf16Kernels() {
@@ -185,6 +167,35 @@ void PackAsInner(const Bf16* x, int64_t n, int64_t d, int64_t stride, Bf16* pack
   }
 }
 
+namespace {
+
+void Narrow(const float* from, int64_t count, Bf16* to) {
+  for (int64_t i = 0; i < count; i += 16) {
+    const auto mask = static_cast<__mmask16>((1u << std::min<int64_t>(16, count - i)) - 1);
+    _mm256_mask_storeu_epi16(
+        to + i, mask,
+        reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask, from + i))));
+  }
+}
+
+}  // namespace
+
+void Bf16Matrix::PackPanel(int64_t index, const float* weight) {
+  const int64_t first = index * kPanelOutputs, count = std::min(kPanelOutputs, outputs_ - first);
+  std::vector<Bf16> narrow(static_cast<size_t>(count * inner_));
+  Narrow(weight + first * inner_, count * inner_, narrow.data());
+  PackAsOutputs(narrow.data(), count, inner_, inner_, packed_.data() + first * inner_);
+}
+
+void Bf16Matrix::PackPanelTransposed(int64_t index, const float* weight) {
+  const int64_t first = index * kPanelOutputs;
+  std::vector<Bf16> narrow(static_cast<size_t>(kPanelOutputs * inner_));
+  for (int64_t i = 0; i < inner_; ++i) {
+    Narrow(weight + i * outputs_ + first, kPanelOutputs, narrow.data() + i * kPanelOutputs);
+  }
+  PackAsInner(narrow.data(), inner_, kPanelOutputs, kPanelOutputs, packed_.data() + first * inner_);
+}
+
 void LinearRows(const Bf16* x, int64_t rows, const Bf16Matrix& matrix, const float* bias, Part part,
                 Bf16* out) {
   constexpr int64_t kHalf = kPanelOutputs / 2;
@@ -221,6 +232,8 @@ void MultiplyTileAndFetch(const Bf16Rows&, int64_t, const Bf16*, float*) {}
 void AddTile(const Bf16Rows&, int64_t, const Bf16Columns&, float*, int64_t) {}
 void PackAsOutputs(const Bf16*, int64_t, int64_t, int64_t, Bf16*) {}
 void PackAsInner(const Bf16*, int64_t, int64_t, int64_t, Bf16*) {}
+void Bf16Matrix::PackPanel(int64_t, const float*) {}
+void Bf16Matrix::PackPanelTransposed(int64_t, const float*) {}
 void LinearRows(const Bf16*, int64_t, const Bf16Matrix&, const float*, Part, Bf16*) {}
 
 #endif
