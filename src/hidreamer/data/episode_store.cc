@@ -4,10 +4,12 @@
 #include <array>
 #include <atomic>
 #include <cstring>
+#include <mutex>
 #include <numeric>
 
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/files.h"
+#include "hidreamer/base/memory.h"
 #include "hidreamer/data/frame_blocks.h"
 #include "hidreamer/data/store_format.h"
 
@@ -90,6 +92,8 @@ struct EpisodeStore::Impl {
   std::vector<EpisodeRange> episodes;
   std::vector<int64_t> block_begins;  // (B + 1) first row of each block
   uint64_t id = NextStoreId();
+  LazyMemory kept;                            // all frames, or nothing
+  std::unique_ptr<std::once_flag[]> is_kept;  // of each block
 
   explicit Impl(const fs::path& directory, const nlohmann::json& manifest)
       : path(directory),
@@ -149,9 +153,23 @@ struct EpisodeStore::Impl {
     return static_cast<size_t>(after - block_begins.begin()) - 1;
   }
 
-  // Frames of a block, from this thread's cache or decompressed into it. Valid until the next call
-  // on this thread.
+  void Decompress(size_t block, uint8_t* out) const {
+    const auto count = static_cast<int>(block_begins[block + 1] - block_begins[block]);
+    if (!DecompressBlock(Block(block), count, out)) {
+      throw UserError(kRecordAgain, "the frames of rows {} to {} in {} are damaged",
+                      block_begins[block], block_begins[block + 1] - 1, path.string());
+    }
+  }
+
+  // Frames of a block, kept, from this thread's cache or decompressed into it. Valid until the next
+  // call on this thread.
   const uint8_t* Frames(size_t block) const {
+    if (is_kept != nullptr) {
+      uint8_t* const frames_of_block =
+          kept.data() + static_cast<size_t>(block_begins[block]) * kFrameBytes;
+      std::call_once(is_kept[block], [&] { Decompress(block, frames_of_block); });
+      return frames_of_block;
+    }
     thread_local BlockCache cache;
     ++cache.clock;
     BlockCache::Entry* oldest = &cache.entries[0];
@@ -166,11 +184,7 @@ struct EpisodeStore::Impl {
     }
     oldest->store = 0;
     oldest->frames.resize(size_t{kBlockFrames} * kFrameBytes);
-    const auto count = static_cast<int>(block_begins[block + 1] - block_begins[block]);
-    if (!DecompressBlock(Block(block), count, oldest->frames.data())) {
-      throw UserError(kRecordAgain, "the frames of rows {} to {} in {} are damaged",
-                      block_begins[block], block_begins[block + 1] - 1, path.string());
-    }
+    Decompress(block, oldest->frames.data());
     *oldest = {id, block, cache.clock, std::move(oldest->frames)};
     return oldest->frames.data();
   }
@@ -191,6 +205,13 @@ EpisodeStore::EpisodeStore(EpisodeStore&&) noexcept = default;
 const StoreInfo& EpisodeStore::info() const { return impl_->info; }
 int64_t EpisodeStore::size() const { return impl_->rows; }
 uint64_t EpisodeStore::frame_bytes() const { return impl_->frames.bytes().size(); }
+
+void EpisodeStore::KeepFrames() {
+  if (impl_->is_kept == nullptr) {
+    impl_->kept = LazyMemory(static_cast<size_t>(size()) * kFrameBytes);
+    impl_->is_kept = std::make_unique<std::once_flag[]>(impl_->block_begins.size() - 1);
+  }
+}
 
 std::span<const uint8_t> EpisodeStore::actions() const {
   return impl_->Get<uint8_t>(format::kActions);

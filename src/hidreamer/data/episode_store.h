@@ -93,6 +93,10 @@ class EpisodeStore {
   // Size of the compressed frames.
   uint64_t frame_bytes() const;
 
+  // From now on a block that was decompressed once stays in memory, size() frames at most. For many
+  // passes in random order, before other threads read.
+  void KeepFrames();
+
  private:
   friend class EpisodeStoreWriter;
   void ForEachBlock(

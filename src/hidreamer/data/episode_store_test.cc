@@ -74,7 +74,7 @@ TEST(EpisodeStore, StacksStayInsideTheEpisode) {
 TEST(EpisodeStore, ReadsStacksInAnyOrderOnSeveralThreads) {
   const fs::path path = FreshPath("threads");
   WriteTestStore(path, 120, {50});
-  const EpisodeStore store(path);
+  EpisodeStore store(path);
   const auto check = [&](uint64_t seed) {
     Rng rng(seed);
     std::vector<int64_t> rows(40);
@@ -92,9 +92,15 @@ TEST(EpisodeStore, ReadsStacksInAnyOrderOnSeveralThreads) {
       EXPECT_EQ(std::memcmp(one.data() + 3 * kFrameBytes, frame.data(), kFrameBytes), 0);
     }
   };
-  std::thread other(check, 1);
-  check(2);
-  other.join();
+  const auto check_on_two_threads = [&] {
+    std::thread other(check, 1);
+    check(2);
+    other.join();
+  };
+  check_on_two_threads();
+  store.KeepFrames();
+  check_on_two_threads();
+  check_on_two_threads();
 }
 
 TEST(EpisodeStore, JoinsStores) {
@@ -184,10 +190,16 @@ TEST_F(DamagedStore, FlippedFrames) {
   const size_t size = ReadFile(path_ / store_format::kFramesFile).size();
   for (const size_t at : {size_t{0}, size_t{6}, size / 2, size - 1}) {
     Flip(store_format::kFramesFile, at);
-    EXPECT_TRUE(ThrowsUserError([&] {
-      std::vector<uint8_t> out(40 * kFrameBytes);
-      EpisodeStore(path_).ReadFrames(0, 40, out.data());
-    })) << at;
+    for (const bool kept : {false, true}) {
+      EXPECT_TRUE(ThrowsUserError([&] {
+        std::vector<uint8_t> out(40 * kFrameBytes);
+        EpisodeStore store(path_);
+        if (kept) {
+          store.KeepFrames();
+        }
+        store.ReadFrames(0, 40, out.data());
+      })) << at;
+    }
     Flip(store_format::kFramesFile, at);
   }
 }

@@ -7,6 +7,7 @@
 
 #include "hidreamer/base/cores.h"
 #include "hidreamer/base/error.h"
+#include "hidreamer/base/memory.h"
 #include "hidreamer/encoder/info_nce.h"
 #include "hidreamer/nn/device.h"
 #include "hidreamer/nn/figures.h"
@@ -21,6 +22,22 @@ double LearningRate(const config::EncoderConfig& config, int64_t epoch) {
   const double share = static_cast<double>(epoch) / static_cast<double>(config.epochs);
   return config.final_lr +
          (config.lr - config.final_lr) * 0.5 * (1 + std::cos(std::numbers::pi * share));
+}
+
+// An epoch reads every frame some times over, in random order, and to decompress the blocks around
+// them again each time takes a tenth of its time. The text's three games are 2.1 GB.
+void KeepFramesIfFew(const std::vector<EncoderGame>& games) {
+  constexpr int64_t kMostBytes = int64_t{4} << 30;
+  int64_t bytes = 0;
+  for (const EncoderGame& game : games) {
+    bytes += game.store->size() * int64_t{env::kFrameBytes};
+  }
+  if (bytes > std::min(kMostBytes, MemoryOfMachine() / 4)) {
+    return;
+  }
+  for (const EncoderGame& game : games) {
+    game.store->KeepFrames();
+  }
 }
 
 // The rows one step later appended.
@@ -46,6 +63,7 @@ EncoderLearner::EncoderLearner(std::vector<EncoderGame> games, const config::Enc
       device_(device),
       anchors_(AnchorsOf(games_, /*validation=*/false)),
       validation_anchors_(AnchorsOf(games_, /*validation=*/true)) {
+  KeepFramesIfFew(games_);
   const auto count = static_cast<int64_t>(anchors_.size());
   if (count < 2) {
     throw UserError("record more steps", "the games hold {} pairs of frames to train on", count);

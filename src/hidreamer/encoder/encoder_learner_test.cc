@@ -11,7 +11,7 @@ namespace {
 class EncoderLearnerTest : public testing::Test {
  protected:
   EncoderLearnerTest() {
-    for (const data::EpisodeStore* store : {&first_, &second_}) {
+    for (data::EpisodeStore* store : {&first_, &second_}) {
       games_.push_back({.store = store,
                         .split = {.train = {store->episodes()[0], store->episodes()[1]},
                                   .validation = {store->episodes()[2]}}});

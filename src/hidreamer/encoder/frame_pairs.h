@@ -12,7 +12,7 @@ namespace hidreamer::encoder {
 
 // A recorded game and which of its episodes are trained on. `store` outlives whoever holds this.
 struct EncoderGame {
-  const data::EpisodeStore* store = nullptr;
+  data::EpisodeStore* store = nullptr;
   data::EpisodeSplit split;
 };
 

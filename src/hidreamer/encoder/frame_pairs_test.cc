@@ -38,7 +38,7 @@ TEST(ExcludedNegatives, LeavesOutNearRowsOfTheSameEpisodeOnly) {
 
 TEST(DrawNegatives, KeepsGameDistanceAndTrainingRows) {
   const TestRecording recording("negatives", 3, 30);
-  const data::EpisodeStore store = recording.Open();
+  data::EpisodeStore store = recording.Open();
   EncoderGame game{.store = &store,
                    .split = {.train = {{0, 30}, {60, 90}}, .validation = {{30, 60}}}};
   const std::vector<FrameRow> anchors = AnchorsOf({game}, false);
@@ -56,7 +56,7 @@ TEST(DrawNegatives, KeepsGameDistanceAndTrainingRows) {
 
 TEST(GatherFrames, ReturnsEachRowsOwnStackInTheGivenOrder) {
   const TestRecording recording("gather", 2, 20);
-  const data::EpisodeStore store = recording.Open();
+  data::EpisodeStore store = recording.Open();
   const EncoderGame game{.store = &store, .split = {.train = store.episodes(), .validation = {}}};
   const std::vector<FrameRow> rows = {{0, 1, 27}, {0, 0, 3}, {0, 1, 20}, {0, 1, 27}};
   const torch::Tensor frames = GatherFrames({game}, rows);

@@ -2,7 +2,6 @@
 
 #include <sys/resource.h>
 #include <torch/version.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -11,6 +10,7 @@
 #include <string>
 
 #include "hidreamer/base/cores.h"
+#include "hidreamer/base/memory.h"
 
 namespace hidreamer::pipeline {
 namespace {
@@ -52,12 +52,11 @@ nlohmann::json DescribeMachine() {
       }
     }
   }
-  const int64_t pages = ::sysconf(_SC_PHYS_PAGES);
   return {{"cpu", CpuInfo("model name")},
           {"features", features},
           {"gpus", Gpus()},
           {"cores", CoresOfProcess().size()},
-          {"memory_bytes", pages * ::sysconf(_SC_PAGESIZE)}};
+          {"memory_bytes", MemoryOfMachine()}};
 }
 
 nlohmann::json DescribeVersions() {
