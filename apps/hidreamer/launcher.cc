@@ -17,6 +17,9 @@ int main(int, char** argv) {
   if (std::getenv("OMP_WAIT_POLICY") == nullptr) {
     ::setenv("GOMP_SPINCOUNT", "3000", /*replace=*/0);
   }
+  // Memory in pages of 2 MB where the system gives them when asked: addresses of tensors are found
+  // sooner, 2 to 4 % of a training step or a dream.
+  ::setenv("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1", /*replace=*/0);
   std::error_code error;
   const auto program =
       std::filesystem::read_symlink("/proc/self/exe", error).replace_filename("hidreamer-program");
