@@ -69,6 +69,89 @@ void CountConvolutions(int64_t images, bool backward) {
   }
 }
 
+// What the gradients are made of, image after image.
+struct StackImages {
+  const uint8_t* frames;
+  const Bf16 *first, *second, *out;  // each layer's output
+  const Bf16* gradient;              // of the last
+};
+
+// The gradients that two images give; scratch of one thread.
+class PairGradients {
+ public:
+  PairGradients(const StackImages& stack, const std::array<ConvWeights, 3>& weights)
+      : stack_(stack), weights_(weights), scaled_(Room(kFirst.in_size())) {
+    for (size_t layer = 0; layer < 3; ++layer) {
+      upstream_[layer] = Room(kShapes[layer].out_size());
+    }
+    in_pairs_ = Room(kFirst.in_size());
+    upstream_pairs_ = Room(kFirst.out_size());
+  }
+
+  // Of `image` and the next, if it is before `end`.
+  void AddTo(const std::array<float*, 3>& weight_sums, const std::array<float*, 3>& bias_sums,
+             int64_t image, int64_t end) {
+    const bool both = image + 1 < end;
+    const std::array<const Bf16*, 3> ins = {scaled_.data(),
+                                            stack_.first + image * kFirst.out_size(),
+                                            stack_.second + image * kSecond.out_size()};
+    for (int64_t i = 0; i <= int64_t{both}; ++i) {
+      PassBack(image + i, i, ins);
+    }
+    nn::ReadAhead ahead = FollowingPair(image + 2, end);
+    for (size_t layer = 0; layer < 3; ++layer) {
+      const ConvShape& shape = kShapes[layer];
+      const auto pair = [both](const Bf16* of, int64_t size, std::vector<Bf16>& pairs) {
+        PairImages(of, both ? of + size : nullptr, size, pairs.data());
+      };
+      pair(ins[layer], shape.in_size(), in_pairs_);
+      pair(upstream_[layer].data(), shape.out_size(), upstream_pairs_);
+      AddConvWeightGradient(shape, in_pairs_.data(), upstream_pairs_.data(), weight_sums[layer],
+                            bias_sums[layer], ahead);
+    }
+  }
+
+ private:
+  static std::vector<Bf16> Room(int64_t size) {  // for two images
+    return std::vector<Bf16>(static_cast<size_t>(2 * size));
+  }
+
+  // The gradients of all outputs, and the frame as numbers again, of the pair's i-th image.
+  void PassBack(int64_t image, int64_t i, const std::array<const Bf16*, 3>& ins) {
+    const auto to = [&](size_t layer) {
+      return upstream_[layer].data() + i * kShapes[layer].out_size();
+    };
+    ScaleFrame(stack_.frames + image * kFirst.in_size(), kFirst.in_side * kFirst.in_side,
+               scaled_.data() + i * kFirst.in_size());
+    const int64_t at = image * kThird.out_size();
+    TransposeNumbers(stack_.gradient + at, kThird.out_channels, kThird.pixels(), to(2),
+                     stack_.out + at);
+    for (const size_t layer : {2, 1}) {
+      ConvInputGradient(weights_[layer], to(layer), ins[layer] + i * kShapes[layer].in_size(),
+                        to(layer - 1), padded_[layer]);
+    }
+  }
+
+  nn::ReadAhead FollowingPair(int64_t image, int64_t end) const {
+    nn::ReadAhead ahead;
+    const auto add = [&](const auto* of, int64_t size) {
+      ahead.Add(of + image * size, size * static_cast<int64_t>(sizeof(*of)),
+                std::min<int64_t>(2, end - image), size * static_cast<int64_t>(sizeof(*of)));
+    };
+    add(stack_.frames, kFirst.in_size());
+    add(stack_.first, kFirst.out_size());
+    add(stack_.second, kSecond.out_size());
+    add(stack_.out, kThird.out_size());
+    add(stack_.gradient, kThird.out_size());
+    return ahead;
+  }
+
+  const StackImages& stack_;
+  const std::array<ConvWeights, 3>& weights_;
+  std::vector<Bf16> scaled_, in_pairs_, upstream_pairs_;
+  std::array<std::vector<Bf16>, 3> upstream_, padded_;
+};
+
 struct ConvStackFunction : torch::autograd::Function<ConvStackFunction> {
   static torch::Tensor forward(AutogradContext* context, const torch::Tensor& frames,
                                const torch::Tensor& w0, const torch::Tensor& b0,
@@ -128,60 +211,23 @@ struct ConvStackFunction : torch::autograd::Function<ConvStackFunction> {
       sums.push_back({.weight = torch::zeros({chunks, shape.out_channels, shape.inner()}),
                       .bias = torch::zeros({chunks, shape.out_channels})});
     }
+    const StackImages stack{.frames = frames.data_ptr<uint8_t>(),
+                            .first = nn::Bf16Data(first),
+                            .second = nn::Bf16Data(second),
+                            .out = nn::Bf16Data(out),
+                            .gradient = nn::Bf16Data(gradient)};
     nn::ShareOut(chunks, [&](const auto& next) {
-      // Of two images each: a layer's input, the gradient of its output, both in pairs of numbers.
-      std::vector<Bf16> scaled(static_cast<size_t>(2 * kFirst.in_size()));
-      std::array<std::vector<Bf16>, 3> upstream, padded;
-      for (size_t layer = 0; layer < 3; ++layer) {
-        upstream[layer].resize(static_cast<size_t>(2 * kShapes[layer].out_size()));
-      }
-      std::vector<Bf16> in_pairs(static_cast<size_t>(2 * kFirst.in_size()));
-      std::vector<Bf16> upstream_pairs(static_cast<size_t>(2 * kFirst.out_size()));
+      PairGradients gradients_of_pair(stack, weights);
       while (const std::optional<int64_t> chunk = next()) {
+        std::array<float*, 3> weight_sums, bias_sums;
+        for (size_t layer = 0; layer < 3; ++layer) {
+          const int64_t outputs = kShapes[layer].out_channels, inner = kShapes[layer].inner();
+          weight_sums[layer] = sums[layer].weight.data_ptr<float>() + *chunk * outputs * inner;
+          bias_sums[layer] = sums[layer].bias.data_ptr<float>() + *chunk * outputs;
+        }
         const int64_t end = std::min(images, (*chunk + 1) * kImagesOfChunk);
         for (int64_t image = *chunk * kImagesOfChunk; image < end; image += 2) {
-          const bool both = image + 1 < end;
-          const std::array<const Bf16*, 3> ins = {
-              scaled.data(), nn::Bf16Data(first) + image * kFirst.out_size(),
-              nn::Bf16Data(second) + image * kSecond.out_size()};
-          for (int64_t i = 0; i <= int64_t{both}; ++i) {
-            const auto to = [&](size_t layer) {
-              return upstream[layer].data() + i * kShapes[layer].out_size();
-            };
-            ScaleFrame(Frame(frames, image + i), kFirst.in_side * kFirst.in_side,
-                       scaled.data() + i * kFirst.in_size());
-            const int64_t at = (image + i) * kThird.out_size();
-            TransposeNumbers(nn::Bf16Data(gradient) + at, kThird.out_channels, kThird.pixels(),
-                             to(2), nn::Bf16Data(out) + at);
-            for (const size_t layer : {2, 1}) {
-              ConvInputGradient(weights[layer], to(layer),
-                                ins[layer] + i * kShapes[layer].in_size(), to(layer - 1),
-                                padded[layer]);
-            }
-          }
-          nn::ReadAhead ahead;
-          const auto add = [&](const auto* of, int64_t size) {  // of the pair after this one
-            const int64_t to = image + 2,
-                          left = std::max<int64_t>(0, std::min<int64_t>(2, end - to));
-            ahead.Add(of + to * size, left * size * static_cast<int64_t>(sizeof(*of)));
-          };
-          add(frames.data_ptr<uint8_t>(), kFirst.in_size());
-          add(nn::Bf16Data(first), kFirst.out_size());
-          add(nn::Bf16Data(second), kSecond.out_size());
-          add(nn::Bf16Data(out), kThird.out_size());
-          add(nn::Bf16Data(gradient), kThird.out_size());
-          for (size_t layer = 0; layer < 3; ++layer) {
-            const ConvShape& shape = kShapes[layer];
-            const auto pair = [both](const Bf16* of, int64_t size, std::vector<Bf16>& pairs) {
-              PairImages(of, both ? of + size : nullptr, size, pairs.data());
-            };
-            pair(ins[layer], shape.in_size(), in_pairs);
-            pair(upstream[layer].data(), shape.out_size(), upstream_pairs);
-            AddConvWeightGradient(
-                shape, in_pairs.data(), upstream_pairs.data(),
-                sums[layer].weight.data_ptr<float>() + *chunk * shape.out_channels * shape.inner(),
-                sums[layer].bias.data_ptr<float>() + *chunk * shape.out_channels, ahead);
-          }
+          gradients_of_pair.AddTo(weight_sums, bias_sums, image, end);
         }
       }
     });

@@ -87,7 +87,7 @@ struct Bf16LinearFunction : torch::autograd::Function<Bf16LinearFunction> {
     // Large blocks read less, small ones keep all threads busy.
     int64_t block_outputs = 192;
     while (block_outputs > 32 &&
-           Pieces(outputs, block_outputs) * columns < 4 * at::get_num_threads()) {
+           Pieces(outputs, block_outputs) * columns < 2 * at::get_num_threads()) {
       block_outputs = block_outputs / 2 / 32 * 32;
     }
     ShareOut(Pieces(outputs, block_outputs) * columns, [&](const auto& next) {
