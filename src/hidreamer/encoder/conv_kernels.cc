@@ -133,7 +133,7 @@ void TransposeNumbers(const Bf16* in, int64_t rows, int64_t columns, Bf16* out, 
   constexpr int64_t kBlock = 16;  // columns, and pairs of rows
   for (int64_t c = 0; c < columns; c += kBlock) {
     const int64_t width = std::min(kBlock, columns - c);
-    const auto in_row = static_cast<__mmask16>((1u << width) - 1);
+    const __mmask16 in_row = nn::MaskOf(width);
     const auto load = [&](int64_t row) {
       if (row >= rows) {
         return _mm256_setzero_si256();

@@ -140,7 +140,7 @@ void PackAsOutputs(const Bf16* x, int64_t n, int64_t d, int64_t stride, Bf16* pa
     for (int64_t j = 0; j < kPanelOutputs; j += kBlock) {
       for (int64_t pair = 0; pair < d / 2; pair += kBlock) {
         const int64_t count = std::min(kBlock, d / 2 - pair);
-        const auto mask = static_cast<__mmask16>((1u << count) - 1);
+        const __mmask16 mask = MaskOf(count);
         __m512i block[kBlock];
         for (int64_t i = 0; i < kBlock; ++i) {
           const int64_t row = first + j + i;
@@ -166,19 +166,6 @@ void PackAsInner(const Bf16* x, int64_t n, int64_t d, int64_t stride, Bf16* pack
     }
   }
 }
-
-namespace {
-
-void Narrow(const float* from, int64_t count, Bf16* to) {
-  for (int64_t i = 0; i < count; i += 16) {
-    const auto mask = static_cast<__mmask16>((1u << std::min<int64_t>(16, count - i)) - 1);
-    _mm256_mask_storeu_epi16(
-        to + i, mask,
-        reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask, from + i))));
-  }
-}
-
-}  // namespace
 
 void Bf16Matrix::PackPanel(int64_t index, const float* weight) {
   const int64_t first = index * kPanelOutputs, count = std::min(kPanelOutputs, outputs_ - first);

@@ -24,6 +24,19 @@ inline void StoreBf16(Bf16* to, __m512 numbers) {  // 16, rounded to nearest
                       reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(numbers)));
 }
 
+// The first `left` of 16 lanes, all where there are more: the end of a row.
+inline __mmask16 MaskOf(int64_t left) {
+  return static_cast<__mmask16>(left >= 16 ? 0xffffu : (1u << left) - 1);
+}
+
+inline void Narrow(const float* from, int64_t count, Bf16* to) {  // rounded to nearest
+  for (int64_t i = 0; i < count; i += 16) {
+    const __mmask16 mask = MaskOf(count - i);
+    const __m512 numbers = _mm512_maskz_loadu_ps(mask, from + i);
+    _mm256_mask_storeu_epi16(to + i, mask, reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(numbers)));
+  }
+}
+
 // f of each of 16 numbers; f is inlined and the loop becomes vectors again.
 template <class Function>
 inline __m512 EachOf(__m512 numbers, const Function& f) {

@@ -16,21 +16,10 @@ namespace {
 using nn::Bf16;
 using nn::kPanelOutputs;
 using nn::kTileRows;
+using nn::MaskOf;
+using nn::Narrow;
 
 constexpr int64_t kLanes = 16;
-
-// Masks the numbers behind the end of a row.
-__mmask16 MaskOf(int64_t left) {
-  return left >= kLanes ? __mmask16{0xffff} : static_cast<__mmask16>((1u << left) - 1);
-}
-
-void Narrow(const float* x, int64_t dim, Bf16* out) {
-  for (int64_t j = 0; j < dim; j += kLanes) {
-    const __mmask16 mask = MaskOf(dim - j);
-    const __m512 numbers = _mm512_maskz_loadu_ps(mask, x + j);
-    _mm256_mask_storeu_epi16(out + j, mask, reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(numbers)));
-  }
-}
 
 float Dot(const float* a, const float* b, int64_t dim) {
   __m512 sum = _mm512_setzero_ps();
@@ -53,21 +42,24 @@ Bf16Search::Bf16Search(const float* centers, int64_t count, int64_t dim)
       norms_(static_cast<size_t>(count)),
       low_(static_cast<size_t>(padded_), std::numeric_limits<float>::infinity()),
       high_(low_),
-      radii_(static_cast<size_t>(padded_)) {
-  std::vector<Bf16> narrow(static_cast<size_t>(count * dim));
+      radii_(static_cast<size_t>(padded_)) {}
+
+void Bf16Search::Pack(int64_t first, int64_t count) {
+  std::vector<Bf16> narrow(static_cast<size_t>(count * dim_));
   // Each factor is rounded by at most 2^-9 of itself, so a sum of products, by Cauchy and Schwarz,
   // by 2^-8 |x| |c| and a little; adding up D of them in f32 moves it by D 2^-23 |x| |c| at most.
-  const float error = 0x1.02p-8F + static_cast<float>(dim) * 0x1p-23F;
+  const float error = 0x1.02p-8F + static_cast<float>(dim_) * 0x1p-23F;
   constexpr float kRounding = 0x1p-21F;  // of |c|^2 - 2 x.c itself
-  for (int64_t v = 0; v < count; ++v) {
+  for (int64_t v = first; v < first + count; ++v) {
     const auto i = static_cast<size_t>(v);
-    Narrow(centers + v * dim, dim, narrow.data() + v * dim);
-    norms_[i] = Dot(centers + v * dim, centers + v * dim, dim);
+    const float* const center = centers_ + v * dim_;
+    Narrow(center, dim_, narrow.data() + (v - first) * dim_);
+    norms_[i] = Dot(center, center, dim_);
     low_[i] = norms_[i] * (1 - kRounding);
     high_[i] = norms_[i] * (1 + kRounding);
     radii_[i] = 2 * error * std::sqrt(norms_[i]);
   }
-  nn::PackAsOutputs(narrow.data(), count, dim, dim, panels_.data());
+  nn::PackAsOutputs(narrow.data(), count, dim_, dim_, panels_.data() + first * dim_);
 }
 
 void Bf16Search::Find(const float* rows, int64_t n, int64_t* nearest) const {
@@ -128,6 +120,7 @@ HID_END_BF16_TARGET
 
 Bf16Search::Bf16Search(const float* centers, int64_t count, int64_t dim)
     : centers_(centers), count_(count), dim_(dim), padded_(count) {}
+void Bf16Search::Pack(int64_t, int64_t) {}
 void Bf16Search::Find(const float*, int64_t, int64_t*) const {}
 
 #endif

@@ -14,6 +14,9 @@ namespace hidreamer::tokenizer {
 class Bf16Search {
  public:
   Bf16Search(const float* centers, int64_t count, int64_t dim);
+  // Makes `count` of them from `first`, a multiple of 32, ready: all must be before the first
+  // search.
+  void Pack(int64_t first, int64_t count);
 
   // nearest (n) <- index of the smallest |c|^2 - 2 x.c, both in f32, for rows x (n, D); of equals,
   // the first. Does not depend on the other rows.

@@ -13,6 +13,8 @@
 namespace hidreamer::tokenizer {
 namespace {
 
+constexpr int64_t kCentersOfPiece = 64;
+
 // Each thread takes a block of rows.
 torch::Tensor SearchOnCpu(const torch::Tensor& rows, const torch::Tensor& centers) {
   torch::Tensor nearest = torch::empty({rows.size(0)}, torch::kLong);
@@ -39,16 +41,37 @@ int64_t RowsOfThread(int64_t rows) {
   return std::min(RowsOfBlock(torch::kCPU), std::max<int64_t>(1, (rows + threads - 1) / threads));
 }
 
-NearestSearch::NearestSearch(const torch::Tensor& centers) : centers_(centers.detach()) {
+NearestSearch::NearestSearch(const torch::Tensor& centers, Unprepared)
+    : centers_(centers.detach()) {
   HID_CHECK(centers.is_cpu() && centers.scalar_type() == torch::kFloat && centers.is_contiguous(),
             "centers of another device, type or layout");
   const int64_t count = centers.size(0), dim = centers.size(1);
   if (nn::HasBf16Kernels() && dim % 2 == 0) {
     in_bf16_.emplace(centers.data_ptr<float>(), count, dim);
-    return;
+  } else {
+    norms_ = torch::empty({count}, torch::kFloat);
   }
-  norms_ = torch::empty({count}, torch::kFloat);
-  SquaredNorms(centers.data_ptr<float>(), count, dim, norms_.data_ptr<float>());
+}
+
+NearestSearch::NearestSearch(const torch::Tensor& centers) : NearestSearch(centers, kUnprepared) {
+  for (int64_t piece = 0; piece < pieces(); ++piece) {
+    Prepare(piece);
+  }
+}
+
+int64_t NearestSearch::pieces() const {
+  return (centers_.size(0) + kCentersOfPiece - 1) / kCentersOfPiece;
+}
+
+void NearestSearch::Prepare(int64_t piece) {
+  const int64_t dim = centers_.size(1), first = piece * kCentersOfPiece;
+  const int64_t count = std::min(kCentersOfPiece, centers_.size(0) - first);
+  if (in_bf16_.has_value()) {
+    in_bf16_->Pack(first, count);
+  } else {
+    SquaredNorms(centers_.data_ptr<float>() + first * dim, count, dim,
+                 norms_.data_ptr<float>() + first);
+  }
 }
 
 void NearestSearch::Find(const torch::Tensor& rows, int64_t* nearest) const {

@@ -19,6 +19,12 @@ int64_t RowsOfThread(int64_t rows);
 class NearestSearch {
  public:
   explicit NearestSearch(const torch::Tensor& centers);
+  // Made ready afterwards piece by piece, which several threads may do.
+  struct Unprepared {};
+  static constexpr Unprepared kUnprepared{};
+  NearestSearch(const torch::Tensor& centers, Unprepared);
+  int64_t pieces() const;
+  void Prepare(int64_t piece);
 
   // nearest (n) <- index of the nearest center for rows (n, D) f32, contiguous. On the calling
   // thread, and from several at once.

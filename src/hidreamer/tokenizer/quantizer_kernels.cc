@@ -99,51 +99,64 @@ double SubtractCodewords(const float* rows, const float* codebook, const int64_t
   return total;
 }
 
-HID_VECTOR_CLONES
-void MoveAverages(const Averages& averages, const float* rows, const int64_t* codes, int64_t n,
-                  float decay, float epsilon) {
-  const int64_t count = averages.codes, dim = averages.dim;
-  // Rows by code, in their order.
-  std::vector<int64_t> ends(static_cast<size_t>(count + 1)), order(static_cast<size_t>(n));
+AveragesMove::AveragesMove(const Averages& averages, const float* rows, const int64_t* codes,
+                           int64_t n, float decay, float epsilon)
+    : averages_(averages),
+      rows_(rows),
+      share_(1 - decay),
+      epsilon_(epsilon),
+      ends_(static_cast<size_t>(averages.codes + 1)),
+      order_(static_cast<size_t>(n)) {
   for (int64_t i = 0; i < n; ++i) {
-    ++ends[static_cast<size_t>(codes[i] + 1)];
+    ++ends_[static_cast<size_t>(codes[i] + 1)];
   }
-  for (size_t v = 1; v < ends.size(); ++v) {
-    ends[v] += ends[v - 1];
+  for (size_t v = 1; v < ends_.size(); ++v) {
+    ends_[v] += ends_[v - 1];
   }
-  std::vector<int64_t> next(ends.begin(), ends.end() - 1);
+  std::vector<int64_t> next(ends_.begin(), ends_.end() - 1);
   for (int64_t i = 0; i < n; ++i) {
-    order[static_cast<size_t>(next[static_cast<size_t>(codes[i])]++)] = i;
+    order_[static_cast<size_t>(next[static_cast<size_t>(codes[i])]++)] = i;
   }
-  // Each average moves by a share of its distance: with two products in a sum the compiler could
-  // fuse either of them, here one way and there another, and results would differ in the last bit.
-  const float share = 1 - decay;
-  float total = 0;
-  for (int64_t v = 0; v < count; ++v) {
+  for (int64_t v = 0; v < averages.codes; ++v) {
     const auto own =
-        static_cast<float>(ends[static_cast<size_t>(v + 1)] - ends[static_cast<size_t>(v)]);
-    averages.sizes[v] += (own - averages.sizes[v]) * share;
-    total += averages.sizes[v];
+        static_cast<float>(ends_[static_cast<size_t>(v + 1)] - ends_[static_cast<size_t>(v)]);
+    averages.sizes[v] += (own - averages.sizes[v]) * share_;
+    total_ += averages.sizes[v];
   }
-  std::vector<float> fresh(static_cast<size_t>(dim));
-  for (int64_t v = 0; v < count; ++v) {
-    float* const __restrict sums = averages.sums + v * dim;
-    float* const __restrict word = averages.codebook + v * dim;
-    float* const __restrict sum = fresh.data();
-    const int64_t begin = ends[static_cast<size_t>(v)], end = ends[static_cast<size_t>(v + 1)];
-    std::fill(fresh.begin(), fresh.end(), 0.0f);
-    for (int64_t i = begin; i < end; ++i) {
-      const float* const __restrict row = rows + order[static_cast<size_t>(i)] * dim;
-      for (int64_t j = 0; j < dim; ++j) {
-        sum[j] += row[j];
-      }
-    }
-    const float smoothed =
-        (averages.sizes[v] + epsilon) / (total + static_cast<float>(count) * epsilon) * total;
+}
+
+namespace {
+
+// Each average moves by a share of its distance: with two products in a sum the compiler could fuse
+// either of them, here one way and there another, and results would differ in the last bit.
+HID_VECTOR_CLONES
+void MoveCodeword(const float* rows, const int64_t* own, int64_t count, int64_t dim, float share,
+                  float smoothed, float* __restrict sums, float* __restrict word,
+                  float* __restrict fresh) {
+  std::fill(fresh, fresh + dim, 0.0f);
+  for (int64_t i = 0; i < count; ++i) {
+    const float* const __restrict row = rows + own[i] * dim;
     for (int64_t j = 0; j < dim; ++j) {
-      sums[j] += (sum[j] - sums[j]) * share;
-      word[j] = sums[j] / smoothed;
+      fresh[j] += row[j];
     }
+  }
+  for (int64_t j = 0; j < dim; ++j) {
+    sums[j] += (fresh[j] - sums[j]) * share;
+    word[j] = sums[j] / smoothed;
+  }
+}
+
+}  // namespace
+
+void AveragesMove::Move(int64_t first, int64_t last) const {
+  const int64_t dim = averages_.dim;
+  std::vector<float> fresh(static_cast<size_t>(dim));
+  for (int64_t v = first; v < last; ++v) {
+    const int64_t begin = ends_[static_cast<size_t>(v)], end = ends_[static_cast<size_t>(v + 1)];
+    const float smoothed = (averages_.sizes[v] + epsilon_) /
+                           (total_ + static_cast<float>(averages_.codes) * epsilon_) * total_;
+    MoveCodeword(rows_, order_.data() + begin, end - begin, dim, share_, smoothed,
+                 averages_.sums + v * dim, averages_.codebook + v * dim, fresh.data());
   }
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 // Inner loops of the quantizer on the CPU, f32, written for the compiler's vectorizer. Everything
 // is contiguous.
@@ -26,7 +27,19 @@ struct Averages {
   float* sums;         // (V, D)
   float* codebook;     // (V, D)
 };
-void MoveAverages(const Averages& averages, const float* rows, const int64_t* codes, int64_t n,
-                  float decay, float epsilon);
+// Moves them towards rows (n, D) and their codes: the sizes at once, sums and codewords of codes
+// [first, last) when told, which several threads may be. rows must stay.
+class AveragesMove {
+ public:
+  AveragesMove(const Averages& averages, const float* rows, const int64_t* codes, int64_t n,
+               float decay, float epsilon);
+  void Move(int64_t first, int64_t last) const;
+
+ private:
+  Averages averages_;
+  const float* rows_;
+  float share_, epsilon_, total_ = 0;  // of the sizes
+  std::vector<int64_t> ends_, order_;  // rows by code, in their order
+};
 
 }  // namespace hidreamer::tokenizer

@@ -10,7 +10,7 @@ namespace {
 
 // Loops are cut by where their numbers lie, neighbours being taken one by one; results must not
 // differ by it, or a resumed run would not be the same to the bit.
-TEST(MoveAverages, IsTheSameWhereverMemoryLies) {
+TEST(AveragesMove, IsTheSameWhereverMemoryLies) {
   std::mt19937 generator(1);
   std::normal_distribution<float> normal;
   for (const int64_t dim : {3, 8, 20}) {
@@ -27,12 +27,13 @@ TEST(MoveAverages, IsTheSameWhereverMemoryLies) {
         std::vector<float> memory(static_cast<size_t>(gap + dim));
         std::copy(start.begin(), start.end(), memory.begin());
         float size = 1;
-        MoveAverages({.codes = 1,
+        AveragesMove({.codes = 1,
                       .dim = dim,
                       .sizes = &size,
                       .sums = memory.data(),
                       .codebook = memory.data() + gap},
-                     rows.data(), codes, 2, 0.99f, 1e-5f);
+                     rows.data(), codes, 2, 0.99f, 1e-5f)
+            .Move(0, 1);
         results.emplace_back(memory.begin(), memory.begin() + dim);
         results.back().insert(results.back().end(), memory.begin() + gap, memory.end());
       }

@@ -56,18 +56,26 @@ torch::Tensor CodebookLevelImpl::Subtract(const torch::Tensor& rows,
   return rest;
 }
 
+AveragesMove CodebookLevelImpl::BeginUpdate(const torch::Tensor& rows, const int64_t* codes,
+                                            double decay, double epsilon) {
+  return {{.codes = cluster_size_.size(0),
+           .dim = ema_weight_.size(1),
+           .sizes = cluster_size_.data_ptr<float>(),
+           .sums = ema_weight_.data_ptr<float>(),
+           .codebook = codebook_->weight.data_ptr<float>()},
+          rows.data_ptr<float>(),
+          codes,
+          rows.size(0),
+          static_cast<float>(decay),
+          static_cast<float>(epsilon)};
+}
+
 void CodebookLevelImpl::Update(const torch::Tensor& rows, const torch::Tensor& codes, double decay,
                                double epsilon) {
   torch::NoGradGuard no_grad;
   const int64_t count = cluster_size_.size(0);
   if (UseKernels(rows) && UseKernels(ema_weight_)) {
-    MoveAverages({.codes = count,
-                  .dim = ema_weight_.size(1),
-                  .sizes = cluster_size_.data_ptr<float>(),
-                  .sums = ema_weight_.data_ptr<float>(),
-                  .codebook = codebook_->weight.data_ptr<float>()},
-                 rows.data_ptr<float>(), codes.data_ptr<int64_t>(), rows.size(0),
-                 static_cast<float>(decay), static_cast<float>(epsilon));
+    BeginUpdate(rows, codes.data_ptr<int64_t>(), decay, epsilon).Move(0, count);
     return;
   }
   const auto type = cluster_size_.scalar_type();
@@ -94,6 +102,13 @@ int64_t CodebookLevelImpl::Revive(const torch::Tensor& rows, double below, Rng& 
   torch::NoGradGuard no_grad;
   const double uniform =
       static_cast<double>(rows.size(0)) / static_cast<double>(cluster_size_.size(0));
+  if (UseKernels(cluster_size_)) {  // mostly there is none, and this takes a microsecond
+    const float* const sizes = cluster_size_.data_ptr<float>();
+    if (std::none_of(sizes, sizes + cluster_size_.numel(),
+                     [&](float size) { return size < static_cast<float>(below * uniform); })) {
+      return 0;
+    }
+  }
   torch::Tensor dead = cluster_size_.lt(below * uniform).nonzero().flatten();  // (K)
   const int64_t revived = std::min(dead.size(0), rows.size(0));
   if (revived == 0) {
@@ -146,17 +161,17 @@ ResidualQuantizerImpl::ResidualQuantizerImpl(ResidualQuantizerOptions options)
 }
 
 std::vector<NearestSearch> ResidualQuantizerImpl::Searches() const {
-  std::vector<std::optional<NearestSearch>> made(levels_.size());
-  at::parallel_for(0, options_.levels, 1, [&](int64_t begin, int64_t end) {
-    const torch::NoGradGuard quietly;
-    for (int64_t l = begin; l < end; ++l) {
-      made[static_cast<size_t>(l)].emplace(levels_[static_cast<size_t>(l)]->weight());
+  const torch::NoGradGuard no_grad;
+  std::vector<NearestSearch> searches;
+  for (const CodebookLevel& level : levels_) {
+    searches.emplace_back(level->weight(), NearestSearch::kUnprepared);
+  }
+  const int64_t pieces = searches.empty() ? 0 : searches.front().pieces();
+  at::parallel_for(0, options_.levels * pieces, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      searches[static_cast<size_t>(i / pieces)].Prepare(i % pieces);
     }
   });
-  std::vector<NearestSearch> searches;
-  for (std::optional<NearestSearch>& search : made) {
-    searches.push_back(std::move(*search));
-  }
   return searches;
 }
 
@@ -200,12 +215,18 @@ ResidualQuantizerOutput ResidualQuantizerImpl::ForwardInKernels(const torch::Ten
     loss += error * options_.commitment_costs[static_cast<size_t>(l)];
   }
   if (is_training()) {
-    at::parallel_for(0, levels, 1, [&](int64_t begin, int64_t end) {
-      const torch::NoGradGuard quietly;
-      for (int64_t l = begin; l < end; ++l) {
-        const torch::Tensor& input = l == 0 ? z : output.residuals[static_cast<size_t>(l - 1)];
-        levels_[static_cast<size_t>(l)]->Update(input, output.codes[l], options_.decay,
-                                                options_.epsilon);
+    std::vector<AveragesMove> moves;
+    for (int64_t l = 0; l < levels; ++l) {
+      const torch::Tensor& input = l == 0 ? z : output.residuals[static_cast<size_t>(l - 1)];
+      moves.push_back(levels_[static_cast<size_t>(l)]->BeginUpdate(
+          input, output.codes.data_ptr<int64_t>() + l * rows, options_.decay, options_.epsilon));
+    }
+    // All levels' codes, end to end: an equal share for each thread.
+    const int64_t codes = options_.codes;
+    at::parallel_for(0, levels * codes, 32, [&](int64_t begin, int64_t end) {
+      for (int64_t l = begin / codes; l * codes < end; ++l) {
+        moves[static_cast<size_t>(l)].Move(std::max<int64_t>(0, begin - l * codes),
+                                           std::min(codes, end - l * codes));
       }
     });
   }

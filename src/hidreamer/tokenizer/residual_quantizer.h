@@ -10,6 +10,7 @@
 #include "hidreamer/base/seed.h"
 #include "hidreamer/nn/tensor_map.h"
 #include "hidreamer/tokenizer/nearest_search.h"
+#include "hidreamer/tokenizer/quantizer_kernels.h"
 
 namespace hidreamer::tokenizer {
 
@@ -46,6 +47,9 @@ class CodebookLevelImpl : public torch::nn::Module {
   //   size <- d size + (1-d) count;  sum <- d sum + (1-d) sum of its rows;
   //   code <- sum / ((size + eps) / (S + V eps) * S), S the total of sizes
   void Update(const torch::Tensor& rows, const torch::Tensor& codes, double decay, double epsilon);
+  // The same in pieces, for several threads; f32 on the CPU.
+  AveragesMove BeginUpdate(const torch::Tensor& rows, const int64_t* codes, double decay,
+                           double epsilon);
   // Sets all codes to `values` (V, D), sums to the same and sizes to 1: what an average over one
   // row each would be.
   void Start(const torch::Tensor& values);

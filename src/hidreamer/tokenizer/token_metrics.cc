@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
+#include <span>
 #include <utility>
 
 #include "hidreamer/base/error.h"
@@ -11,13 +13,16 @@ namespace {
 
 // Entropy of the distribution given by counts of any shape, in nats.
 double Entropy(const torch::Tensor& counts) {
-  const torch::Tensor n = counts.to(torch::kCPU, torch::kDouble).flatten();
-  const double total = n.sum().item<double>();
-  if (!(total > 0)) {
-    return 0;
+  const torch::Tensor n = counts.to(torch::kCPU, torch::kDouble).contiguous();
+  const std::span<const double> numbers(n.data_ptr<double>(), static_cast<size_t>(n.numel()));
+  const double total = std::accumulate(numbers.begin(), numbers.end(), 0.0);
+  double entropy = 0;
+  for (const double number : numbers) {
+    if (number > 0) {
+      entropy -= number / total * std::log(number / total);
+    }
   }
-  const torch::Tensor p = n.masked_select(n > 0) / total;
-  return -(p * p.log()).sum().item<double>();
+  return entropy;
 }
 
 // I(row; column) of a table of counts, in bits.
@@ -84,6 +89,18 @@ torch::Tensor ShuffledTable(const std::vector<const TokenizedGame*>& games, int6
 }
 
 }  // namespace
+
+torch::Tensor CountCodes(const torch::Tensor& codes, int64_t size) {
+  const torch::Tensor on_host = codes.to(torch::kCPU);
+  torch::Tensor counts = torch::zeros({size}, torch::kLong);
+  const auto code = on_host.accessor<int64_t, 1>();
+  auto* const count = counts.data_ptr<int64_t>();
+  for (int64_t i = 0; i < code.size(0); ++i) {
+    HID_CHECK(code[i] >= 0 && code[i] < size, "code {} of {}", code[i], size);
+    ++count[code[i]];
+  }
+  return counts;
+}
 
 double Perplexity(const torch::Tensor& counts) { return std::exp(Entropy(counts)); }
 

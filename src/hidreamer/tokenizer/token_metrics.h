@@ -14,6 +14,8 @@ namespace hidreamer::tokenizer {
 // exp of the entropy of a code's distribution: the number of codes effectively in use.
 // counts (V), any numeric type.
 double Perplexity(const torch::Tensor& counts);
+// How often each of `size` codes occurs in codes (N) i64: (size), on the host.
+torch::Tensor CountCodes(const torch::Tensor& codes, int64_t size);
 
 struct LevelTokenMetrics {
   int64_t used = 0;       // codes that occur

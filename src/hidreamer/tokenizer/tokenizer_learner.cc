@@ -166,7 +166,7 @@ nn::Figures TokenizerLearner::Update(int64_t update) {
   figures.Add("revived", revived);
   for (int64_t l = 0; l < config_.levels; ++l) {
     figures.Add(fmt::format("perplexity_{}", l),
-                Perplexity(torch::bincount(output.codes.select(1, l), {}, config_.codes)));
+                Perplexity(CountCodes(output.codes.select(1, l), config_.codes)));
   }
   return figures;
 }
@@ -207,8 +207,7 @@ nlohmann::json TokenizerLearner::EndEpoch(int64_t /*epoch*/) {
                            {"validation_reconstruction_error", error},
                            {"validation_explained", ExplainedShare(error, z)}};
   for (int64_t l = 0; l < config_.levels; ++l) {
-    const torch::Tensor counts =
-        torch::bincount(output.codes.select(1, l).to(torch::kCPU), {}, config_.codes);
+    const torch::Tensor counts = CountCodes(output.codes.select(1, l), config_.codes);
     record[fmt::format("perplexity_{}", l)] = Perplexity(counts);
     record[fmt::format("used_{}", l)] = counts.gt(0).sum().item<int64_t>();
   }
