@@ -1,5 +1,7 @@
 #include "hidreamer/tokenizer/tokenizer_learner.h"
 
+#include <ATen/Parallel.h>
+
 #include <algorithm>
 #include <cstring>
 #include <utility>
@@ -105,15 +107,18 @@ torch::Tensor TokenizerLearner::Gather(const std::vector<int64_t>& rows, int64_t
                                        int64_t end) const {
   const int64_t dim = quantizer_->options().dim;
   torch::Tensor batch = torch::empty({end - begin, dim});
-  auto* out = batch.data_ptr<float>();
-  for (int64_t i = begin; i < end; ++i) {
-    const int64_t row = rows[static_cast<size_t>(i)];
-    const auto game = static_cast<size_t>(
-        std::upper_bound(first_row_.begin(), first_row_.end(), row) - first_row_.begin() - 1);
-    std::memcpy(out, games_[game].embeddings.data_ptr<float>() + (row - first_row_[game]) * dim,
-                static_cast<size_t>(dim) * sizeof(float));
-    out += dim;
-  }
+  auto* const out = batch.data_ptr<float>();
+  constexpr int64_t kGrain = 64;  // rows from anywhere in memory worth a thread
+  at::parallel_for(begin, end, kGrain, [&](int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; ++i) {
+      const int64_t row = rows[static_cast<size_t>(i)];
+      const auto game = static_cast<size_t>(
+          std::upper_bound(first_row_.begin(), first_row_.end(), row) - first_row_.begin() - 1);
+      std::memcpy(out + (i - begin) * dim,
+                  games_[game].embeddings.data_ptr<float>() + (row - first_row_[game]) * dim,
+                  static_cast<size_t>(dim) * sizeof(float));
+    }
+  });
   return nn::ToDevice(batch, device_);
 }
 
