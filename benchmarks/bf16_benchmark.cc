@@ -3,6 +3,7 @@
 
 #include "hidreamer/encoder/conv_stack.h"
 #include "hidreamer/nn/bf16_layers.h"
+#include "hidreamer/nn/bf16_linear.h"
 #include "hidreamer/nn/bf16_product.h"
 #include "hidreamer/nn/precision.h"
 #include "hidreamer/world_model/decoder.h"
@@ -125,6 +126,46 @@ void TorchsGeluWithGradient(benchmark::State& state) {
 }
 BENCHMARK(GeluWithGradient)->Unit(benchmark::kMillisecond);
 BENCHMARK(TorchsGeluWithGradient)->Unit(benchmark::kMillisecond);
+
+// A linear layer of a training step, forward and back: rows, inputs, outputs. The error is that of
+// the weight's gradient.
+template <typename Run>
+void LinearWithGradientOf(benchmark::State& state, Run run) {
+  if (SkippedWithoutBf16(state)) {
+    return;
+  }
+  const int64_t rows = state.range(0), inner = state.range(1), outputs = state.range(2);
+  torch::manual_seed(1);
+  const torch::Tensor x = Narrow(torch::randn({rows, inner})).set_requires_grad(true);
+  const torch::Tensor weight = torch::randn({outputs, inner}).set_requires_grad(true);
+  const torch::Tensor upstream = Narrow(torch::randn({rows, outputs}));
+  for (auto _ : state) {
+    x.mutable_grad() = weight.mutable_grad() = torch::Tensor();
+    run(x, weight).backward(upstream);
+  }
+  CountError(state, weight.grad(),
+             upstream.to(torch::kDouble).t().mm(x.detach().to(torch::kDouble)));
+}
+void LinearWithGradient(benchmark::State& state) {
+  LinearWithGradientOf(state, [](const torch::Tensor& x, const torch::Tensor& weight) {
+    return nn::Bf16Linear(x, weight, {});
+  });
+}
+void TorchsLinearWithGradient(benchmark::State& state) {
+  LinearWithGradientOf(state, [](const torch::Tensor& x, const torch::Tensor& weight) {
+    return torch::linear(x, Narrow(weight));
+  });
+}
+BENCHMARK(LinearWithGradient)
+    ->Args({8192, 384, 1152})
+    ->Args({8192, 1536, 384})
+    ->Args({768, 3136, 512})
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK(TorchsLinearWithGradient)
+    ->Args({8192, 384, 1152})
+    ->Args({8192, 1536, 384})
+    ->Args({768, 3136, 512})
+    ->Unit(benchmark::kMillisecond);
 
 // The encoder's convolutions; torch's with the conversions that they need.
 encoder::ConvStackParameters Convolutions() {
