@@ -256,17 +256,8 @@ void AddConvWeightGradient(const ConvShape& shape, const Bf16* ins, const Bf16* 
       o += count;
     }
   }
-  const auto one = reinterpret_cast<__m512bh>(_mm512_set1_epi16(0x3f80));
   for (int64_t o = 0; o < outputs; o += kPanelOutputs) {
-    __m512 low = _mm512_loadu_ps(bias_gradient + o),
-           high = _mm512_loadu_ps(bias_gradient + o + kPanelOutputs / 2);
-    for (int64_t pixel = 0; pixel < shape.pixels(); ++pixel) {
-      const Bf16* const pairs = gradients + 2 * (pixel * outputs + o);
-      low = _mm512_dpbf16_ps(low, nn::LoadPairs(pairs), one);
-      high = _mm512_dpbf16_ps(high, nn::LoadPairs(pairs + kPanelOutputs), one);
-    }
-    _mm512_storeu_ps(bias_gradient + o, low);
-    _mm512_storeu_ps(bias_gradient + o + kPanelOutputs / 2, high);
+    nn::AddPairs(gradients + 2 * o, shape.pixels(), 2 * outputs, bias_gradient + o);
   }
 }
 

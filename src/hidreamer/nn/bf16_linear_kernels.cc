@@ -15,19 +15,6 @@ namespace {
 
 constexpr int64_t kRowsAtOnce = 256;  // both sides packed fill half of the second cache
 
-// sums (32) += the pairs' numbers.
-void AddPairs(const Bf16* pairs, int64_t count, float* sums) {
-  const auto one = reinterpret_cast<__m512bh>(_mm512_set1_epi16(0x3f80));
-  constexpr int64_t kHalf = kPanelOutputs / 2;
-  __m512 low = _mm512_loadu_ps(sums), high = _mm512_loadu_ps(sums + kHalf);
-  for (int64_t i = 0; i < count; ++i, pairs += 2 * kPanelOutputs) {
-    low = _mm512_dpbf16_ps(low, LoadPairs(pairs), one);
-    high = _mm512_dpbf16_ps(high, LoadPairs(pairs + kPanelOutputs), one);
-  }
-  _mm512_storeu_ps(sums, low);
-  _mm512_storeu_ps(sums + kHalf, high);
-}
-
 }  // namespace
 
 void WeightGradient(const WeightGradientBlock& block, float* weight_gradient, int64_t stride,
@@ -72,7 +59,7 @@ void WeightGradient(const WeightGradientBlock& block, float* weight_gradient, in
       }
     }
     for (int64_t o = 0; bias_gradient != nullptr && o < outputs; o += kPanelOutputs) {
-      AddPairs(gradient_pairs.data() + o * even, even / 2, bias_gradient + o);
+      AddPairs(gradient_pairs.data() + o * even, even / 2, 2 * kPanelOutputs, bias_gradient + o);
     }
   }
 }

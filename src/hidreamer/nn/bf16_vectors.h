@@ -63,6 +63,18 @@ inline void StoreAsPairs(const Bf16* first, const Bf16* second, Bf16* out) {
   }
 }
 
+// sums (32) += both numbers of `count` rows of pairs, each `stride` after the one before.
+inline void AddPairs(const Bf16* pairs, int64_t count, int64_t stride, float* sums) {
+  const auto one = reinterpret_cast<__m512bh>(_mm512_set1_epi16(0x3f80));
+  __m512 low = _mm512_loadu_ps(sums), high = _mm512_loadu_ps(sums + 16);
+  for (int64_t i = 0; i < count; ++i, pairs += stride) {
+    low = _mm512_dpbf16_ps(low, LoadPairs(pairs), one);
+    high = _mm512_dpbf16_ps(high, LoadPairs(pairs + 32), one);
+  }
+  _mm512_storeu_ps(sums, low);
+  _mm512_storeu_ps(sums + 16, high);
+}
+
 // 16 x 16 numbers of 32 bits.
 inline void Transpose(__m512i rows[16]) {
   __m512i pairs[16], fours[16];
