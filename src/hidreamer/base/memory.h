@@ -19,7 +19,6 @@ class LazyMemory {
   LazyMemory& operator=(const LazyMemory&) = delete;
 
   uint8_t* data() const { return data_; }
-  size_t size() const { return size_; }
 
  private:
   uint8_t* data_ = nullptr;

@@ -223,12 +223,6 @@ void ConvInputGradient(const ConvWeights& weights, const Bf16* gradient, const B
   }
 }
 
-void PairImages(const Bf16* first, const Bf16* second, int64_t size, Bf16* out) {
-  for (int64_t i = 0; i < size; i += 32) {
-    nn::StoreAsPairs(first + i, second == nullptr ? nullptr : second + i, out + 2 * i);
-  }
-}
-
 void AddConvWeightGradient(const ConvShape& shape, const Bf16* ins, const Bf16* gradients,
                            float* weight_gradient, float* bias_gradient, nn::ReadAhead& ahead) {
   const int64_t outputs = shape.out_channels, inner = shape.inner(), side = shape.out_side();
@@ -268,7 +262,6 @@ void ScaleFrame(const uint8_t*, int64_t, Bf16*) {}
 void TransposeNumbers(const Bf16*, int64_t, int64_t, Bf16*, const Bf16*) {}
 void ConvRelu(const ConvWeights&, const Bf16*, Bf16*, nn::ReadAhead&) {}
 void ConvInputGradient(const ConvWeights&, const Bf16*, const Bf16*, Bf16*, std::vector<Bf16>&) {}
-void PairImages(const Bf16*, const Bf16*, int64_t, Bf16*) {}
 void AddConvWeightGradient(const ConvShape&, const Bf16*, const Bf16*, float*, float*,
                            nn::ReadAhead&) {}
 

@@ -55,11 +55,8 @@ void ConvRelu(const ConvWeights& weights, const nn::Bf16* in, nn::Bf16* out, nn:
 void ConvInputGradient(const ConvWeights& weights, const nn::Bf16* gradient, const nn::Bf16* in,
                        nn::Bf16* in_gradient, std::vector<nn::Bf16>& padded);
 
-// Two images, or one and zeros, number by number: out (size, 2). size is a multiple of 32.
-void PairImages(const nn::Bf16* first, const nn::Bf16* second, int64_t size, nn::Bf16* out);
-
 // Adds to weight_gradient (O, k, k, C) and bias_gradient (O) what a pair of images, ins (side,
-// side, C, 2), and their gradients (side', side', O, 2) give.
+// side, C, 2), and their gradients (side', side', O, 2) give, both packed by nn::PackAsInner.
 void AddConvWeightGradient(const ConvShape& shape, const nn::Bf16* ins, const nn::Bf16* gradients,
                            float* weight_gradient, float* bias_gradient, nn::ReadAhead& ahead);
 

@@ -101,8 +101,9 @@ class PairGradients {
     nn::ReadAhead ahead = FollowingPair(image + 2, end);
     for (size_t layer = 0; layer < 3; ++layer) {
       const ConvShape& shape = kShapes[layer];
+      // The images' numbers side by side, beside zeros if there is one image.
       const auto pair = [both](const Bf16* of, int64_t size, std::vector<Bf16>& pairs) {
-        PairImages(of, both ? of + size : nullptr, size, pairs.data());
+        nn::PackAsInner(of, both ? 2 : 1, size, size, pairs.data());
       };
       pair(ins[layer], shape.in_size(), in_pairs_);
       pair(upstream_[layer].data(), shape.out_size(), upstream_pairs_);
