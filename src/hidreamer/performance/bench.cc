@@ -25,9 +25,14 @@ using nlohmann::json;
 constexpr int64_t kRows = 32 * 64 * 4, kWidth = 384;
 constexpr int64_t kQuickPeak = 256, kCpuPeak = 2048, kGpuPeak = 8192;
 
+double WarmUp(const BenchOptions& options) {
+  constexpr double kEnough = 1.5;
+  return options.quick ? 0 : std::min(kEnough, options.seconds);
+}
+
 json Measure(const Workload& workload, const BenchOptions& options, const json& peaks,
              torch::Device device) {
-  RepetitionLimits limits{.seconds = options.seconds};
+  RepetitionLimits limits{.seconds = options.seconds, .warm_up = WarmUp(options)};
   if (options.quick) {
     limits = {.fewest = 2, .most = 2};
   }
@@ -133,7 +138,7 @@ json RunBench(const BenchOptions& options) {
   spdlog::info("matmul peak");
   for (const nn::Precision each : {nn::Precision::kF32, nn::Precision::kBf16}) {
     const int64_t largest = options.quick ? kQuickPeak : device.is_cuda() ? kGpuPeak : kCpuPeak;
-    const MatmulPeak peak = MeasureMatmulPeak(each, largest, device);
+    const MatmulPeak peak = MeasureMatmulPeak(each, largest, device, WarmUp(options));
     bench["matmul_peak"][nn::PrecisionName(each)] = {{"gflops", peak.gflops}, {"size", peak.size}};
   }
   const WorkloadOptions workload_options{

@@ -15,8 +15,8 @@ struct MatmulPeak {
 };
 
 // Doubles the size up to `largest`, or until one product takes a fifth of a second (bf16 without
-// hardware for it would take minutes).
+// hardware for it would take minutes). warm_up: seconds, before the first.
 MatmulPeak MeasureMatmulPeak(nn::Precision precision, int64_t largest,
-                             torch::Device device = torch::kCPU);
+                             torch::Device device = torch::kCPU, double warm_up = 0);
 
 }  // namespace hidreamer::performance

@@ -36,20 +36,25 @@ Timing Summarize(std::vector<double> seconds) {
 
 Timing TimeRepetitions(const std::function<void()>& run, const RepetitionLimits& limits,
                        torch::Device device) {
-  run();
-  nn::WaitFor(device);
-  std::vector<double> seconds;
-  const Clock::time_point begin = Clock::now();
-  for (int64_t done = 0;
-       done < limits.most && (done < limits.fewest || SecondsSince(begin) < limits.seconds);
-       ++done) {
+  const auto timed = [&] {
     if (InterruptRequested()) {
       throw Interrupted();
     }
     const Clock::time_point start = Clock::now();
     run();
     nn::WaitFor(device);
-    seconds.push_back(SecondsSince(start));
+    return SecondsSince(start);
+  };
+  const Clock::time_point first = Clock::now();
+  do {
+    timed();
+  } while (SecondsSince(first) < limits.warm_up);
+  std::vector<double> seconds;
+  const Clock::time_point begin = Clock::now();
+  for (int64_t done = 0;
+       done < limits.most && (done < limits.fewest || SecondsSince(begin) < limits.seconds);
+       ++done) {
+    seconds.push_back(timed());
   }
   return Summarize(std::move(seconds));
 }

@@ -24,10 +24,13 @@ struct RepetitionLimits {
   int64_t fewest = 3;
   int64_t most = 100;
   double seconds = 10;
+  // Before: cores and cards raise their clocks, and cores with matrix units (AMX) gave a third of
+  // their rate for the first .8 s of work (docs/performance.md).
+  double warm_up = 0;
 };
 
-// One repetition to warm up, untimed, then as many as the limits ask for, each until the device has
-// done it. Throws Interrupted on Ctrl-C.
+// Repetitions to warm up, untimed, at least one and for limits.warm_up seconds, then as many as the
+// limits ask for, each until the device has done it. Throws Interrupted on Ctrl-C.
 Timing TimeRepetitions(const std::function<void()>& run, const RepetitionLimits& limits,
                        torch::Device device = torch::kCPU);
 

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/interrupt.h"
 
@@ -24,6 +26,11 @@ TEST(TimeRepetitions, WarmsUpAndKeepsItsLimits) {
   EXPECT_EQ(TimeRepetitions(work, {.fewest = 2, .most = 5, .seconds = 0}).repetitions, 2);
   EXPECT_EQ(runs, 3);
   EXPECT_EQ(TimeRepetitions(work, {.fewest = 2, .most = 5, .seconds = 100}).repetitions, 5);
+  runs = 0;
+  const auto begin = std::chrono::steady_clock::now();
+  TimeRepetitions(work, {.fewest = 1, .most = 1, .warm_up = 0.02});
+  EXPECT_GE(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(20));
+  EXPECT_GT(runs, 2);
 }
 
 TEST(TimeRepetitions, StopsOnCtrlC) {
