@@ -12,7 +12,7 @@ if(HID_TORCH_WHEEL)
   file(CREATE_LINK "${HID_FMT_INCLUDE_DIR}/fmt" "${CMAKE_BINARY_DIR}/fmt_first/fmt" SYMBOLIC)
   target_include_directories(hidreamer_torch SYSTEM INTERFACE
     "${CMAKE_BINARY_DIR}/fmt_first" "${HID_TORCH_WHEEL}/include" "${HID_TORCH_WHEEL}/include/torch/csrc/api/include")
-  target_compile_definitions(hidreamer_torch INTERFACE _GLIBCXX_USE_CXX11_ABI=1)
+  target_compile_definitions(hidreamer_torch INTERFACE _GLIBCXX_USE_CXX11_ABI=1 USE_C10D_GLOO)
   target_link_libraries(hidreamer_torch INTERFACE
     "${HID_TORCH_WHEEL}/lib/libtorch_cpu.so" "${HID_TORCH_WHEEL}/lib/libc10.so" Threads::Threads)
   target_link_options(hidreamer_torch INTERFACE "-Wl,-rpath,${HID_TORCH_WHEEL}/lib" -Wl,--allow-shlib-undefined)
@@ -27,6 +27,8 @@ if(HID_TORCH_WHEEL)
       HINTS "${HID_CUDA_INCLUDE_DIR}" "${HID_TORCH_WHEEL}/../nvidia/cuda_nvrtc/include" /usr/local/cuda/include)
     find_library(HID_NVRTC NAMES nvrtc libnvrtc.so.13 libnvrtc.so.12 REQUIRED
       HINTS "${HID_NVRTC_INCLUDE_DIR}/../lib" "${HID_NVRTC_INCLUDE_DIR}/../lib64")
+    # Exchanges between GPUs: the header must be of the NCCL that the wheel was built with, and of its package is.
+    find_path(HID_NCCL_INCLUDE_DIR nccl.h HINTS "${HID_TORCH_WHEEL}/../nvidia/nccl/include" "${HID_CUDA_INCLUDE_DIR}")
     target_link_libraries(hidreamer_torch INTERFACE "${HID_CUDART}" -Wl,--no-as-needed
       "${HID_TORCH_WHEEL}/lib/libtorch_cuda.so" "${HID_TORCH_WHEEL}/lib/libc10_cuda.so" -Wl,--as-needed)
   endif()

@@ -1,6 +1,7 @@
 #include "hidreamer/nn/device.h"
 
 #include "hidreamer/base/error.h"
+#include "hidreamer/nn/process_group.h"
 #include "hidreamer/nn/torch_compat.h"
 
 #ifdef HID_CUDA
@@ -21,6 +22,10 @@ torch::Device UseDevice(const std::string& name) {
     throw UserError("a GPU needs a build with HID_CUDA (README.md, Other builds) and its driver",
                     "no CUDA device is available");
   }
+#ifdef HID_CUDA
+  c10::cuda::set_device(
+      static_cast<c10::DeviceIndex>(ProcessGroup::RankHere() % c10::cuda::device_count()));
+#endif
   compat::AllowTf32(true);
   return torch::kCUDA;
 }

@@ -8,7 +8,8 @@
 namespace hidreamer::nn {
 
 // The device of a config's name, "cpu" or "cuda", set up for training: f32 products on CUDA may use
-// TF32. Throws a user Error where there is no such device.
+// TF32, and of several processes on a machine each takes the next GPU. Throws a user Error where
+// there is no such device.
 torch::Device UseDevice(const std::string& name);
 
 // A CPU tensor on `device`, without making the host wait for work that the device still has.

@@ -14,6 +14,10 @@
 #define HID_WITH_GLOO 1
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
+#if defined(HID_CUDA) && defined(USE_C10D_NCCL)
+#define HID_WITH_NCCL 1
+#include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
+#endif
 #endif
 
 namespace hidreamer::nn {
@@ -46,13 +50,22 @@ int Number(std::initializer_list<const char*> names, int otherwise) {
 
 struct ProcessGroup::Engine {
 #ifdef HID_WITH_GLOO
+  c10::intrusive_ptr<c10d::Store> store;
   c10::intrusive_ptr<c10d::ProcessGroupGloo> gloo;
+#endif
+#ifdef HID_WITH_NCCL
+  c10::intrusive_ptr<c10d::ProcessGroupNCCL> nccl;  // from the first exchange between GPUs on
 #endif
 };
 
 ProcessGroup::ProcessGroup() = default;
 ProcessGroup::~ProcessGroup() = default;
 ProcessGroup::ProcessGroup(ProcessGroup&&) noexcept = default;
+
+int ProcessGroup::RankHere() {
+  return Number({"LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"},
+                0);
+}
 
 int ProcessGroup::ProcessesHere() {
   return Number({"LOCAL_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS"}, 1);
@@ -88,8 +101,9 @@ ProcessGroup ProcessGroup::FromEnvironment() {
                                    : c10d::ProcessGroupGloo::createDefaultDevice());
     options->threads = 2;
     group.engine_ = std::make_unique<Engine>();
+    group.engine_->store = c10::make_intrusive<c10d::TCPStore>(host, where);
     group.engine_->gloo = c10::make_intrusive<c10d::ProcessGroupGloo>(
-        c10::make_intrusive<c10d::TCPStore>(host, where), group.rank_, group.size_, options);
+        group.engine_->store, group.rank_, group.size_, options);
   } catch (const std::exception& error) {
     spdlog::debug("{}", error.what());
     throw UserError("MASTER_ADDR and MASTER_PORT must be the same and reachable for all of them",
@@ -110,11 +124,70 @@ void ProcessGroup::Exchange(const Work& work) {
     work();
   } catch (const std::exception& error) {
     spdlog::debug("{}", error.what());
+#ifdef HID_WITH_NCCL
+    if (engine_->nccl) {
+      engine_->nccl->abort();  // what the GPU still waits for would be waited for at the end
+    }
+#endif
     throw UserError(
         "start all of them again with the same command: it goes on from the last checkpoint",
         "process {} of {}: another process has ended", rank_, size_);
   }
   seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+bool ProcessGroup::ExchangesOn(torch::Device device) const {
+#ifdef HID_WITH_NCCL
+  return size_ > 1 && device.is_cuda() &&
+         static_cast<size_t>(ProcessesHere()) <= static_cast<size_t>(torch::cuda::device_count());
+#else
+  (void)device;
+  return false;
+#endif
+}
+
+namespace {
+
+// One message for all: a model has hundreds of small tensors.
+torch::Tensor Joined(const std::vector<torch::Tensor>& tensors, torch::Device device) {
+  std::vector<torch::Tensor> rows;
+  for (const auto& tensor : tensors) {
+    rows.push_back(tensor.reshape({-1}).to(device, torch::kFloat32));
+  }
+  return torch::cat(rows);
+}
+
+void Separate(const torch::Tensor& joined, const std::vector<torch::Tensor>& tensors) {
+  int64_t offset = 0;
+  for (const auto& tensor : tensors) {
+    tensor.copy_(joined.narrow(0, offset, tensor.numel()).view_as(tensor));
+    offset += tensor.numel();
+  }
+}
+
+}  // namespace
+
+void ProcessGroup::AverageOnGpu(const std::vector<torch::Tensor>& tensors) {
+#ifdef HID_WITH_NCCL
+  if (!engine_->nccl) {
+    constexpr uint64_t kBuiltWith =
+        uint64_t{NCCL_MAJOR} << 32 | uint64_t{NCCL_MINOR} << 16 | uint64_t{NCCL_PATCH};
+    HID_CHECK(torch::cuda::nccl::version() == kBuiltWith,
+              "built with headers of NCCL {}.{}.{}, not torch's", NCCL_MAJOR, NCCL_MINOR,
+              NCCL_PATCH);
+    auto options = c10d::ProcessGroupNCCL::Options::create();
+    options->timeout = kPatience;
+    engine_->nccl = c10::make_intrusive<c10d::ProcessGroupNCCL>(
+        c10::make_intrusive<c10d::PrefixStore>("nccl", engine_->store), rank_, size_, options);
+  }
+  std::vector<torch::Tensor> all = {Joined(tensors, tensors[0].device())};
+  c10d::AllreduceOptions mean;
+  mean.reduceOp = c10d::ReduceOp::AVG;
+  engine_->nccl->allreduce(all, mean)->wait();
+  Separate(all[0], tensors);
+#else
+  (void)tensors;
+#endif
 }
 
 void ProcessGroup::Average(const std::vector<torch::Tensor>& tensors) {
@@ -124,19 +197,13 @@ void ProcessGroup::Average(const std::vector<torch::Tensor>& tensors) {
 #ifdef HID_WITH_GLOO
   torch::NoGradGuard no_grad;
   Exchange([&] {
-    // One message for all: a model has hundreds of small tensors.
-    std::vector<torch::Tensor> rows;
-    for (const auto& tensor : tensors) {
-      rows.push_back(tensor.reshape({-1}).to(torch::kCPU, torch::kFloat32));
+    if (ExchangesOn(tensors[0].device())) {
+      AverageOnGpu(tensors);
+      return;
     }
-    std::vector<torch::Tensor> all = {torch::cat(rows)};
+    std::vector<torch::Tensor> all = {Joined(tensors, torch::kCPU)};
     engine_->gloo->allreduce(all)->wait();
-    all[0].div_(size_);
-    int64_t offset = 0;
-    for (const auto& tensor : tensors) {
-      tensor.copy_(all[0].narrow(0, offset, tensor.numel()).view_as(tensor));
-      offset += tensor.numel();
-    }
+    Separate(all[0].div_(size_), tensors);
   });
 #endif
 }

@@ -9,9 +9,10 @@
 namespace hidreamer::nn {
 
 // The processes that train one model together, each on its share of every batch (data parallel),
-// over torch's distributed engine (c10d; Gloo over TCP). A group of one exchanges nothing. Every
-// process must make the same calls in the same order; they wait for each other. Where another
-// process has ended, a call throws a user Error.
+// over torch's distributed engine (c10d): Gloo over TCP, and NCCL for tensors on GPUs where each
+// process has one of its own. A group of one exchanges nothing. Every process must make the same
+// calls in the same order; they wait for each other. Where another process has ended, a call throws
+// a user Error.
 class ProcessGroup {
  public:
   ProcessGroup();  // of one
@@ -26,8 +27,14 @@ class ProcessGroup {
   int rank() const { return rank_; }
   int size() const { return size_; }
   bool leads() const { return rank_ == 0; }  // writes files and checkpoints
-  // Processes of the group on this machine, as far as the environment says; they share its cores.
+  // Processes of the group on this machine, and which of them this is, as far as the environment
+  // says; they share its cores and GPUs.
   static int ProcessesHere();
+  static int RankHere();
+
+  // Whether tensors there are exchanged without the host waiting: what averages them can then be
+  // recorded (GraphedWork).
+  bool ExchangesOn(torch::Device device) const;
 
   // Each tensor becomes its mean over all processes, in place.
   void Average(const std::vector<torch::Tensor>& tensors);
@@ -43,6 +50,7 @@ class ProcessGroup {
 
   template <typename Work>
   void Exchange(const Work& work);
+  void AverageOnGpu(const std::vector<torch::Tensor>& tensors);
 
   int rank_ = 0, size_ = 1;
   double seconds_ = 0;

@@ -190,10 +190,6 @@ void RunTogether(config::ExperimentConfig config, const PipelineOptions& options
     throw UserError("under torchrun or mpirun: hidreamer train world-model --run RUN",
                     "only the world model's training is shared by {} processes", group.size());
   }
-  if (config.device != "cpu") {
-    throw UserError("device: cpu", "several processes exchange over the CPU alone, not on {}",
-                    config.device);
-  }
   if (config.threads == 0) {  // they share the machine's cores
     config.threads =
         std::max<int64_t>(1, std::ssize(CoresOfProcess()) / nn::ProcessGroup::ProcessesHere());

@@ -123,9 +123,12 @@ TrainingResult Follow(nn::Learner& learner, nn::ProcessGroup& group) {
   const int64_t first = ShareStart(learner, group, 0);
   const int64_t total = learner.total_updates();
   for (int64_t update = first; update < total; ++update) {
-    CheckLoss(learner, learner.Update(update).Read(), update);
+    const nn::Figures figures = learner.Update(update);
     if (group.Any(InterruptRequested())) {
       throw Interrupted();
+    }
+    if ((update + 1) % kLookEvery == 0 || update + 1 == total || figures.AtHand()) {
+      CheckLoss(learner, figures.Read(), update);
     }
   }
   return {.updates = total - first, .seconds = SecondsSince(start)};

@@ -1,3 +1,4 @@
+#include "hidreamer/nn/device.h"
 #include "hidreamer/pipeline/stages.h"
 #include "hidreamer/pipeline/training_loop.h"
 #include "hidreamer/tokenizer/tokenized_game.h"
@@ -48,7 +49,7 @@ void FollowWorldModel(const config::ExperimentConfig& config,
   world_model::WorldModelLearner learner(
       LoadGames(config, directory), config.world_model, config.split,
       call == Call::kTrainBf16 ? nn::Precision::kBf16 : nn::Precision::kF32,
-      SeedTree(static_cast<uint64_t>(config.seed)), torch::kCPU, &group);
+      SeedTree(static_cast<uint64_t>(config.seed)), nn::UseDevice(config.device), &group);
   TrainingOptions options;
   options.group = &group;
   Train(learner, options);

@@ -221,9 +221,9 @@ nn::Figures WorldModelLearner::Update(int64_t update) {
   const nn::GraphedWork::Tensors inputs = {nn::ToDevice(torch::stack(tokens), device_),
                                            nn::ToDevice(torch::stack(actions), device_),
                                            optimizer_->Begin(lr)};
-  // Exchanging gradients waits for the other processes.
-  const bool exchanges = group_ != nullptr && group_->size() > 1;
-  const torch::Tensor numbers = (exchanges ? update_->Call(inputs) : update_->Run(inputs))[0];
+  // Where the host waits for the other processes' gradients, the update cannot be recorded.
+  const bool waits = group_ != nullptr && group_->size() > 1 && !group_->ExchangesOn(device_);
+  const torch::Tensor numbers = (waits ? update_->Call(inputs) : update_->Run(inputs))[0];
   nn::Figures figures;
   figures.Add("loss", numbers[0]);
   const auto levels = static_cast<size_t>(model_->options().layout.levels);
