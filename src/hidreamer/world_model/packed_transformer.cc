@@ -4,9 +4,11 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "hidreamer/nn/bf16_layers.h"
 #include "hidreamer/nn/flop_meter.h"
+#include "hidreamer/nn/share_out.h"
 #include "hidreamer/world_model/world_model.h"
 
 namespace hidreamer::world_model {
@@ -102,14 +104,14 @@ torch::Tensor PackedTransformer::Hidden(WorldModelImpl& model, const torch::Tens
     }
   }
   auto* const rows = x.data_ptr<float>();
-  at::parallel_for(0, batch, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) {
+  nn::ShareOut(batch, [&](const auto& next) {
+    while (const std::optional<int64_t> row = next()) {
       std::vector<nn::Bf16*> projections;
       for (size_t layer = 0; qkv != nullptr && layer < qkv->size(); ++layer) {
-        projections.push_back(nn::Bf16Data((*qkv)[layer]) + row * positions * 3 * width);
+        projections.push_back(nn::Bf16Data((*qkv)[layer]) + *row * positions * 3 * width);
       }
       TransformSequence(weights_, additive.data_ptr<float>(), positions, from,
-                        rows + row * positions * width, projections);
+                        rows + *row * positions * width, projections);
     }
   });
   CountProducts(batch * positions, batch * (positions - from));
