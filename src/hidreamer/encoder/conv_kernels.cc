@@ -8,7 +8,6 @@ namespace hidreamer::encoder {
 
 using nn::Bf16;
 using nn::kPanelOutputs;
-using nn::kTileRows;
 
 namespace {
 
@@ -70,28 +69,35 @@ HID_BEGIN_BF16_TARGET
 
 namespace {
 
-// The patches of `pixels` (at least one) output pixels against a panel: each has `segments` runs.
-// at(pixel) is a patch's first number, use(pixel, sums of the first and last 16 outputs) takes the
-// results.
+// Of a patch the runs from the `first` on, each `length` numbers, `stride` after the one before.
+struct Runs {
+  int64_t first = 0, count, length, stride;
+};
+// The patches of `pixels` (at least one) output pixels against all panels of a matrix. at(pixel) is
+// the first number of a patch's first run, use(pixel, first output, sums of it and the next 15,
+// sums of 16 more) takes the results. `left` is scratch.
 template <class At, class Use>
-void MultiplyPatches(const Bf16* panel, int64_t pixels, int64_t segments, int64_t length,
-                     int64_t segment_stride, const At& at, const Use& use) {
-  float tile[kTileRows * kPanelOutputs];
-  const int64_t groups = (pixels + kTileRows - 1) / kTileRows;
-  for (int64_t g = 0; g < groups; ++g) {
-    const int64_t begin = g * pixels / groups, count = (g + 1) * pixels / groups - begin;
-    const Bf16* pointers[kTileRows];
-    for (int64_t r = 0; r < count; ++r) {
-      pointers[r] = at(begin + r);
-    }
-    nn::MultiplyTile({.rows = pointers,
-                      .length = length,
-                      .segments = segments,
-                      .segment_stride = segment_stride},
-                     count, panel, tile);
-    for (int64_t r = 0; r < count; ++r) {
-      const float* const sums = tile + r * kPanelOutputs;
-      use(begin + r, _mm512_loadu_ps(sums), _mm512_loadu_ps(sums + kPanelOutputs / 2));
+void MultiplyPatches(const nn::Bf16Matrix& matrix, int64_t pixels, const Runs& runs, const At& at,
+                     nn::TileLeft& left, const Use& use) {
+  alignas(64) float tile[nn::kMostTileRows * kPanelOutputs];
+  const int64_t groups = (pixels + nn::TileRows() - 1) / nn::TileRows();
+  // Matrix units need the patches copied, which is done once; without, a panel stays in the first
+  // cache while all patches pass.
+  const int64_t panels = matrix.panels(), panels_at_once = nn::HasMatrixUnits() ? panels : 1;
+  for (int64_t first = 0; first < panels; first += panels_at_once) {
+    for (int64_t g = 0; g < groups; ++g) {
+      const int64_t begin = g * pixels / groups, count = (g + 1) * pixels / groups - begin;
+      left.Take(count,
+                {.length = runs.length, .segments = runs.count, .segment_stride = runs.stride},
+                [&](int64_t r) { return at(begin + r); });
+      for (int64_t p = first; p < first + panels_at_once; ++p) {
+        left.Multiply(matrix.panel(p) + runs.first * runs.length * kPanelOutputs, tile);
+        for (int64_t r = 0; r < count; ++r) {
+          const float* const sums = tile + r * kPanelOutputs;
+          use(begin + r, p * kPanelOutputs, _mm512_loadu_ps(sums),
+              _mm512_loadu_ps(sums + kPanelOutputs / 2));
+        }
+      }
     }
   }
 }
@@ -165,25 +171,27 @@ void TransposeNumbers(const Bf16* in, int64_t rows, int64_t columns, Bf16* out, 
 
 void ConvRelu(const ConvWeights& weights, const Bf16* in, Bf16* out, nn::ReadAhead& ahead) {
   const ConvShape& shape = weights.shape;
-  const int64_t run = shape.kernel * shape.in_channels;
-  for (int64_t p = 0; p < weights.forward.panels(); ++p) {
-    const int64_t output = p * kPanelOutputs;
-    const __m512 low_bias = _mm512_loadu_ps(weights.bias.data() + output),
-                 high_bias = _mm512_loadu_ps(weights.bias.data() + output + kPanelOutputs / 2),
-                 zero = _mm512_setzero_ps();
-    MultiplyPatches(
-        weights.forward.panel(p), shape.pixels(), shape.kernel, run,
-        shape.in_side * shape.in_channels,
-        [&](int64_t pixel) {
-          ahead.Some(1);
-          return in + weights.patches[static_cast<size_t>(pixel)];
-        },
-        [&](int64_t pixel, __m512 low, __m512 high) {
-          _mm512_storeu_si512(out + pixel * shape.out_channels + output,
-                              ToBf16(_mm512_max_ps(_mm512_add_ps(low, low_bias), zero),
-                                     _mm512_max_ps(_mm512_add_ps(high, high_bias), zero)));
-        });
-  }
+  const nn::TileScope scope;
+  nn::TileLeft left;
+  MultiplyPatches(
+      weights.forward, shape.pixels(),
+      {.count = shape.kernel,
+       .length = shape.kernel * shape.in_channels,
+       .stride = shape.in_side * shape.in_channels},
+      [&](int64_t pixel) {
+        ahead.Some(1);
+        return in + weights.patches[static_cast<size_t>(pixel)];
+      },
+      left,
+      [&](int64_t pixel, int64_t output, __m512 low, __m512 high) {
+        const float* const bias = weights.bias.data() + output;
+        const auto rectified = [&](__m512 sums, int64_t from) {
+          return _mm512_max_ps(_mm512_add_ps(sums, _mm512_loadu_ps(bias + from)),
+                               _mm512_setzero_ps());
+        };
+        _mm512_storeu_si512(out + pixel * shape.out_channels + output,
+                            ToBf16(rectified(low, 0), rectified(high, kPanelOutputs / 2)));
+      });
 }
 
 void ConvInputGradient(const ConvWeights& weights, const Bf16* gradient, const Bf16* in,
@@ -198,27 +206,26 @@ void ConvInputGradient(const ConvWeights& weights, const Bf16* gradient, const B
                 padded.data() + y * row + border * outputs);
   }
   const int64_t along = shape.in_side / stride;  // places of a phase
+  const nn::TileScope scope;
+  nn::TileLeft left;
   for (int64_t phase = 0; phase < stride * stride; ++phase) {
-    const nn::Bf16Matrix& matrix = weights.phases[static_cast<size_t>(phase)];
-    for (int64_t p = 0; p < matrix.panels(); ++p) {
-      for (int64_t y = 0; y < along; ++y) {
-        // Of the steps above and below the gradient's first and last row nothing comes.
-        const int64_t first = std::max<int64_t>(0, border - y);
-        const int64_t last = std::min(steps, side + border - y);
-        const int64_t to =
-            ((stride * y + phase / stride) * shape.in_side + phase % stride) * channels +
-            p * kPanelOutputs;
-        MultiplyPatches(
-            matrix.panel(p) + first * run * kPanelOutputs, along, last - first, run, row,
-            [&](int64_t x) { return padded.data() + (y + first - border) * row + x * outputs; },
-            [&](int64_t x, __m512 low, __m512 high) {
-              const int64_t at = to + stride * x * channels;
-              const __m512i lit = _mm512_loadu_si512(in + at);
-              _mm512_storeu_si512(
-                  in_gradient + at,
-                  _mm512_maskz_mov_epi16(_mm512_test_epi16_mask(lit, lit), ToBf16(low, high)));
-            });
-      }
+    for (int64_t y = 0; y < along; ++y) {
+      // Of the steps above and below the gradient's first and last row nothing comes.
+      const int64_t first = std::max<int64_t>(0, border - y);
+      const int64_t last = std::min(steps, side + border - y);
+      const int64_t to =
+          ((stride * y + phase / stride) * shape.in_side + phase % stride) * channels;
+      MultiplyPatches(
+          weights.phases[static_cast<size_t>(phase)], along,
+          {.first = first, .count = last - first, .length = run, .stride = row},
+          [&](int64_t x) { return padded.data() + (y + first - border) * row + x * outputs; }, left,
+          [&](int64_t x, int64_t channel, __m512 low, __m512 high) {
+            const int64_t at = to + stride * x * channels + channel;
+            const __m512i lit = _mm512_loadu_si512(in + at);
+            _mm512_storeu_si512(
+                in_gradient + at,
+                _mm512_maskz_mov_epi16(_mm512_test_epi16_mask(lit, lit), ToBf16(low, high)));
+          });
     }
   }
 }
@@ -227,27 +234,27 @@ void AddConvWeightGradient(const ConvShape& shape, const Bf16* ins, const Bf16* 
                            float* weight_gradient, float* bias_gradient, nn::ReadAhead& ahead) {
   const int64_t outputs = shape.out_channels, inner = shape.inner(), side = shape.out_side();
   const int64_t row = shape.in_side * shape.in_channels, run = shape.kernel * shape.in_channels;
-  constexpr int64_t kLinesBetweenProducts = 12;
+  constexpr int64_t kLinesBetweenProducts = 12, kMostOutputTiles = 6;  // of 64 outputs
   // The sums run over the output's pixels, and of each over the pair of images.
+  const nn::TileScope scope;
+  nn::TileLeft left[kMostOutputTiles];
+  const int64_t tiles = outputs / kPanelOutputs * nn::TilesOfPanel();
+  for (int64_t tile = 0; tile < tiles; ++tile) {
+    const int64_t o = nn::TileBegin(tile), count = nn::TileBegin(tile + 1) - o;
+    left[tile].Take(count,
+                    {.length = 2 * side,
+                     .pair_stride = 2 * outputs,
+                     .segments = side,
+                     .segment_stride = 2 * side * outputs},
+                    [&](int64_t r) { return gradients + 2 * (o + r); });
+  }
   for (int64_t column = 0; column < inner; column += kPanelOutputs) {
     const nn::Bf16Columns columns{.first = ins + 2 * (column / run * row + column % run),
                                   .step = 2 * shape.stride * shape.in_channels,
                                   .segment_stride = 2 * shape.stride * row};
-    for (int64_t o = 0; o < outputs;) {
-      const int64_t left = kPanelOutputs - o % kPanelOutputs;  // 11, 11 and 10 of them at a time
-      const int64_t count = std::min<int64_t>(11, left);
-      const Bf16* pointers[kTileRows];
+    for (int64_t tile = 0; tile < tiles; ++tile) {
       ahead.Some(kLinesBetweenProducts);
-      for (int64_t r = 0; r < count; ++r) {
-        pointers[r] = gradients + 2 * (o + r);
-      }
-      nn::AddTile({.rows = pointers,
-                   .length = 2 * side,
-                   .pair_stride = 2 * outputs,
-                   .segments = side,
-                   .segment_stride = 2 * side * outputs},
-                  count, columns, weight_gradient + o * inner + column, inner);
-      o += count;
+      left[tile].AddTo(columns, weight_gradient + nn::TileBegin(tile) * inner + column, inner);
     }
   }
   for (int64_t o = 0; o < outputs; o += kPanelOutputs) {

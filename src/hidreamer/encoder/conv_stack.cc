@@ -80,12 +80,14 @@ struct StackImages {
 class PairGradients {
  public:
   PairGradients(const StackImages& stack, const std::array<ConvWeights, 3>& weights)
-      : stack_(stack), weights_(weights), scaled_(Room(kFirst.in_size())) {
+      : stack_(stack),
+        weights_(weights),
+        scaled_(2 * kFirst.in_size()),
+        in_pairs_(2 * kFirst.in_size()),
+        upstream_pairs_(2 * kFirst.out_size()) {
     for (size_t layer = 0; layer < 3; ++layer) {
-      upstream_[layer] = Room(kShapes[layer].out_size());
+      upstream_[layer].Room(2 * kShapes[layer].out_size());
     }
-    in_pairs_ = Room(kFirst.in_size());
-    upstream_pairs_ = Room(kFirst.out_size());
   }
 
   // Of `image` and the next, if it is before `end`.
@@ -102,7 +104,7 @@ class PairGradients {
     for (size_t layer = 0; layer < 3; ++layer) {
       const ConvShape& shape = kShapes[layer];
       // The images' numbers side by side, beside zeros if there is one image.
-      const auto pair = [both](const Bf16* of, int64_t size, std::vector<Bf16>& pairs) {
+      const auto pair = [both](const Bf16* of, int64_t size, nn::AlignedBuffer<Bf16>& pairs) {
         nn::PackAsInner(of, both ? 2 : 1, size, size, pairs.data());
       };
       pair(ins[layer], shape.in_size(), in_pairs_);
@@ -113,10 +115,6 @@ class PairGradients {
   }
 
  private:
-  static std::vector<Bf16> Room(int64_t size) {  // for two images
-    return std::vector<Bf16>(static_cast<size_t>(2 * size));
-  }
-
   // The gradients of all outputs, and the frame as numbers again, of the pair's i-th image.
   void PassBack(int64_t image, int64_t i, const std::array<const Bf16*, 3>& ins) {
     const auto to = [&](size_t layer) {
@@ -149,8 +147,10 @@ class PairGradients {
 
   const StackImages& stack_;
   const std::array<ConvWeights, 3>& weights_;
-  std::vector<Bf16> scaled_, in_pairs_, upstream_pairs_;
-  std::array<std::vector<Bf16>, 3> upstream_, padded_;
+  // Of two images each.
+  nn::AlignedBuffer<Bf16> scaled_, in_pairs_, upstream_pairs_;
+  std::array<nn::AlignedBuffer<Bf16>, 3> upstream_;
+  std::array<std::vector<Bf16>, 3> padded_;
 };
 
 struct ConvStackFunction : torch::autograd::Function<ConvStackFunction> {
@@ -169,8 +169,7 @@ struct ConvStackFunction : torch::autograd::Function<ConvStackFunction> {
     const torch::Tensor second = torch::empty({images, kSecond.out_size()}, narrow);
     const torch::Tensor out = torch::empty({images, kThird.out_size()}, narrow);
     nn::ShareOut(images, [&](const auto& next) {
-      std::vector<Bf16> scaled(static_cast<size_t>(kFirst.in_size()));
-      std::vector<Bf16> third(static_cast<size_t>(kThird.out_size()));
+      nn::AlignedBuffer<Bf16> scaled(kFirst.in_size()), third(kThird.out_size());
       std::optional<int64_t> image = next();
       while (image) {
         const std::optional<int64_t> following = next();
@@ -253,7 +252,7 @@ struct ConvStackFunction : torch::autograd::Function<ConvStackFunction> {
 bool HasConvStack(const torch::Tensor& frames, const ConvStackParameters& parameters) {
   return frames.is_cpu() && frames.size(1) == kFirst.in_channels &&
          parameters.weights[0].scalar_type() == torch::kFloat32 && nn::HasBf16Kernels() &&
-         !nn::HasMatrixUnits() && nn::IsBf16Autocast(torch::kCPU);
+         nn::IsBf16Autocast(torch::kCPU);
 }
 
 torch::Tensor ConvStack(const torch::Tensor& frames, const ConvStackParameters& parameters) {

@@ -115,7 +115,7 @@ struct Bf16LinearFunction : torch::autograd::Function<Bf16LinearFunction> {
 
 bool HasBf16Linear(const torch::Tensor& x, const torch::Tensor& weight) {
   return torch::GradMode::is_enabled() && x.is_cpu() && weight.is_cpu() &&
-         IsBf16Autocast(torch::kCPU) && HasBf16Kernels() && !HasMatrixUnits() &&
+         IsBf16Autocast(torch::kCPU) && HasBf16Kernels() &&
          weight.scalar_type() == torch::kFloat32 && weight.is_contiguous() &&
          weight.size(0) % kPanelOutputs == 0 && weight.size(1) % kPanelOutputs == 0 &&
          x.numel() >= kFewestRows * weight.size(1);

@@ -5,8 +5,8 @@
 namespace hidreamer::nn {
 
 // Whether Bf16Linear can take the place of torch::linear with a gradient: under bf16 autocast, x
-// (..., K) on the CPU with the instructions and without matrix units, K and N multiples of 32,
-// weight (N, K) f32 and contiguous, and enough rows to pay for packing the weight.
+// (..., K) on the CPU with the instructions, K and N multiples of 32, weight (N, K) f32 and
+// contiguous, and enough rows to pay for packing the weight.
 bool HasBf16Linear(const torch::Tensor& x, const torch::Tensor& weight);
 
 // x (..., K) times weight (N, K) transposed, + bias (N) unless undefined: (..., N) bf16. All three

@@ -13,53 +13,57 @@ HID_BEGIN_BF16_TARGET
 
 namespace {
 
-constexpr int64_t kRowsAtOnce = 256;  // both sides packed fill half of the second cache
+// Both sides packed fill half of the second cache: 1 MB, or 2 beside matrix units.
+int64_t RowsAtOnce() { return HasMatrixUnits() ? 512 : 256; }
 
 }  // namespace
 
 void WeightGradient(const WeightGradientBlock& block, float* weight_gradient, int64_t stride,
                     float* bias_gradient) {
-  const int64_t outputs = block.outputs, inner = block.inner;
+  const int64_t outputs = block.outputs, inner = block.inner, rows_at_once = RowsAtOnce();
   for (int64_t o = 0; o < outputs; ++o) {
     std::fill_n(weight_gradient + o * stride, inner, 0.0f);
   }
   if (bias_gradient != nullptr) {
     std::fill_n(bias_gradient, outputs, 0.0f);
   }
-  std::vector<Bf16> gradient_pairs(static_cast<size_t>(kRowsAtOnce * outputs)),
-      x_pairs(static_cast<size_t>(kRowsAtOnce * inner));
-  // Tiles are 11, 11 and 10 outputs of a panel by 32 of x's columns.
-  const int64_t tiles = outputs / kPanelOutputs * 3 * (inner / kPanelOutputs);
-  for (int64_t first = 0; first < block.rows; first += kRowsAtOnce) {
-    const int64_t rows = std::min(kRowsAtOnce, block.rows - first), even = (rows + 1) / 2 * 2;
+  AlignedBuffer<Bf16> gradient_pairs(rows_at_once * outputs), x_pairs(rows_at_once * inner);
+  std::vector<TileLeft> left(static_cast<size_t>(outputs / kPanelOutputs * TilesOfPanel()));
+  const int64_t tiles = std::ssize(left) * (inner / kPanelOutputs);
+  const TileScope scope;
+  for (int64_t first = 0; first < block.rows; first += rows_at_once) {
+    const int64_t rows = std::min(rows_at_once, block.rows - first);
+    const int64_t padded = (rows + TileInner() - 1) / TileInner() * TileInner();
     PackAsInner(block.gradient + first * block.gradient_stride, rows, outputs,
-                block.gradient_stride, gradient_pairs.data());
-    PackAsInner(block.x + first * block.x_stride, rows, inner, block.x_stride, x_pairs.data());
-    const int64_t next = first + rows, following = std::min(kRowsAtOnce, block.rows - next);
+                block.gradient_stride, gradient_pairs.data(), TileInner());
+    PackAsInner(block.x + first * block.x_stride, rows, inner, block.x_stride, x_pairs.data(),
+                TileInner());
+    const int64_t next = first + rows, following = std::min(rows_at_once, block.rows - next);
     constexpr int64_t kBytes = sizeof(Bf16), kLineBytes = 64;
     ReadAhead ahead;
     ahead.Add(block.x + next * block.x_stride, kBytes * inner, following, kBytes * block.x_stride);
     ahead.Add(block.gradient + next * block.gradient_stride, kBytes * outputs, following,
               kBytes * block.gradient_stride);
-    const int64_t lines = kRowsAtOnce * (outputs + inner) * kBytes / kLineBytes / tiles + 1;
+    const int64_t lines = rows_at_once * (outputs + inner) * kBytes / kLineBytes / tiles + 1;
+    for (int64_t tile = 0; tile < std::ssize(left); ++tile) {
+      const int64_t o = TileBegin(tile), of_panel = o % kPanelOutputs;
+      const int64_t count = TileBegin(tile + 1) - o;
+      const Bf16* const pairs = gradient_pairs.data() + (o - of_panel) * padded + 2 * of_panel;
+      left[static_cast<size_t>(tile)].Take(count,
+                                           {.length = padded, .pair_stride = 2 * kPanelOutputs},
+                                           [&](int64_t r) { return pairs + 2 * r; });
+    }
     for (int64_t column = 0; column < inner; column += kPanelOutputs) {
-      const Bf16Columns columns{.first = x_pairs.data() + column * even};
-      for (int64_t o = 0; o < outputs;) {
-        const int64_t of_panel = o % kPanelOutputs;
-        const int64_t count = std::min<int64_t>(11, kPanelOutputs - of_panel);
-        const Bf16* const pairs = gradient_pairs.data() + (o - of_panel) * even + 2 * of_panel;
-        const Bf16* pointers[kTileRows];
-        for (int64_t r = 0; r < count; ++r) {
-          pointers[r] = pairs + 2 * r;
-        }
+      const Bf16Columns columns{.first = x_pairs.data() + column * padded};
+      for (int64_t tile = 0; tile < std::ssize(left); ++tile) {
         ahead.Some(lines);
-        AddTile({.rows = pointers, .length = even, .pair_stride = 2 * kPanelOutputs}, count,
-                columns, weight_gradient + o * stride + column, stride);
-        o += count;
+        left[static_cast<size_t>(tile)].AddTo(
+            columns, weight_gradient + TileBegin(tile) * stride + column, stride);
       }
     }
     for (int64_t o = 0; bias_gradient != nullptr && o < outputs; o += kPanelOutputs) {
-      AddPairs(gradient_pairs.data() + o * even, even / 2, 2 * kPanelOutputs, bias_gradient + o);
+      AddPairs(gradient_pairs.data() + o * padded, padded / 2, 2 * kPanelOutputs,
+               bias_gradient + o);
     }
   }
 }

@@ -1,20 +1,25 @@
 #include "hidreamer/nn/bf16_product.h"
 
 #include <algorithm>
+#include <cstdlib>
+#include <string_view>
 #include <utility>
 
 #include "hidreamer/nn/bf16_vectors.h"
+#include "hidreamer/nn/matrix_units.h"
 
 #ifdef HID_BF16_KERNELS
 #include <cpuid.h>
+#ifdef __linux__
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 #endif
 
 namespace hidreamer::nn {
 
 Bf16Matrix::Bf16Matrix(int64_t outputs, int64_t inner)
-    : outputs_(outputs),
-      inner_(inner),
-      packed_(static_cast<size_t>(panels() * kPanelOutputs * inner)) {}
+    : outputs_(outputs), inner_(inner), packed_(panels() * kPanelOutputs * inner) {}
 
 Bf16Matrix::Bf16Matrix(const float* weight, int64_t outputs, int64_t inner)
     : Bf16Matrix(outputs, inner) {
@@ -32,13 +37,64 @@ bool HasBf16Kernels() {
   return has;
 }
 
-bool HasMatrixUnits() {  // gcc 12's __builtin_cpu_supports does not know them
-  static const bool has = [] {
-    unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
-    constexpr unsigned kAmxBf16 = 1u << 22;
-    return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && (edx & kAmxBf16) != 0;
-  }();
-  return has;
+namespace {
+
+enum class Units { kNone, kAmx, kEmulated };
+
+// Linux lets a process use the units' 8 kB a thread when it asks for them.
+bool MayUseAmx() {
+#ifdef __linux__
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  constexpr unsigned kBf16 = 1u << 22, kTiles = 1u << 24;
+  constexpr unsigned long kRequestPermission = 0x1023, kTileData = 18;
+  // gcc 12's __builtin_cpu_supports does not know them.
+  return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && (edx & kBf16) != 0 &&
+         (edx & kTiles) != 0 && syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+#else
+  return false;
+#endif
+}
+
+Units FindUnits() {
+  const char* const wish = std::getenv("HIDREAMER_MATRIX_UNITS");
+  const std::string_view name = wish == nullptr ? "" : wish;
+  if (!HasBf16Kernels() || name == "off") {
+    return Units::kNone;
+  }
+  return name == "emulated" ? Units::kEmulated : MayUseAmx() ? Units::kAmx : Units::kNone;
+}
+
+Units UnitsHere() {
+  static const Units units = FindUnits();
+  return units;
+}
+
+// work(the units that there are)
+template <class Work>
+void WithUnits(const Work& work) {
+  if (UnitsHere() == Units::kAmx) {
+    work(AmxUnits{});
+  } else {
+    work(EmulatedUnits{});
+  }
+}
+
+// The pairs of a part of the sum that this thread's tiles are set up for; 0: not set up.
+thread_local int64_t tile_pairs = 0;
+
+}  // namespace
+
+bool HasMatrixUnits() { return UnitsHere() != Units::kNone; }
+int64_t TileRows() { return HasMatrixUnits() ? kMostTileRows : 12; }
+int64_t TileInner() { return HasMatrixUnits() ? 32 : 2; }
+
+TileScope::TileScope() { tile_pairs = 0; }
+
+TileScope::~TileScope() {
+  if (tile_pairs > 0) {
+    WithUnits([](auto units) { units.Release(); });
+    tile_pairs = 0;
+  }
 }
 
 HID_BEGIN_BF16_TARGET
@@ -54,13 +110,11 @@ enum class TileKind {
 };
 constexpr int64_t kAhead = 4096;  // how far in front a panel is fetched
 template <TileKind kKind, int kRows>
-void Tile(const Bf16Rows& left, const Bf16Columns& right, float* out, int64_t out_stride) {
+void Tile(const Bf16* const* left_rows, const Bf16Row& left, const Bf16Columns& right, float* out,
+          int64_t out_stride) {
   constexpr int64_t kHalf = kPanelOutputs / 2;
   const bool adding = kKind == TileKind::kAdding;
   const int64_t right_step = adding ? right.step : 2 * kPanelOutputs;
-  if (!adding) {
-    out_stride = kPanelOutputs;
-  }
   __m512 sums[kRows][2];
 #pragma GCC unroll 12
   for (int r = 0; r < kRows; ++r) {
@@ -75,7 +129,7 @@ void Tile(const Bf16Rows& left, const Bf16Columns& right, float* out, int64_t ou
     const Bf16* rows[kRows];
 #pragma GCC unroll 12
     for (int r = 0; r < kRows; ++r) {
-      rows[r] = left.rows[r] + s * left.segment_stride;
+      rows[r] = left_rows[r] + s * left.segment_stride;
     }
     const int64_t step = left.pair_stride, end = left.length / 2 * step;
     for (int64_t k = 0; k < end; k += step, panel += right_step) {
@@ -102,7 +156,8 @@ void Tile(const Bf16Rows& left, const Bf16Columns& right, float* out, int64_t ou
   }
 }
 
-using TileFunction = void (*)(const Bf16Rows&, const Bf16Columns&, float*, int64_t);
+using TileFunction = void (*)(const Bf16* const*, const Bf16Row&, const Bf16Columns&, float*,
+                              int64_t);
 
 template <TileKind kKind, size_t... kCounts>
 constexpr auto TilesOf(std::index_sequence<kCounts...> /*counts*/) {
@@ -113,25 +168,187 @@ constexpr auto TilesOf(std::index_sequence<kCounts...> /*counts*/) {
 }
 
 template <TileKind kKind>
-void MultiplyTileOf(const Bf16Rows& rows, int64_t count, const Bf16Columns& columns, float* out,
-                    int64_t out_stride) {
-  static constexpr auto kTiles = TilesOf<kKind>(std::make_index_sequence<kTileRows>());
-  kTiles.by_rows[count - 1](rows, columns, out, out_stride);
+void MultiplyTile(const Bf16* const* rows, int64_t count, const Bf16Row& row,
+                  const Bf16Columns& columns, float* out, int64_t out_stride) {
+  static constexpr auto kTiles = TilesOf<kKind>(std::make_index_sequence<12>());
+  kTiles.by_rows[count - 1](rows, row, columns, out, out_stride);
+}
+
+// The same by matrix units: 16 or 32 rows in tiles, so that four sums use each tile twice.
+constexpr int64_t kUnitRows = 16;
+struct UnitsWork {
+  const Bf16Row& left;
+  const Bf16* tiles;
+  int64_t pairs;
+  const Bf16Columns& right;
+  float* out;
+  int64_t out_stride;
+  TileLeft::Beside beside = {};
+};
+template <bool kAdds, bool kTwo, class U>
+void MultiplyByUnits(const UnitsWork& work) {
+  constexpr int64_t kHalf = kPanelOutputs / 2, kNumberBytes = sizeof(Bf16);
+  constexpr int64_t kTileNumbers = 2 * kUnitRows * kUnitRows, kTileRowBytes = 64;
+  const int64_t right_step = kAdds ? work.right.step : 2 * kPanelOutputs;
+  const int64_t out_bytes = work.out_stride * static_cast<int64_t>(sizeof(float));
+  float* const out = work.out;
+  float* const below = out + kUnitRows * work.out_stride;
+  if constexpr (kAdds) {
+    U::template Load<0>(out, out_bytes);
+    U::template Load<1>(out + kHalf, out_bytes);
+    if constexpr (kTwo) {
+      U::template Load<2>(below, out_bytes);
+      U::template Load<3>(below + kHalf, out_bytes);
+    }
+  } else {
+    U::template Zero<0>();
+    U::template Zero<1>();
+    if constexpr (kTwo) {
+      U::template Zero<2>();
+      U::template Zero<3>();
+    }
+  }
+  const int64_t parts = work.left.length / (2 * work.pairs);
+  const Bf16* at = work.right.first;
+  const Bf16* tiles = work.tiles;
+  for (int64_t s = 0; s < work.left.segments; ++s) {
+    if constexpr (kAdds) {
+      at = work.right.first + s * work.right.segment_stride;
+    }
+    for (int64_t part = 0; part < parts; ++part, at += work.pairs * right_step) {
+      U::template Load<6>(at, right_step * kNumberBytes);
+      U::template Load<4>(tiles, kTileRowBytes);
+      tiles += kTileNumbers;
+      U::template MultiplyAdd<0, 4, 6>();
+      U::template Load<7>(at + kPanelOutputs, right_step * kNumberBytes);
+      U::template MultiplyAdd<1, 4, 7>();
+      if constexpr (kTwo) {
+        U::template Load<5>(tiles, kTileRowBytes);
+        tiles += kTileNumbers;
+        U::template MultiplyAdd<2, 5, 6>();
+        U::template MultiplyAdd<3, 5, 7>();
+      }
+      if constexpr (!kAdds) {
+        if (work.beside.fetches) {
+          constexpr int64_t kUnitsAhead = 8192;
+          for (int64_t i = 0; i < work.pairs * right_step; i += kPanelOutputs) {
+            _mm_prefetch(reinterpret_cast<const char*>(at + kUnitsAhead + i), _MM_HINT_T1);
+          }
+        }
+        if (work.beside.some != nullptr) {
+          work.beside.some(work.beside.work);
+        }
+      }
+    }
+  }
+  U::template Store<0>(out, out_bytes);
+  U::template Store<1>(out + kHalf, out_bytes);
+  if constexpr (kTwo) {
+    U::template Store<2>(below, out_bytes);
+    U::template Store<3>(below + kHalf, out_bytes);
+  }
+}
+
+template <bool kAdds>
+void MultiplyByUnits(const UnitsWork& work, int64_t count) {
+  WithUnits([&](auto units) {
+    using U = decltype(units);
+    if (tile_pairs != work.pairs) {
+      U::Configure(work.pairs);
+      tile_pairs = work.pairs;
+    }
+    if (count > kUnitRows) {
+      MultiplyByUnits<kAdds, true, U>(work);
+    } else {
+      MultiplyByUnits<kAdds, false, U>(work);
+    }
+  });
 }
 
 }  // namespace
 
-void MultiplyTile(const Bf16Rows& rows, int64_t count, const Bf16* panel, float* out) {
-  MultiplyTileOf<TileKind::kPlain>(rows, count, {.first = panel}, out, kPanelOutputs);
+void TileLeft::CopyToTiles() {
+  const int64_t of_segment = row_.length / 2;
+  pairs_ = std::min<int64_t>(kUnitRows, of_segment);
+  while (of_segment % pairs_ != 0) {
+    --pairs_;
+  }
+  const int64_t parts = of_segment / pairs_,
+                rounded = count_ > kUnitRows ? 2 * kUnitRows : kUnitRows;
+  constexpr int64_t kRowNumbers = 2 * kUnitRows;
+  const __mmask16 of_part = MaskOf(pairs_);
+  Bf16* to = tiles_.Room(row_.segments * parts * rounded * kRowNumbers);
+  for (int64_t s = 0; s < row_.segments; ++s) {
+    for (int64_t part = 0; part < parts; ++part) {
+      const int64_t offset = s * row_.segment_stride + part * pairs_ * row_.pair_stride;
+      if (row_.pair_stride == 2) {
+        for (int64_t r = 0; r < rounded; ++r, to += kRowNumbers) {
+          _mm512_storeu_si512(to, r < count_ ? _mm512_maskz_loadu_epi32(
+                                                   of_part, rows_[static_cast<size_t>(r)] + offset)
+                                             : _mm512_setzero_si512());
+        }
+        continue;
+      }
+      for (int64_t first = 0; first < rounded; first += kUnitRows) {
+        const __mmask16 of_rows = MaskOf(count_ - first);
+        __m512i block[kUnitRows];
+        for (int64_t i = 0; i < kUnitRows; ++i) {
+          block[i] = i < pairs_
+                         ? _mm512_maskz_loadu_epi32(of_rows, rows_[static_cast<size_t>(first)] +
+                                                                 offset + i * row_.pair_stride)
+                         : _mm512_setzero_si512();
+        }
+        Transpose(block);
+        for (int64_t i = 0; i < kUnitRows; ++i, to += kRowNumbers) {
+          _mm512_storeu_si512(to, block[i]);
+        }
+      }
+    }
+  }
 }
 
-void MultiplyTileAndFetch(const Bf16Rows& rows, int64_t count, const Bf16* panel, float* out) {
-  MultiplyTileOf<TileKind::kFetching>(rows, count, {.first = panel}, out, kPanelOutputs);
+void TileLeft::Multiply(const Bf16* panel, float* out, int64_t out_stride) const {
+  const Bf16Columns columns{.first = panel};
+  if (in_tiles_) {
+    MultiplyByUnits<false>({row_, tiles_.data(), pairs_, columns, out, out_stride}, count_);
+  } else {
+    MultiplyTile<TileKind::kPlain>(rows_.data(), count_, row_, columns, out, out_stride);
+  }
 }
 
-void AddTile(const Bf16Rows& rows, int64_t count, const Bf16Columns& columns, float* out,
-             int64_t out_stride) {
-  MultiplyTileOf<TileKind::kAdding>(rows, count, columns, out, out_stride);
+void TileLeft::MultiplyBeside(const Beside& beside, const Bf16* panel, float* out) const {
+  const Bf16Columns columns{.first = panel};
+  if (in_tiles_) {
+    MultiplyByUnits<false>({row_, tiles_.data(), pairs_, columns, out, kPanelOutputs, beside},
+                           count_);
+    return;
+  }
+  beside.some(beside.work);
+  if (beside.fetches) {
+    MultiplyTile<TileKind::kFetching>(rows_.data(), count_, row_, columns, out, kPanelOutputs);
+  } else {
+    MultiplyTile<TileKind::kPlain>(rows_.data(), count_, row_, columns, out, kPanelOutputs);
+  }
+}
+
+void TileLeft::AddTo(const Bf16Columns& columns, float* out, int64_t out_stride) const {
+  if (!in_tiles_) {
+    MultiplyTile<TileKind::kAdding>(rows_.data(), count_, row_, columns, out, out_stride);
+    return;
+  }
+  if (count_ % kUnitRows == 0) {
+    MultiplyByUnits<true>({row_, tiles_.data(), pairs_, columns, out, out_stride}, count_);
+    return;
+  }
+  // Whole tiles would reach beyond the rows.
+  alignas(64) float whole[kMostTileRows * kPanelOutputs] = {};
+  for (int64_t r = 0; r < count_; ++r) {
+    std::copy_n(out + r * out_stride, kPanelOutputs, whole + r * kPanelOutputs);
+  }
+  MultiplyByUnits<true>({row_, tiles_.data(), pairs_, columns, whole, kPanelOutputs}, count_);
+  for (int64_t r = 0; r < count_; ++r) {
+    std::copy_n(whole + r * kPanelOutputs, kPanelOutputs, out + r * out_stride);
+  }
 }
 
 void PackAsOutputs(const Bf16* x, int64_t n, int64_t d, int64_t stride, Bf16* packed) {
@@ -156,14 +373,20 @@ void PackAsOutputs(const Bf16* x, int64_t n, int64_t d, int64_t stride, Bf16* pa
   }
 }
 
-void PackAsInner(const Bf16* x, int64_t n, int64_t d, int64_t stride, Bf16* packed) {
-  const int64_t even = (n + 1) / 2 * 2;
+void PackAsInner(const Bf16* x, int64_t n, int64_t d, int64_t stride, Bf16* packed,
+                 int64_t multiple) {
+  const int64_t padded = (n + multiple - 1) / multiple * multiple;
   for (int64_t i = 0; i < n; i += 2) {
     for (int64_t column = 0; column < d; column += kPanelOutputs) {
       const Bf16* const row = x + i * stride + column;
       StoreAsPairs(row, i + 1 < n ? row + stride : nullptr,
-                   packed + column * even + i * kPanelOutputs);
+                   packed + column * padded + i * kPanelOutputs);
     }
+  }
+  const int64_t even = (n + 1) / 2 * 2;
+  for (int64_t column = 0; column < d && even < padded; column += kPanelOutputs) {
+    std::fill_n(packed + column * padded + even * kPanelOutputs, (padded - even) * kPanelOutputs,
+                Bf16{0});
   }
 }
 
@@ -213,12 +436,17 @@ HID_END_BF16_TARGET
 
 bool HasBf16Kernels() { return false; }
 bool HasMatrixUnits() { return false; }
+int64_t TileRows() { return kMostTileRows; }
+int64_t TileInner() { return 2; }
 
-void MultiplyTile(const Bf16Rows&, int64_t, const Bf16*, float*) {}
-void MultiplyTileAndFetch(const Bf16Rows&, int64_t, const Bf16*, float*) {}
-void AddTile(const Bf16Rows&, int64_t, const Bf16Columns&, float*, int64_t) {}
+TileScope::TileScope() = default;
+TileScope::~TileScope() = default;
+void TileLeft::CopyToTiles() {}
+void TileLeft::Multiply(const Bf16*, float*, int64_t) const {}
+void TileLeft::MultiplyBeside(const Beside&, const Bf16*, float*) const {}
+void TileLeft::AddTo(const Bf16Columns&, float*, int64_t) const {}
 void PackAsOutputs(const Bf16*, int64_t, int64_t, int64_t, Bf16*) {}
-void PackAsInner(const Bf16*, int64_t, int64_t, int64_t, Bf16*) {}
+void PackAsInner(const Bf16*, int64_t, int64_t, int64_t, Bf16*, int64_t) {}
 void Bf16Matrix::PackPanel(int64_t, const float*) {}
 void Bf16Matrix::PackPanelTransposed(int64_t, const float*) {}
 void LinearRows(const Bf16*, int64_t, const Bf16Matrix&, const float*, Part, Bf16*) {}

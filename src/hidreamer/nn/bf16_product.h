@@ -1,18 +1,23 @@
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <bit>
 #include <cstdint>
 #include <vector>
 
-// Products of bf16 numbers with sums in f32, by the instruction of AVX-512 BF16. For work of few
-// rows or with much to do between products, where the library's calls and passes over memory cost
-// more than its products.
+#include "hidreamer/nn/aligned_buffer.h"
+
+// Products of bf16 numbers with sums in f32, by the instruction of AVX-512 BF16 or by matrix units
+// (AMX). For work with much to do between products, where the library's calls and passes over
+// memory cost more than its products.
 namespace hidreamer::nn {
 
 // Whether the processor has the instruction. The functions below may be called only where this
 // holds.
 bool HasBf16Kernels();
-// Whether it has matrix units (AMX) besides: the library's products of many rows are then faster.
+// Whether it has matrix units (AMX) besides and the system lets this process use them. The variable
+// HIDREAMER_MATRIX_UNITS decides otherwise: "off", or "emulated" (slow; for tests elsewhere).
 bool HasMatrixUnits();
 
 using Bf16 = uint16_t;  // the upper half of an f32
@@ -27,7 +32,23 @@ inline Bf16 ToBf16(float x) {
 inline float FromBf16(Bf16 x) { return std::bit_cast<float>(static_cast<uint32_t>(x) << 16); }
 
 constexpr int64_t kPanelOutputs = 32;
-constexpr int64_t kTileRows = 12;
+constexpr int64_t kMostTileRows = 32;
+int64_t TileRows();   // of a whole tile: 32 with matrix units, else 12
+int64_t TileInner();  // what sums should be a multiple of, to fill tiles: 32 or 2
+
+struct Part {  // the index-th of `count` about equal ones
+  int64_t index = 0, count = 1;
+  int64_t Begin(int64_t size) const { return index * size / count; }
+  int64_t End(int64_t size) const { return (index + 1) * size / count; }
+};
+
+// Rows that are the outputs of panels, in tiles of which none is of two panels: 11, 11 and 10 of
+// each, or with matrix units all 32.
+inline int64_t TilesOfPanel() { return (kPanelOutputs + TileRows() - 1) / TileRows(); }
+inline int64_t TileBegin(int64_t tile) {
+  const int64_t of_panel = TilesOfPanel();
+  return tile / of_panel * kPanelOutputs + Part{tile % of_panel, of_panel}.Begin(kPanelOutputs);
+}
 
 // The right-hand side of a product, (K, N), kept as its columns of 32 with the numbers of a column
 // in pairs along K, as the instruction reads them: [N / 32][K / 2][32][2]. Missing columns are 0.
@@ -49,24 +70,18 @@ class Bf16Matrix {
 
  private:
   int64_t outputs_ = 0, inner_ = 0;
-  std::vector<Bf16> packed_;
+  AlignedBuffer<Bf16> packed_;
 };
 
-// Rows of a left-hand side. Row r is `segments` runs of `length` numbers (even), each
-// `segment_stride` after the one before: one run is a plain row, several the rows of an image's
-// patch. The pairs of a run lie `pair_stride` apart: 2 in a row, more in a column of pairs.
-struct Bf16Rows {
-  const Bf16* const* rows;
+// A row of a left-hand side: `segments` runs of `length` numbers (even), each `segment_stride`
+// after the one before: one run is a plain row, several the rows of an image's patch. The pairs of
+// a run lie `pair_stride` apart: 2 in a row, more in a column of pairs.
+struct Bf16Row {
   int64_t length = 0;
   int64_t pair_stride = 2;
   int64_t segments = 1;
   int64_t segment_stride = 0;
 };
-
-// out (count, 32) = rows (count <= 12, segments * length) times a panel.
-void MultiplyTile(const Bf16Rows& rows, int64_t count, const Bf16* panel, float* out);
-// The same, and fetches what lies behind the panel: for matrices larger than the second cache.
-void MultiplyTileAndFetch(const Bf16Rows& rows, int64_t count, const Bf16* panel, float* out);
 
 // 32 columns of a right-hand side that is not packed by panels: the 64 numbers of a pair of k lie
 // `step` after those of the pair before, a segment's first `segment_stride` after the last's first.
@@ -75,45 +90,126 @@ struct Bf16Columns {
   int64_t step = 2 * kPanelOutputs;
   int64_t segment_stride = 0;
 };
-// out (count, 32), rows `out_stride` apart, += rows times the columns.
-void AddTile(const Bf16Rows& rows, int64_t count, const Bf16Columns& columns, float* out,
-             int64_t out_stride);
+
+// To be alive in a thread that multiplies tiles: the library sets matrix units up in another way.
+class TileScope {
+ public:
+  TileScope();
+  ~TileScope();
+  TileScope(const TileScope&) = delete;
+  TileScope& operator=(const TileScope&) = delete;
+};
+
+// The left-hand side of a tile, made ready once for all that it is multiplied by. Only within a
+// TileScope.
+class TileLeft {
+ public:
+  TileLeft() {}  // rows_ is not set to 0
+  TileLeft(const TileLeft&) = delete;
+  TileLeft& operator=(const TileLeft&) = delete;
+
+  // count <= TileRows() rows, which stay as they are while this is used; first_of(r) is the first
+  // number of one. Where pairs do not follow each other, the rows do: 2 numbers apart.
+  template <class FirstOf>
+  void Take(int64_t count, const Bf16Row& row, const FirstOf& first_of) {
+    for (int64_t r = 0; r < count; ++r) {
+      rows_[static_cast<size_t>(r)] = first_of(r);
+    }
+    count_ = count;
+    row_ = row;
+    if (in_tiles_) {
+      CopyToTiles();
+    }
+  }
+
+  // out (count, 32), rows `out_stride` apart, = rows (count, segments * length) times a panel.
+  // `out` has room for a whole tile.
+  void Multiply(const Bf16* panel, float* out, int64_t out_stride = kPanelOutputs) const;
+  // The same beside other work: some(work) is called again and again meanwhile, but for matrix
+  // units once, before. Where `fetches`, what lies behind the panel is fetched: for matrices larger
+  // than the second cache.
+  struct Beside {
+    void (*some)(void* work) = nullptr;
+    void* work = nullptr;
+    bool fetches = false;
+  };
+  void MultiplyBeside(const Beside& beside, const Bf16* panel, float* out) const;
+  // out (count, 32), rows `out_stride` apart, += rows times the columns.
+  void AddTo(const Bf16Columns& columns, float* out, int64_t out_stride) const;
+
+ private:
+  void CopyToTiles();
+
+  std::array<const Bf16*, kMostTileRows> rows_;
+  int64_t count_ = 0;
+  Bf16Row row_;
+  // With matrix units the rows in tiles, (parts of the sum, 16 or 32 rows, 32); each part has
+  // `pairs_` pairs.
+  const bool in_tiles_ = HasMatrixUnits();
+  AlignedBuffer<Bf16> tiles_;
+  int64_t pairs_ = 0;
+};
 
 // Panels of a right-hand side that is not a weight. x (n, d), rows `stride` apart:
 //   PackAsOutputs  (d, n): [n / 32][d / 2][32][2], n rounded up to 32 with zeros
-//   PackAsInner    (n, d): [d / 32][n' / 2][32][2], n' = n rounded up to 2 with zeros
-// d is even, in PackAsInner a multiple of 32.
+//   PackAsInner    (n, d): [d / 32][n' / 2][32][2], n' = n rounded up to `multiple` with zeros
+// d and `multiple` are even, in PackAsInner d is a multiple of 32.
 void PackAsOutputs(const Bf16* x, int64_t n, int64_t d, int64_t stride, Bf16* packed);
-void PackAsInner(const Bf16* x, int64_t n, int64_t d, int64_t stride, Bf16* packed);
+void PackAsInner(const Bf16* x, int64_t n, int64_t d, int64_t stride, Bf16* packed,
+                 int64_t multiple = 2);
 
 // x (rows, K) bf16, rows `stride` apart, times all of the matrix. Each tile's sums go to
-//   use(first row, rows, first output, outputs, tile (rows, 32))
+//   use(first row, rows, first output, outputs, sums (rows, 32))
+// which may be called for some of a tile's rows at a time.
 // A panel is used for all rows before the next is touched; `part` names the panels to be used.
-struct Part {  // the index-th of `count` about equal ones
-  int64_t index = 0, count = 1;
-  int64_t Begin(int64_t size) const { return index * size / count; }
-  int64_t End(int64_t size) const { return (index + 1) * size / count; }
-};
+constexpr int64_t kRowsBeside = 3;
 template <class Use>
 void MultiplyRows(const Bf16* x, int64_t rows, int64_t stride, const Bf16Matrix& matrix, Part part,
                   const Use& use) {
-  float tile[kTileRows * kPanelOutputs];
-  const int64_t groups = (rows + kTileRows - 1) / kTileRows;
+  const TileScope scope;
+  const int64_t groups = (rows + TileRows() - 1) / TileRows();
+  const auto begin_of = [&](int64_t g) { return g * rows / groups; };
+  std::vector<TileLeft> left(static_cast<size_t>(groups));
+  for (int64_t g = 0; g < groups; ++g) {
+    left[static_cast<size_t>(g)].Take(begin_of(g + 1) - begin_of(g), {.length = matrix.inner()},
+                                      [&](int64_t r) { return x + (begin_of(g) + r) * stride; });
+  }
+  // A tile's sums are used, a few rows at a time, while matrix units work on the next tile.
+  struct Sums {
+    int64_t row, left, column, outputs;  // rows left to be used
+    const float* at;
+  };
+  struct UseOfTile {
+    const Use& use;
+    Sums sums;
+    void Some(int64_t most) {
+      if (const int64_t count = std::min(most, sums.left); count > 0) {
+        use(sums.row, count, sums.column, sums.outputs, sums.at);
+        sums.row += count;
+        sums.left -= count;
+        sums.at += count * kPanelOutputs;
+      }
+    }
+  } before{use, {}};
+  alignas(64) float tiles[2][kMostTileRows * kPanelOutputs];
+  float* tile = tiles[0];
+  const auto some = [](void* work) { static_cast<UseOfTile*>(work)->Some(kRowsBeside); };
   for (int64_t p = part.Begin(matrix.panels()); p < part.End(matrix.panels()); ++p) {
     const int64_t column = p * kPanelOutputs;
-    const int64_t outputs =
-        column + kPanelOutputs <= matrix.outputs() ? kPanelOutputs : matrix.outputs() - column;
+    const int64_t outputs = std::min(kPanelOutputs, matrix.outputs() - column);
     for (int64_t g = 0; g < groups; ++g) {
-      const int64_t begin = g * rows / groups, count = (g + 1) * rows / groups - begin;
-      const Bf16* pointers[kTileRows];
-      for (int64_t r = 0; r < count; ++r) {
-        pointers[r] = x + (begin + r) * stride;
-      }
-      const Bf16Rows group{.rows = pointers, .length = matrix.inner()};
-      (g == 0 ? MultiplyTileAndFetch : MultiplyTile)(group, count, matrix.panel(p), tile);
-      use(begin, count, column, outputs, tile);
+      left[static_cast<size_t>(g)].MultiplyBeside(
+          {.some = some, .work = &before, .fetches = g == 0}, matrix.panel(p), tile);
+      before.Some(kMostTileRows);
+      before.sums = {.row = begin_of(g),
+                     .left = begin_of(g + 1) - begin_of(g),
+                     .column = column,
+                     .outputs = outputs,
+                     .at = tile};
+      tile = tile == tiles[0] ? tiles[1] : tiles[0];
     }
   }
+  before.Some(kMostTileRows);
 }
 
 // out (rows, N) bf16 = x (rows, K) times the matrix + bias (N) unless it is null, of a part of the

@@ -49,6 +49,7 @@ class Bf16Products : public testing::Test {
 TEST_F(Bf16Products, MultiplyRowsByAMatrix) {
   for (const auto& [rows, outputs, inner] : {std::tuple{int64_t{1}, int64_t{32}, int64_t{2}},
                                              std::tuple{int64_t{12}, int64_t{40}, int64_t{64}},
+                                             std::tuple{int64_t{70}, int64_t{96}, int64_t{160}},
                                              std::tuple{int64_t{29}, int64_t{100}, int64_t{34}}}) {
     const auto x = Random(rows * inner, 1), weight = Random(outputs * inner, 2);
     const Bf16Matrix matrix(weight.data(), outputs, inner);
@@ -89,13 +90,12 @@ TEST_F(Bf16Products, PackBothWays) {
   const auto at = [&](int64_t r, int64_t c) {
     return double{x[static_cast<size_t>(r * kWidth + c)]};
   };
-  float tile[kTileRows * kPanelOutputs];
+  float tile[kMostTileRows * kPanelOutputs];
+  const TileScope scope;
+  TileLeft left;
 
-  const Bf16* rows[kRows];
-  for (int64_t r = 0; r < kRows; ++r) {
-    rows[r] = narrow.data() + r * kWidth;
-  }
-  MultiplyTile({.rows = rows, .length = kWidth}, kRows, outputs.data(), tile);
+  left.Take(kRows, {.length = kWidth}, [&](int64_t r) { return narrow.data() + r * kWidth; });
+  left.Multiply(outputs.data(), tile);
   for (int64_t a = 0; a < kRows; ++a) {
     for (int64_t b = 0; b < kPanelOutputs; ++b) {
       double sum = 0;
@@ -106,13 +106,10 @@ TEST_F(Bf16Products, PackBothWays) {
     }
   }
 
-  const Bf16* columns[kTileRows];
-  for (int64_t c = 0; c < kTileRows; ++c) {
-    columns[c] = inner.data() + 2 * c;
-  }
-  MultiplyTile({.rows = columns, .length = kEven, .pair_stride = 2 * kPanelOutputs}, kTileRows,
-               inner.data(), tile);
-  for (int64_t a = 0; a < kTileRows; ++a) {
+  left.Take(TileRows(), {.length = kEven, .pair_stride = 2 * kPanelOutputs},
+            [&](int64_t c) { return inner.data() + 2 * c; });
+  left.Multiply(inner.data(), tile);
+  for (int64_t a = 0; a < TileRows(); ++a) {
     for (int64_t b = 0; b < kWidth; ++b) {
       double sum = 0;
       for (int64_t r = 0; r < kRows; ++r) {
@@ -128,14 +125,13 @@ TEST_F(Bf16Products, AddColumnsThatLieApart) {
   constexpr int64_t kRows = 3, kPairs = 5, kSegments = 2, kStep = 32, kNext = 256, kStride = 48;
   const auto left = Random(kRows * kSegments * 2 * kPairs, 4), right = Random(512, 5);
   const auto narrow_left = Narrow(left), narrow_right = Narrow(right);
-  const Bf16* rows[kRows];
-  for (int64_t r = 0; r < kRows; ++r) {
-    rows[r] = narrow_left.data() + r * kSegments * 2 * kPairs;
-  }
   std::vector<float> out(kRows * kStride, 0.5f);
-  AddTile({.rows = rows, .length = 2 * kPairs, .segments = kSegments, .segment_stride = 2 * kPairs},
-          kRows, {.first = narrow_right.data(), .step = kStep, .segment_stride = kNext}, out.data(),
-          kStride);
+  const TileScope scope;
+  TileLeft tile;
+  tile.Take(kRows, {.length = 2 * kPairs, .segments = kSegments, .segment_stride = 2 * kPairs},
+            [&](int64_t r) { return narrow_left.data() + r * kSegments * 2 * kPairs; });
+  tile.AddTo({.first = narrow_right.data(), .step = kStep, .segment_stride = kNext}, out.data(),
+             kStride);
   for (int64_t r = 0; r < kRows; ++r) {
     for (int64_t j = 0; j < kStride; ++j) {
       double sum = 0.5;

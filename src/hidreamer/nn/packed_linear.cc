@@ -12,15 +12,14 @@
 namespace hidreamer::nn {
 namespace {
 
-// Of more rows the library's products are as fast; with matrix units they are sooner.
-constexpr int64_t kMostRows = 512, kMostRowsBesideMatrixUnits = 64;
+constexpr int64_t kMostRows = 512;  // of more the library's products are as fast
 
 bool Takes(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias) {
   const int64_t rows = x.numel() / x.size(-1);
   return !torch::GradMode::is_enabled() && IsBf16Autocast(torch::kCPU) && HasBf16Kernels() &&
          x.is_cpu() && weight.is_cpu() && weight.scalar_type() == torch::kFloat32 &&
          weight.is_contiguous() && weight.size(1) % 2 == 0 && bias.defined() && rows > 0 &&
-         rows <= (HasMatrixUnits() ? kMostRowsBesideMatrixUnits : kMostRows);
+         rows <= kMostRows;
 }
 
 }  // namespace

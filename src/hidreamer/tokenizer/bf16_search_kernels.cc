@@ -15,7 +15,6 @@ namespace {
 
 using nn::Bf16;
 using nn::kPanelOutputs;
-using nn::kTileRows;
 using nn::MaskOf;
 using nn::Narrow;
 
@@ -38,7 +37,7 @@ Bf16Search::Bf16Search(const float* centers, int64_t count, int64_t dim)
       count_(count),
       dim_(dim),
       padded_((count + kPanelOutputs - 1) / kPanelOutputs * kPanelOutputs),
-      panels_(static_cast<size_t>(padded_ * dim)),
+      panels_(padded_ * dim),
       norms_(static_cast<size_t>(count)),
       low_(static_cast<size_t>(padded_), std::numeric_limits<float>::infinity()),
       high_(low_),
@@ -63,25 +62,24 @@ void Bf16Search::Pack(int64_t first, int64_t count) {
 }
 
 void Bf16Search::Find(const float* rows, int64_t n, int64_t* nearest) const {
-  std::vector<Bf16> narrow(static_cast<size_t>(kTileRows * dim_));
-  std::vector<float> products(static_cast<size_t>(kTileRows * padded_));  // [panel][row][32]
-  const Bf16* pointers[kTileRows];
-  for (int64_t first = 0; first < n; first += kTileRows) {
-    const int64_t count = std::min(kTileRows, n - first);
+  const int64_t tile_rows = nn::TileRows();
+  nn::AlignedBuffer<Bf16> narrow(tile_rows * dim_);
+  nn::AlignedBuffer<float> products(tile_rows * padded_);  // (rows, V)
+  const nn::TileScope scope;
+  nn::TileLeft tile;
+  for (int64_t first = 0; first < n; first += tile_rows) {
+    const int64_t count = std::min(tile_rows, n - first);
     for (int64_t r = 0; r < count; ++r) {
-      pointers[r] = narrow.data() + r * dim_;
       Narrow(rows + (first + r) * dim_, dim_, narrow.data() + r * dim_);
     }
-    const nn::Bf16Rows tile{.rows = pointers, .length = dim_};
+    tile.Take(count, {.length = dim_}, [&](int64_t r) { return narrow.data() + r * dim_; });
     for (int64_t v = 0; v < padded_; v += kPanelOutputs) {
-      nn::MultiplyTile(tile, count, panels_.data() + v * dim_, products.data() + v * kTileRows);
+      tile.Multiply(panels_.data() + v * dim_, products.data() + v, padded_);
     }
     for (int64_t r = 0; r < count; ++r) {
       const float* const row = rows + (first + r) * dim_;
-      const auto product = [&](int64_t v) {
-        return _mm512_loadu_ps(products.data() + v / kPanelOutputs * kPanelOutputs * kTileRows +
-                               r * kPanelOutputs + v % kPanelOutputs);
-      };
+      const float* const of_row = products.data() + r * padded_;
+      const auto product = [&](int64_t v) { return _mm512_loadu_ps(of_row + v); };
       const __m512 length = _mm512_set1_ps(std::sqrt(Dot(row, row, dim_)));
       const __m512 minus_two = _mm512_set1_ps(-2.0F);
       __m512 least = _mm512_set1_ps(std::numeric_limits<float>::infinity());

@@ -25,7 +25,7 @@ class Bf16Search {
  private:
   const float* centers_;
   int64_t count_, dim_, padded_;  // padded: a multiple of a panel's 32
-  std::vector<nn::Bf16> panels_;
+  nn::AlignedBuffer<nn::Bf16> panels_;
   std::vector<float> norms_;       // (V) |c|^2
   std::vector<float> low_, high_;  // (padded) the same less and more than any rounding makes of it
   std::vector<float> radii_;       // (padded) how far bf16 can move 2 x.c, over |x|

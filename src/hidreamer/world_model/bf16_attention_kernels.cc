@@ -15,39 +15,23 @@ namespace {
 
 using nn::Bf16;
 using nn::kPanelOutputs;
-using nn::kTileRows;
 
 int64_t RoundUp(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
-template <class T>
-T* Room(std::vector<T>& buffer, int64_t size) {
-  if (static_cast<int64_t>(buffer.size()) < size) {
-    buffer.resize(static_cast<size_t>(size));
-  }
-  return buffer.data();
-}
-
-// rows (count, …) `stride` apart times all panels of (inner, outputs); tile sums are added up in
-// out (count, outputs), rows `out_stride` apart.
+// rows (count, …) `stride` apart times all panels of (inner, outputs) to out (count, outputs), rows
+// `out_stride` apart, with room for a whole tile of them. `left` is scratch.
 struct Rows {
   const Bf16* first;
   int64_t stride;
   int64_t pair_stride = 2;
 };
-void Multiply(const Rows& left, int64_t count, int64_t inner, const Bf16* panels,
-              int64_t panel_stride, int64_t panel_count, float* out, int64_t out_stride) {
-  const Bf16* pointers[kTileRows];
-  for (int64_t r = 0; r < count; ++r) {
-    pointers[r] = left.first + r * left.stride;
-  }
-  const nn::Bf16Rows rows{.rows = pointers, .length = inner, .pair_stride = left.pair_stride};
-  float tile[kTileRows * kPanelOutputs];
+void Multiply(const Rows& rows, int64_t count, int64_t inner, const Bf16* panels,
+              int64_t panel_stride, int64_t panel_count, nn::TileLeft& left, float* out,
+              int64_t out_stride) {
+  left.Take(count, {.length = inner, .pair_stride = rows.pair_stride},
+            [&](int64_t r) { return rows.first + r * rows.stride; });
   for (int64_t p = 0; p < panel_count; ++p) {
-    nn::MultiplyTile(rows, count, panels + p * panel_stride, tile);
-    for (int64_t r = 0; r < count; ++r) {
-      std::copy_n(tile + r * kPanelOutputs, kPanelOutputs,
-                  out + r * out_stride + p * kPanelOutputs);
-    }
+    left.Multiply(panels + p * panel_stride, out + p * kPanelOutputs, out_stride);
   }
 }
 
@@ -100,20 +84,22 @@ void AttendHead(const Bf16Head& head, Bf16* out, int64_t out_stride, float* stat
                 Bf16AttentionScratch& scratch) {
   const int64_t positions = head.positions, d = head.width;
   const int64_t padded = RoundUp(positions, kPanelOutputs);
-  Bf16* const k_panels = Room(scratch.k_outputs, padded * d);
-  Bf16* const v_panels = Room(scratch.v_inner, padded * d);
+  const int64_t tile_rows = nn::TileRows(), multiple = nn::TileInner();
+  const nn::TileScope scope;
+  Bf16* const k_panels = scratch.k_outputs.Room(padded * d);
+  Bf16* const v_panels = scratch.v_inner.Room(padded * d);
   nn::PackAsOutputs(head.k, positions, d, head.stride, k_panels);
-  nn::PackAsInner(head.v, positions, d, head.stride, v_panels);
-  const int64_t v_panel = RoundUp(positions, 2) * kPanelOutputs;
-  float* const scores = Room(scratch.scores, kTileRows * padded);
-  Bf16* const weights = Room(scratch.weights, kTileRows * padded);
-  float* const sums = Room(scratch.sums, kTileRows * d);
-  float shares[kTileRows];
-  for (int64_t first = head.first_query; first < positions; first += kTileRows) {
-    const int64_t count = std::min(kTileRows, positions - first), keys = first + count;
+  nn::PackAsInner(head.v, positions, d, head.stride, v_panels, multiple);
+  const int64_t v_panel = RoundUp(positions, multiple) * kPanelOutputs;
+  float* const scores = scratch.scores.Room(tile_rows * padded);
+  Bf16* const weights = scratch.weights.Room(tile_rows * padded);
+  float* const sums = scratch.sums.Room(tile_rows * d);
+  float shares[nn::kMostTileRows];
+  for (int64_t first = head.first_query; first < positions; first += tile_rows) {
+    const int64_t count = std::min(tile_rows, positions - first), keys = first + count;
     const int64_t panels = RoundUp(keys, kPanelOutputs) / kPanelOutputs;
     Multiply({head.q + first * head.stride, head.stride}, count, d, k_panels, kPanelOutputs * d,
-             panels, scores, padded);
+             panels, scratch.left, scores, padded);
     for (int64_t r = 0; r < count; ++r) {
       float* const row = scores + r * padded;
       const RowStatistics found = Exponentiate(row, head.additive + (first + r) * positions,
@@ -130,8 +116,8 @@ void AttendHead(const Bf16Head& head, Bf16* out, int64_t out_stride, float* stat
       }
       StoreRow(row, panels * kPanelOutputs, weights + r * padded);
     }
-    Multiply({weights, padded}, count, RoundUp(keys, 2), v_panels, v_panel, d / kPanelOutputs, sums,
-             d);
+    Multiply({weights, padded}, count, RoundUp(keys, multiple), v_panels, v_panel,
+             d / kPanelOutputs, scratch.left, sums, d);
     for (int64_t r = 0; r < count; ++r) {
       const __m512 share = _mm512_set1_ps(shares[r]);
       for (int64_t j = 0; j < d; j += 16) {
@@ -146,32 +132,34 @@ void AttendHeadBackward(const Bf16Head& head, const float* statistics, const Bf1
                         int64_t gradient_stride, Bf16* q_gradient, Bf16* k_gradient,
                         Bf16* v_gradient, Bf16AttentionScratch& scratch) {
   const int64_t positions = head.positions, d = head.width;
-  const int64_t padded = RoundUp(positions, kPanelOutputs), even = RoundUp(positions, 2);
-  Bf16* const k_outputs = Room(scratch.k_outputs, padded * d);
-  Bf16* const v_outputs = Room(scratch.v_outputs, padded * d);
-  Bf16* const k_inner = Room(scratch.k_inner, padded * d);
-  Bf16* const q_inner = Room(scratch.q_inner, padded * d);
-  Bf16* const gradient_inner = Room(scratch.gradient_inner, padded * d);
+  const int64_t tile_rows = nn::TileRows(), multiple = nn::TileInner();
+  const int64_t padded = RoundUp(positions, kPanelOutputs), inner = RoundUp(positions, multiple);
+  const nn::TileScope scope;
+  Bf16* const k_outputs = scratch.k_outputs.Room(padded * d);
+  Bf16* const v_outputs = scratch.v_outputs.Room(padded * d);
+  Bf16* const k_inner = scratch.k_inner.Room(padded * d);
+  Bf16* const q_inner = scratch.q_inner.Room(padded * d);
+  Bf16* const gradient_inner = scratch.gradient_inner.Room(padded * d);
   nn::PackAsOutputs(head.k, positions, d, head.stride, k_outputs);
   nn::PackAsOutputs(head.v, positions, d, head.stride, v_outputs);
-  nn::PackAsInner(head.k, positions, d, head.stride, k_inner);
-  nn::PackAsInner(head.q, positions, d, head.stride, q_inner);
-  nn::PackAsInner(gradient, positions, d, gradient_stride, gradient_inner);
-  float* const scores = Room(scratch.scores, kTileRows * padded);
-  float* const gradients = Room(scratch.gradients, kTileRows * padded);
-  Bf16* const narrow = Room(scratch.weights, kTileRows * padded);
-  float* const sums = Room(scratch.sums, kTileRows * d);
+  nn::PackAsInner(head.k, positions, d, head.stride, k_inner, multiple);
+  nn::PackAsInner(head.q, positions, d, head.stride, q_inner, multiple);
+  nn::PackAsInner(gradient, positions, d, gradient_stride, gradient_inner, multiple);
+  float* const scores = scratch.scores.Room(tile_rows * padded);
+  float* const gradients = scratch.gradients.Room(tile_rows * padded);
+  Bf16* const narrow = scratch.weights.Room(tile_rows * padded);
+  float* const sums = scratch.sums.Room(tile_rows * d);
   // Pairs of queries, (P / 2, keys, 2): columns of the transposed weights' rows.
-  Bf16* const weight_pairs = Room(scratch.weight_pairs, even * padded);
-  Bf16* const score_pairs = Room(scratch.score_pairs, even * padded);
-  for (int64_t first = 0; first < positions; first += kTileRows) {
-    const int64_t count = std::min(kTileRows, positions - first), keys = first + count;
+  Bf16* const weight_pairs = scratch.weight_pairs.Room(inner * padded);
+  Bf16* const score_pairs = scratch.score_pairs.Room(inner * padded);
+  for (int64_t first = 0; first < positions; first += tile_rows) {
+    const int64_t count = std::min(tile_rows, positions - first), keys = first + count;
     const int64_t panels = RoundUp(keys, kPanelOutputs) / kPanelOutputs;
     const int64_t width = panels * kPanelOutputs;
     Multiply({head.q + first * head.stride, head.stride}, count, d, k_outputs, kPanelOutputs * d,
-             panels, scores, padded);
+             panels, scratch.left, scores, padded);
     Multiply({gradient + first * gradient_stride, gradient_stride}, count, d, v_outputs,
-             kPanelOutputs * d, panels, gradients, padded);
+             kPanelOutputs * d, panels, scratch.left, gradients, padded);
     for (int64_t r = 0; r < count; ++r) {
       float* const weights = scores + r * padded;
       float* const upstream = gradients + r * padded;
@@ -202,35 +190,36 @@ void AttendHeadBackward(const Bf16Head& head, const float* statistics, const Bf1
       }
       StoreRow(upstream, width, narrow + r * padded);
     }
-    if (count % 2 == 1) {  // an odd number of positions: the last pair's second query is none
-      std::fill_n(scores + count * padded, width, 0.0f);
-      std::fill_n(gradients + count * padded, width, 0.0f);
+    const int64_t rounded = RoundUp(count, multiple);  // behind the last positions there is nothing
+    for (int64_t r = count; r < rounded; ++r) {
+      std::fill_n(scores + r * padded, width, 0.0f);
+      std::fill_n(gradients + r * padded, width, 0.0f);
     }
-    for (int64_t r = 0; r < count; r += 2) {
+    for (int64_t r = 0; r < rounded; r += 2) {
       const int64_t at = (first + r) * padded;
       StorePairs(scores + r * padded, scores + (r + 1) * padded, width, weight_pairs + at);
       StorePairs(gradients + r * padded, gradients + (r + 1) * padded, width, score_pairs + at);
     }
-    Multiply({narrow, padded}, count, RoundUp(keys, 2), k_inner, even * kPanelOutputs,
-             d / kPanelOutputs, sums, d);
+    Multiply({narrow, padded}, count, RoundUp(keys, multiple), k_inner, inner * kPanelOutputs,
+             d / kPanelOutputs, scratch.left, sums, d);
     for (int64_t r = 0; r < count; ++r) {
       StoreRow(sums + r * d, d, q_gradient + (first + r) * head.stride);
     }
   }
   // Keys of a group are seen from the group's block of queries on; its panels start there.
-  for (int64_t first = 0; first < positions; first += kTileRows) {
-    const int64_t count = std::min(kTileRows, positions - first), queries = even - first;
+  for (int64_t first = 0; first < positions; first += tile_rows) {
+    const int64_t count = std::min(tile_rows, positions - first), queries = inner - first;
     const auto columns = [&](const Bf16* pairs) {
       return Rows{pairs + first * padded + 2 * first, 2, 2 * padded};
     };
     const auto from = [&](const Bf16* panels) { return panels + first * kPanelOutputs; };
-    Multiply(columns(weight_pairs), count, queries, from(gradient_inner), even * kPanelOutputs,
-             d / kPanelOutputs, sums, d);
+    Multiply(columns(weight_pairs), count, queries, from(gradient_inner), inner * kPanelOutputs,
+             d / kPanelOutputs, scratch.left, sums, d);
     for (int64_t r = 0; r < count; ++r) {
       StoreRow(sums + r * d, d, v_gradient + (first + r) * head.stride);
     }
-    Multiply(columns(score_pairs), count, queries, from(q_inner), even * kPanelOutputs,
-             d / kPanelOutputs, sums, d);
+    Multiply(columns(score_pairs), count, queries, from(q_inner), inner * kPanelOutputs,
+             d / kPanelOutputs, scratch.left, sums, d);
     for (int64_t r = 0; r < count; ++r) {
       StoreRow(sums + r * d, d, k_gradient + (first + r) * head.stride);
     }

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
 #include "hidreamer/nn/bf16_product.h"
 #include "hidreamer/nn/dropout_kernels.h"
@@ -27,9 +26,10 @@ struct Bf16Head {
 
 // Buffers, kept between heads.
 struct Bf16AttentionScratch {
-  std::vector<nn::Bf16> k_outputs, v_outputs, k_inner, v_inner, q_inner, gradient_inner;
-  std::vector<nn::Bf16> weights, weight_pairs, score_pairs;
-  std::vector<float> scores, gradients, sums;
+  nn::AlignedBuffer<nn::Bf16> k_outputs, v_outputs, k_inner, v_inner, q_inner, gradient_inner;
+  nn::AlignedBuffer<nn::Bf16> weights, weight_pairs, score_pairs;
+  nn::AlignedBuffer<float> scores, gradients, sums;
+  nn::TileLeft left;
 };
 
 // out (P, d), rows `out_stride` apart. statistics (2, P), where given, receives each query's

@@ -247,9 +247,8 @@ void TransformSequence(const TransformerWeights& weights, const float* additive,
   // The hidden numbers of so many rows, and the weights beside them, fit the second cache.
   constexpr int64_t kHiddenRows = 96;
   const int64_t width = weights.width, d = width / weights.heads;
-  std::vector<Bf16> narrow(static_cast<size_t>(positions * width));
-  std::vector<Bf16> own_qkv(static_cast<size_t>(qkv.empty() ? 3 * positions * width : 0));
-  std::vector<Bf16> hidden(static_cast<size_t>(kHiddenRows * weights.hidden_width));
+  nn::AlignedBuffer<Bf16> narrow(positions * width),
+      own_qkv(qkv.empty() ? 3 * positions * width : 0), hidden(kHiddenRows * weights.hidden_width);
   Bf16AttentionScratch scratch;
   const size_t layers = weights.blocks.size();
   for (size_t layer = 0; layer < layers; ++layer) {

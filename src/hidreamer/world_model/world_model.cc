@@ -191,7 +191,7 @@ const AttentionPattern& WorldModelImpl::Pattern(int64_t positions, torch::Device
 
 bool WorldModelImpl::UsesPacked() {
   return !torch::GradMode::is_enabled() && !is_training() && nn::IsBf16Autocast(torch::kCPU) &&
-         PackedTransformer::Can(*this) && !nn::HasMatrixUnits();
+         PackedTransformer::Can(*this);
 }
 
 torch::Tensor WorldModelImpl::RunBlocks(
