@@ -59,7 +59,13 @@ struct ProcessGroup::Engine {
 };
 
 ProcessGroup::ProcessGroup() = default;
-ProcessGroup::~ProcessGroup() = default;
+ProcessGroup::~ProcessGroup() {
+#ifdef HID_WITH_NCCL
+  if (engine_ != nullptr && engine_->nccl) {
+    engine_->nccl->shutdown();
+  }
+#endif
+}
 ProcessGroup::ProcessGroup(ProcessGroup&&) noexcept = default;
 
 int ProcessGroup::RankHere() {
