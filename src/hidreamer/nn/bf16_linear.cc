@@ -68,12 +68,15 @@ struct Bf16LinearFunction : torch::autograd::Function<Bf16LinearFunction> {
       x_gradient = Multiply(gradient, Pack(weight, /*transposed=*/true), nullptr);
     }
     const bool learns_bias = context->saved_data["learns_bias"].toBool();
-    if (weight.requires_grad() || learns_bias) {
+    if (weight.requires_grad()) {
       weight_gradient = torch::empty(weight.sizes(), weight.options().requires_grad(false));
       if (learns_bias) {
         bias_gradient = torch::empty({weight.size(0)}, weight_gradient.options());
       }
       SumWeightGradient(gradient, x, weight_gradient, bias_gradient);
+    } else if (learns_bias) {
+      bias_gradient =
+          gradient.view({-1, weight.size(0)}).sum(0, /*keepdim=*/false, torch::kFloat32);
     }
     return {x_gradient, weight_gradient, bias_gradient};
   }

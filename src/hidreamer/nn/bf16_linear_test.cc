@@ -93,6 +93,9 @@ TEST_F(Bf16LinearTest, GivesOnlyTheGradientsThatAreAskedFor) {
   EXPECT_EQ(problem.Differentiate(/*biased=*/true).size(), 3u);
   problem.x.set_requires_grad(true);
   problem.weight.set_requires_grad(false);
+  const auto of_bias = problem.Differentiate(/*biased=*/true);
+  ASSERT_EQ(of_bias.size(), 3u);
+  EXPECT_LT(RelativeError(of_bias[2], Rounded(problem.upstream).sum(0)), 1e-6);
   problem.bias.set_requires_grad(false);
   EXPECT_EQ(problem.Differentiate(/*biased=*/true).size(), 2u);
 }
