@@ -17,13 +17,11 @@ float At(const ConvShape& shape, const float* weight, int64_t o, int64_t c, int6
 
 }  // namespace
 
-ConvWeights ConvWeights::Forward(const ConvShape& shape, const float* weight, const float* bias) {
-  ConvWeights packed;
-  packed.shape = shape;
-  packed.bias.assign(bias, bias + shape.out_channels);
+ConvWeights::ConvWeights(const ConvShape& of, const float* weight, const float* of_bias)
+    : shape(of), bias(of_bias, of_bias + of.out_channels) {
   for (int64_t y = 0; y < shape.out_side(); ++y) {
     for (int64_t x = 0; x < shape.out_side(); ++x) {
-      packed.patches.push_back((y * shape.in_side + x) * shape.stride * shape.in_channels);
+      patches.push_back((y * shape.in_side + x) * shape.stride * shape.in_channels);
     }
   }
   std::vector<float> ordered(static_cast<size_t>(shape.out_channels * shape.inner()));
@@ -37,13 +35,10 @@ ConvWeights ConvWeights::Forward(const ConvShape& shape, const float* weight, co
       }
     }
   }
-  packed.forward = nn::Bf16Matrix(ordered.data(), shape.out_channels, shape.inner());
-  return packed;
+  matrix = nn::Bf16Matrix(ordered.data(), shape.out_channels, shape.inner());
 }
 
-ConvWeights ConvWeights::Backward(const ConvShape& shape, const float* weight) {
-  ConvWeights packed;
-  packed.shape = shape;
+ConvGradientWeights::ConvGradientWeights(const ConvShape& of, const float* weight) : shape(of) {
   const int64_t stride = shape.stride, steps = shape.kernel / stride;
   const int64_t inner = steps * steps * shape.out_channels;
   std::vector<float> ordered(static_cast<size_t>(shape.in_channels * inner));
@@ -59,9 +54,8 @@ ConvWeights ConvWeights::Backward(const ConvShape& shape, const float* weight) {
         }
       }
     }
-    packed.phases.emplace_back(ordered.data(), shape.in_channels, inner);
+    phases.emplace_back(ordered.data(), shape.in_channels, inner);
   }
-  return packed;
 }
 
 #ifdef HID_BF16_KERNELS
@@ -174,7 +168,7 @@ void ConvRelu(const ConvWeights& weights, const Bf16* in, Bf16* out, nn::ReadAhe
   const nn::TileScope scope;
   nn::TileLeft left;
   MultiplyPatches(
-      weights.forward, shape.pixels(),
+      weights.matrix, shape.pixels(),
       {.count = shape.kernel,
        .length = shape.kernel * shape.in_channels,
        .stride = shape.in_side * shape.in_channels},
@@ -194,7 +188,7 @@ void ConvRelu(const ConvWeights& weights, const Bf16* in, Bf16* out, nn::ReadAhe
       });
 }
 
-void ConvInputGradient(const ConvWeights& weights, const Bf16* gradient, const Bf16* in,
+void ConvInputGradient(const ConvGradientWeights& weights, const Bf16* gradient, const Bf16* in,
                        Bf16* in_gradient, std::vector<Bf16>& padded) {
   const ConvShape& shape = weights.shape;
   const int64_t stride = shape.stride, steps = shape.kernel / stride, outputs = shape.out_channels;
@@ -268,7 +262,8 @@ HID_END_BF16_TARGET
 void ScaleFrame(const uint8_t*, int64_t, Bf16*) {}
 void TransposeNumbers(const Bf16*, int64_t, int64_t, Bf16*, const Bf16*) {}
 void ConvRelu(const ConvWeights&, const Bf16*, Bf16*, nn::ReadAhead&) {}
-void ConvInputGradient(const ConvWeights&, const Bf16*, const Bf16*, Bf16*, std::vector<Bf16>&) {}
+void ConvInputGradient(const ConvGradientWeights&, const Bf16*, const Bf16*, Bf16*,
+                       std::vector<Bf16>&) {}
 void AddConvWeightGradient(const ConvShape&, const Bf16*, const Bf16*, float*, float*,
                            nn::ReadAhead&) {}
 

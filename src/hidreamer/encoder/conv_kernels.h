@@ -24,19 +24,25 @@ struct ConvShape {
   int64_t out_size() const { return pixels() * out_channels; }
 };
 
+// What a convolution takes of weight (O, C, k, k) and bias (O) f32.
 struct ConvWeights {
   ConvWeights() = default;
-  // weight (O, C, k, k) and bias (O) f32: for the convolution, and for its input's gradient.
-  static ConvWeights Forward(const ConvShape& shape, const float* weight, const float* bias);
-  static ConvWeights Backward(const ConvShape& shape, const float* weight);
+  ConvWeights(const ConvShape& shape, const float* weight, const float* bias);
 
   ConvShape shape;
-  nn::Bf16Matrix forward;  // (k k C, O)
-  // The input's gradient is one small convolution for each of the stride^2 phases of a pixel's
-  // place: ((k / stride)^2 O, C) each.
-  std::vector<nn::Bf16Matrix> phases;
+  nn::Bf16Matrix matrix;  // (k k C, O)
   std::vector<float> bias;
   std::vector<int64_t> patches;  // where the runs of an output pixel's patch begin in the input
+};
+
+// What its input's gradient takes of the weight: it is one small convolution for each of the
+// stride^2 phases of a pixel's place, ((k / stride)^2 O, C) each.
+struct ConvGradientWeights {
+  ConvGradientWeights() = default;
+  ConvGradientWeights(const ConvShape& shape, const float* weight);
+
+  ConvShape shape;
+  std::vector<nn::Bf16Matrix> phases;
 };
 
 // frame (channels, pixels) u8 -> (pixels, channels) bf16, divided by 255. channels is 4.
@@ -52,8 +58,8 @@ void ConvRelu(const ConvWeights& weights, const nn::Bf16* in, nn::Bf16* out, nn:
 
 // gradient (side', side', O) of the convolution -> that of its input, 0 where `in`, itself a
 // rectified output, is 0. padded is scratch of this layer alone.
-void ConvInputGradient(const ConvWeights& weights, const nn::Bf16* gradient, const nn::Bf16* in,
-                       nn::Bf16* in_gradient, std::vector<nn::Bf16>& padded);
+void ConvInputGradient(const ConvGradientWeights& weights, const nn::Bf16* gradient,
+                       const nn::Bf16* in, nn::Bf16* in_gradient, std::vector<nn::Bf16>& padded);
 
 // Adds to weight_gradient (O, k, k, C) and bias_gradient (O) what a pair of images, ins (side,
 // side, C, 2), and their gradients (side', side', O, 2) give, both packed by nn::PackAsInner.

@@ -28,9 +28,9 @@ constexpr std::array kShapes = {kFirst, kSecond, kThird};
 constexpr int64_t kImagesOfChunk = 32;  // whose weight gradients are added up apart; even
 
 // One of kShapes each, packed by several threads.
-template <class Pack>
-std::array<ConvWeights, 3> PackEach(const Pack& pack) {
-  std::array<ConvWeights, 3> packed;
+template <class Weights, class Pack>
+std::array<Weights, 3> PackEach(const Pack& pack) {
+  std::array<Weights, 3> packed;
   at::parallel_for(0, 3, 1, [&](int64_t begin, int64_t end) {
     for (int64_t layer = begin; layer < end; ++layer) {
       packed[static_cast<size_t>(layer)] = pack(static_cast<size_t>(layer));
@@ -79,7 +79,7 @@ struct StackImages {
 // The gradients that two images give; scratch of one thread.
 class PairGradients {
  public:
-  PairGradients(const StackImages& stack, const std::array<ConvWeights, 3>& weights)
+  PairGradients(const StackImages& stack, const std::array<ConvGradientWeights, 3>& weights)
       : stack_(stack),
         weights_(weights),
         scaled_(2 * kFirst.in_size()),
@@ -146,7 +146,7 @@ class PairGradients {
   }
 
   const StackImages& stack_;
-  const std::array<ConvWeights, 3>& weights_;
+  const std::array<ConvGradientWeights, 3>& weights_;
   // Of two images each.
   nn::AlignedBuffer<Bf16> scaled_, in_pairs_, upstream_pairs_;
   std::array<nn::AlignedBuffer<Bf16>, 3> upstream_;
@@ -160,9 +160,9 @@ struct ConvStackFunction : torch::autograd::Function<ConvStackFunction> {
                                const torch::Tensor& w2, const torch::Tensor& b2) {
     const int64_t images = frames.size(0);
     const std::array parameters = {w0, b0, w1, b1, w2, b2};
-    const std::array<ConvWeights, 3> weights = PackEach([&](size_t layer) {
-      return ConvWeights::Forward(kShapes[layer], parameters[2 * layer].data_ptr<float>(),
-                                  parameters[2 * layer + 1].data_ptr<float>());
+    const auto weights = PackEach<ConvWeights>([&](size_t layer) {
+      return ConvWeights(kShapes[layer], parameters[2 * layer].data_ptr<float>(),
+                         parameters[2 * layer + 1].data_ptr<float>());
     });
     const auto narrow = torch::TensorOptions(torch::kBFloat16);
     const torch::Tensor first = torch::empty({images, kFirst.out_size()}, narrow);
@@ -197,9 +197,9 @@ struct ConvStackFunction : torch::autograd::Function<ConvStackFunction> {
     const variable_list saved = context->get_saved_variables();
     const torch::Tensor frames = saved[0], first = saved[1], second = saved[2], out = saved[3];
     const torch::Tensor gradient = gradients[0].contiguous();
-    const std::array<ConvWeights, 3> weights = PackEach([&](size_t layer) {
-      return layer == 0 ? ConvWeights{}  // frames need no gradient
-                        : ConvWeights::Backward(kShapes[layer], saved[3 + layer].data_ptr<float>());
+    const auto weights = PackEach<ConvGradientWeights>([&](size_t layer) {
+      return layer == 0 ? ConvGradientWeights()  // frames need no gradient
+                        : ConvGradientWeights(kShapes[layer], saved[3 + layer].data_ptr<float>());
     });
     const int64_t images = frames.size(0), chunks = (images + kImagesOfChunk - 1) / kImagesOfChunk;
     // Of each chunk, so that sums do not depend on the threads.
