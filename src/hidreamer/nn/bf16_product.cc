@@ -39,6 +39,8 @@ bool HasBf16Kernels() {
 
 namespace {
 
+constexpr int64_t kVectorTileRows = 12;  // of a tile without matrix units
+
 enum class Units { kNone, kAmx, kEmulated };
 
 // Linux lets a process use the units' 8 kB a thread when it asks for them.
@@ -85,7 +87,7 @@ thread_local int64_t tile_pairs = 0;
 }  // namespace
 
 bool HasMatrixUnits() { return UnitsHere() != Units::kNone; }
-int64_t TileRows() { return HasMatrixUnits() ? kMostTileRows : 12; }
+int64_t TileRows() { return HasMatrixUnits() ? kMostTileRows : kVectorTileRows; }
 int64_t TileInner() { return HasMatrixUnits() ? 32 : 2; }
 
 TileScope::TileScope() { tile_pairs = 0; }
@@ -170,7 +172,7 @@ constexpr auto TilesOf(std::index_sequence<kCounts...> /*counts*/) {
 template <TileKind kKind>
 void MultiplyTile(const Bf16* const* rows, int64_t count, const Bf16Row& row,
                   const Bf16Columns& columns, float* out, int64_t out_stride) {
-  static constexpr auto kTiles = TilesOf<kKind>(std::make_index_sequence<12>());
+  static constexpr auto kTiles = TilesOf<kKind>(std::make_index_sequence<kVectorTileRows>());
   kTiles.by_rows[count - 1](rows, row, columns, out, out_stride);
 }
 
