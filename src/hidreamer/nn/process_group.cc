@@ -128,6 +128,8 @@ void ProcessGroup::Exchange(const Work& work) {
   const auto start = std::chrono::steady_clock::now();
   try {
     work();
+  } catch (const Error&) {  // of our own, not of a partner's end
+    throw;
   } catch (const std::exception& error) {
     spdlog::debug("{}", error.what());
 #ifdef HID_WITH_NCCL
