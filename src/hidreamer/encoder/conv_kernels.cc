@@ -74,13 +74,14 @@ template <class At, class Use>
 void MultiplyPatches(const nn::Bf16Matrix& matrix, int64_t pixels, const Runs& runs, const At& at,
                      nn::TileLeft& left, const Use& use) {
   alignas(64) float tile[nn::kMostTileRows * kPanelOutputs];
-  const int64_t groups = (pixels + nn::TileRows() - 1) / nn::TileRows();
+  const int64_t groups = nn::TilesOf(pixels);
   // Matrix units need the patches copied, which is done once; without, a panel stays in the first
   // cache while all patches pass.
   const int64_t panels = matrix.panels(), panels_at_once = nn::HasMatrixUnits() ? panels : 1;
   for (int64_t first = 0; first < panels; first += panels_at_once) {
     for (int64_t g = 0; g < groups; ++g) {
-      const int64_t begin = g * pixels / groups, count = (g + 1) * pixels / groups - begin;
+      const nn::Part group{g, groups};
+      const int64_t begin = group.Begin(pixels), count = group.End(pixels) - begin;
       left.Take(count,
                 {.length = runs.length, .segments = runs.count, .segment_stride = runs.stride},
                 [&](int64_t r) { return at(begin + r); });

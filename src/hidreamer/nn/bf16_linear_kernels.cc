@@ -33,7 +33,7 @@ void WeightGradient(const WeightGradientBlock& block, float* weight_gradient, in
   const TileScope scope;
   for (int64_t first = 0; first < block.rows; first += rows_at_once) {
     const int64_t rows = std::min(rows_at_once, block.rows - first);
-    const int64_t padded = (rows + TileInner() - 1) / TileInner() * TileInner();
+    const int64_t padded = RoundUp(rows, TileInner());
     PackAsInner(block.gradient + first * block.gradient_stride, rows, outputs,
                 block.gradient_stride, gradient_pairs.data(), TileInner());
     PackAsInner(block.x + first * block.x_stride, rows, inner, block.x_stride, x_pairs.data(),

@@ -377,7 +377,7 @@ void PackAsOutputs(const Bf16* x, int64_t n, int64_t d, int64_t stride, Bf16* pa
 
 void PackAsInner(const Bf16* x, int64_t n, int64_t d, int64_t stride, Bf16* packed,
                  int64_t multiple) {
-  const int64_t padded = (n + multiple - 1) / multiple * multiple;
+  const int64_t padded = RoundUp(n, multiple);
   for (int64_t i = 0; i < n; i += 2) {
     for (int64_t column = 0; column < d; column += kPanelOutputs) {
       const Bf16* const row = x + i * stride + column;
@@ -385,7 +385,7 @@ void PackAsInner(const Bf16* x, int64_t n, int64_t d, int64_t stride, Bf16* pack
                    packed + column * padded + i * kPanelOutputs);
     }
   }
-  const int64_t even = (n + 1) / 2 * 2;
+  const int64_t even = RoundUp(n, 2);
   for (int64_t column = 0; column < d && even < padded; column += kPanelOutputs) {
     std::fill_n(packed + column * padded + even * kPanelOutputs, (padded - even) * kPanelOutputs,
                 Bf16{0});

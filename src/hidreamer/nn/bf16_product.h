@@ -42,9 +42,16 @@ struct Part {  // the index-th of `count` about equal ones
   int64_t End(int64_t size) const { return (index + 1) * size / count; }
 };
 
+inline int64_t RoundUp(int64_t n, int64_t multiple) {
+  return (n + multiple - 1) / multiple * multiple;
+}
+
+// Rows in as few tiles of about equal size as they fit.
+inline int64_t TilesOf(int64_t rows) { return (rows + TileRows() - 1) / TileRows(); }
+
 // Rows that are the outputs of panels, in tiles of which none is of two panels: 11, 11 and 10 of
 // each, or with matrix units all 32.
-inline int64_t TilesOfPanel() { return (kPanelOutputs + TileRows() - 1) / TileRows(); }
+inline int64_t TilesOfPanel() { return TilesOf(kPanelOutputs); }
 inline int64_t TileBegin(int64_t tile) {
   const int64_t of_panel = TilesOfPanel();
   return tile / of_panel * kPanelOutputs + Part{tile % of_panel, of_panel}.Begin(kPanelOutputs);
@@ -125,9 +132,9 @@ class TileLeft {
   // out (count, 32), rows `out_stride` apart, = rows (count, segments * length) times a panel.
   // `out` has room for a whole tile.
   void Multiply(const Bf16* panel, float* out, int64_t out_stride = kPanelOutputs) const;
-  // The same beside other work: some(work) is called again and again meanwhile, but for matrix
-  // units once, before. Where `fetches`, what lies behind the panel is fetched: for matrices larger
-  // than the second cache.
+  // The same beside other work: with matrix units some(work) is called again and again meanwhile,
+  // without them once before. Where `fetches`, what lies behind the panel is fetched: for matrices
+  // larger than the second cache.
   struct Beside {
     void (*some)(void* work) = nullptr;
     void* work = nullptr;
@@ -167,12 +174,12 @@ template <class Use>
 void MultiplyRows(const Bf16* x, int64_t rows, int64_t stride, const Bf16Matrix& matrix, Part part,
                   const Use& use) {
   const TileScope scope;
-  const int64_t groups = (rows + TileRows() - 1) / TileRows();
-  const auto begin_of = [&](int64_t g) { return g * rows / groups; };
+  const int64_t groups = TilesOf(rows);
   std::vector<TileLeft> left(static_cast<size_t>(groups));
   for (int64_t g = 0; g < groups; ++g) {
-    left[static_cast<size_t>(g)].Take(begin_of(g + 1) - begin_of(g), {.length = matrix.inner()},
-                                      [&](int64_t r) { return x + (begin_of(g) + r) * stride; });
+    const int64_t begin = Part{g, groups}.Begin(rows), end = Part{g, groups}.End(rows);
+    left[static_cast<size_t>(g)].Take(end - begin, {.length = matrix.inner()},
+                                      [&](int64_t r) { return x + (begin + r) * stride; });
   }
   // A tile's sums are used, a few rows at a time, while matrix units work on the next tile.
   struct Sums {
@@ -201,8 +208,9 @@ void MultiplyRows(const Bf16* x, int64_t rows, int64_t stride, const Bf16Matrix&
       left[static_cast<size_t>(g)].MultiplyBeside(
           {.some = some, .work = &before, .fetches = g == 0}, matrix.panel(p), tile);
       before.Some(kMostTileRows);
-      before.sums = {.row = begin_of(g),
-                     .left = begin_of(g + 1) - begin_of(g),
+      const int64_t begin = Part{g, groups}.Begin(rows);
+      before.sums = {.row = begin,
+                     .left = Part{g, groups}.End(rows) - begin,
                      .column = column,
                      .outputs = outputs,
                      .at = tile};

@@ -36,7 +36,7 @@ Bf16Search::Bf16Search(const float* centers, int64_t count, int64_t dim)
     : centers_(centers),
       count_(count),
       dim_(dim),
-      padded_((count + kPanelOutputs - 1) / kPanelOutputs * kPanelOutputs),
+      padded_(nn::RoundUp(count, kPanelOutputs)),
       panels_(padded_ * dim),
       norms_(static_cast<size_t>(count)),
       low_(static_cast<size_t>(padded_), std::numeric_limits<float>::infinity()),

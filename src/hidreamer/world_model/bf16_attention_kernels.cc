@@ -15,8 +15,7 @@ namespace {
 
 using nn::Bf16;
 using nn::kPanelOutputs;
-
-int64_t RoundUp(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+using nn::RoundUp;
 
 // rows (count, …) `stride` apart times all panels of (inner, outputs) to out (count, outputs), rows
 // `out_stride` apart, with room for a whole tile of them. `left` is scratch.

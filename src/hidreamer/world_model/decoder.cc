@@ -34,8 +34,7 @@ Decoder::Decoder(WorldModel model, int64_t batch, int64_t capacity, nn::Precisio
   middle_ = options.mask == MaskKind::kReference ? capacity_ * fine : 0;
   const bool packs = precision == nn::Precision::kBf16 && PackedTransformer::Can(*model_);
   if (packs) {  // a panel of places begins there
-    constexpr int64_t kPlaces = DecodeCache::kPanelPlaces;
-    middle_ = (middle_ + kPlaces - 1) / kPlaces * kPlaces;
+    middle_ = nn::RoundUp(middle_, DecodeCache::kPanelPlaces);
   }
   const int64_t slots = middle_ + (capacity_ - 1) * filed_per_step_ + layout_.positions_per_step();
   const torch::Tensor& parameter = model_->final_norm()->weight;

@@ -16,7 +16,7 @@ DecodeCache::DecodeCache(int64_t layers, int64_t batch, int64_t heads, int64_t h
     : batch_(batch),
       heads_(heads),
       head_width_(head_width),
-      places_((places + kPanelPlaces - 1) / kPanelPlaces * kPanelPlaces),
+      places_(nn::RoundUp(places, kPanelPlaces)),
       keys_(static_cast<size_t>(layers * batch * heads * head_size())),
       values_(keys_.size()) {}
 
