@@ -12,10 +12,8 @@ if(HID_TORCH_WHEEL)
   file(CREATE_LINK "${HID_FMT_INCLUDE_DIR}/fmt" "${CMAKE_BINARY_DIR}/fmt_first/fmt" SYMBOLIC)
   target_include_directories(hidreamer_torch SYSTEM INTERFACE
     "${CMAKE_BINARY_DIR}/fmt_first" "${HID_TORCH_WHEEL}/include" "${HID_TORCH_WHEEL}/include/torch/csrc/api/include")
-  target_compile_definitions(hidreamer_torch INTERFACE _GLIBCXX_USE_CXX11_ABI=1)
-  if(EXISTS "${HID_TORCH_WHEEL}/include/gloo/context.h")  # the system's would be of another version
-    target_compile_definitions(hidreamer_torch INTERFACE USE_C10D_GLOO)
-  endif()
+  # Gloo's headers are not in the wheel; of the system's (libgloo-dev), where they are, only names of types are used.
+  target_compile_definitions(hidreamer_torch INTERFACE _GLIBCXX_USE_CXX11_ABI=1 USE_C10D_GLOO)
   target_link_libraries(hidreamer_torch INTERFACE
     "${HID_TORCH_WHEEL}/lib/libtorch_cpu.so" "${HID_TORCH_WHEEL}/lib/libc10.so" Threads::Threads)
   target_link_options(hidreamer_torch INTERFACE "-Wl,-rpath,${HID_TORCH_WHEEL}/lib" -Wl,--allow-shlib-undefined)

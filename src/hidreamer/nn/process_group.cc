@@ -154,6 +154,7 @@ bool ProcessGroup::ExchangesOn(torch::Device device) const {
 #endif
 }
 
+#ifdef HID_WITH_GLOO
 namespace {
 
 // One message for all: a model has hundreds of small tensors.
@@ -174,6 +175,8 @@ void Separate(const torch::Tensor& joined, const std::vector<torch::Tensor>& ten
 }
 
 }  // namespace
+
+#endif
 
 void ProcessGroup::AverageOnGpu(const std::vector<torch::Tensor>& tensors) {
 #ifdef HID_WITH_NCCL
