@@ -35,7 +35,7 @@ struct Normalized {
 Normalized NormalizeToBf16(const torch::Tensor& x, const torch::Tensor& weight,
                            const torch::Tensor& bias, double epsilon);
 
-// dropout(gelu(x + bias)): x (..., N) bf16, bias (N) f32 -> (..., N) bf16. Exact GELU (to 1e-7).
+// dropout(gelu(x + bias)): x (..., N) bf16, bias (N) f32 -> (..., N) bf16. GELU to 7e-7.
 torch::Tensor BiasGeluDropout(const torch::Tensor& x, const torch::Tensor& bias, double probability,
                               bool training);
 

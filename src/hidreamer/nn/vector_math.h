@@ -2,6 +2,7 @@
 
 #include <bit>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 
 // Functions of one number without branches or calls, so that the compiler vectorizes loops of them
@@ -30,29 +31,41 @@ inline float ExpOfNegative(float x) {
   return x < kSmallest ? 0.0f : p * power;
 }
 
-// The normal distribution's share below x, to 1e-7, and e^(-x^2 / 2), of which its density is a
-// multiple (Abramowitz and Stegun, 7.1.26).
-struct NormalShare {
-  float below, bell;
-};
-inline NormalShare ShareBelow(float x) {
-  const float z = std::fabs(x) * 0.70710678f;
-  const float bell = ExpOfNegative(-z * z);
-  const float t = 1 / (1 + 0.3275911f * z);
-  float p = 1.061405429f;
-  p = p * t - 1.453152027f;
-  p = p * t + 1.421413741f;
-  p = p * t - 0.284496736f;
-  p = p * t + 0.254829592f;
-  const float tail = 0.5f * p * t * bell;
-  return {x < 0 ? tail : 1 - tail, bell};
+// c[0] x^n + c[1] x^(n - 1) + … + c[n] (Horner).
+template <size_t kCount>
+inline float Polynomial(const float (&coefficients)[kCount], float x) {
+  float sum = coefficients[0];
+#pragma GCC unroll 16
+  for (size_t i = 1; i < kCount; ++i) {
+    sum = sum * x + coefficients[i];
+  }
+  return sum;
 }
 
-// x times the share below x (Hendrycks and Gimpel, 2016), and its derivative.
-inline float Gelu(float x) { return x * ShareBelow(x).below; }
+// x times the normal distribution's share below x (Hendrycks and Gimpel, 2016), to 7e-7. It is
+// max(x, 0) - g(|x|) with g(z) = z P(X > z), a hump that is 1e-7 from 5.5 on: its Chebyshev
+// expansion over [0, 5.5] takes a third of the time of an exponential and a quotient.
+constexpr float kHumpEnd = 5.5f;
+inline float PlaceInHump(float x) {  // |x| of [0, 5.5], what lies behind at its end, as [-1, 1]
+  const float z = std::fabs(x);
+  return (z < kHumpEnd ? z : kHumpEnd) * (2 / kHumpEnd) - 1;
+}
+inline float Gelu(float x) {
+  constexpr float kHump[] = {3.61366871e-02f,  -3.94180854e-02f, -1.54876231e-01f, 2.35338592e-01f,
+                             1.85879463e-01f,  -5.47519572e-01f, 1.91852491e-01f,  4.60615005e-01f,
+                             -6.38624027e-01f, 2.60225556e-01f,  1.80235220e-01f,  -3.08663053e-01f,
+                             1.91202054e-01f,  -6.05784587e-02f, 8.19484918e-03f};
+  return (x < 0 ? 0 : x) - Polynomial(kHump, PlaceInHump(x));
+}
+// Its derivative, to 2e-6: g' is expanded by itself.
 inline float GeluDerivative(float x) {
-  const NormalShare share = ShareBelow(x);
-  return share.below + x * 0.39894228f * share.bell;
+  constexpr float kSlope[] = {
+      -8.63082487e-02f, 7.11337357e-03f,  4.86047460e-01f,  -2.09458504e-01f,
+      -1.09657626e+00f, 9.70697036e-01f,  9.72609925e-01f,  -1.81022140e+00f,
+      4.46859611e-01f,  1.17830975e+00f,  -1.37212159e+00f, 4.72262096e-01f,
+      2.60390327e-01f,  -3.36674704e-01f, 1.39098182e-01f,  -2.20289646e-02f};
+  const float slope = Polynomial(kSlope, PlaceInHump(x));
+  return x < 0 ? slope : 1 - slope;
 }
 
 inline float Sigmoid(float x) {
