@@ -17,20 +17,29 @@ float At(const ConvShape& shape, const float* weight, int64_t o, int64_t c, int6
 
 }  // namespace
 
-ConvWeights::ConvWeights(const ConvShape& of, const float* weight, const float* of_bias)
+ConvWeights::ConvWeights(const ConvShape& of, int64_t out_fold, const float* weight,
+                         const float* of_bias)
     : shape(of), bias(of_bias, of_bias + of.out_channels) {
-  for (int64_t y = 0; y < shape.out_side(); ++y) {
-    for (int64_t x = 0; x < shape.out_side(); ++x) {
-      patches.push_back((y * shape.in_side + x) * shape.stride * shape.in_channels);
+  const int64_t stride = shape.stride, side = shape.out_side(), out_grid = side / out_fold;
+  for (int64_t cell = 0; cell < shape.run(); ++cell) {
+    const int64_t y = cell / shape.grid(), x = cell % shape.grid();
+    const int64_t to =
+        ((y / out_fold * out_grid + x / out_fold) * out_fold + y % out_fold) * out_fold +
+        x % out_fold;
+    if (x < side) {
+      pixels.push_back({cell * shape.depth(), to * shape.out_channels});
+    } else if (nn::HasMatrixUnits()) {
+      pixels.push_back({cell * shape.depth(), -1});
     }
   }
   std::vector<float> ordered(static_cast<size_t>(shape.out_channels * shape.inner()));
   float* to = ordered.data();
   for (int64_t o = 0; o < shape.out_channels; ++o) {
-    for (int64_t y = 0; y < shape.kernel; ++y) {
-      for (int64_t x = 0; x < shape.kernel; ++x) {
+    for (int64_t cell = 0; cell < shape.steps() * shape.steps(); ++cell) {
+      for (int64_t place = 0; place < stride * stride; ++place) {
         for (int64_t c = 0; c < shape.in_channels; ++c) {
-          *to++ = At(shape, weight, o, c, y, x);
+          *to++ = At(shape, weight, o, c, cell / shape.steps() * stride + place / stride,
+                     cell % shape.steps() * stride + place % stride);
         }
       }
     }
@@ -38,24 +47,37 @@ ConvWeights::ConvWeights(const ConvShape& of, const float* weight, const float* 
   matrix = nn::Bf16Matrix(ordered.data(), shape.out_channels, shape.inner());
 }
 
-ConvGradientWeights::ConvGradientWeights(const ConvShape& of, const float* weight) : shape(of) {
-  const int64_t stride = shape.stride, steps = shape.kernel / stride;
+ConvGradientWeights::ConvGradientWeights(const ConvShape& of, const ConvShape& before,
+                                         const float* weight)
+    : shape(of) {
+  const int64_t stride = shape.stride, steps = shape.steps(), channels = shape.in_channels;
+  for (int64_t cell = 0; cell < shape.cells(); ++cell) {
+    const int64_t y = cell / shape.grid(), x = cell % shape.grid();
+    cell_places.push_back((y * before.grid() + x) * stride * channels);
+  }
+  for (int64_t first = 0; first < shape.depth(); first += kPanelOutputs) {
+    const int64_t place = first / channels;
+    panel_places.push_back((place / stride * before.grid() + place % stride) * channels +
+                           first % channels);
+  }
   const int64_t inner = steps * steps * shape.out_channels;
-  std::vector<float> ordered(static_cast<size_t>(shape.in_channels * inner));
-  for (int64_t phase = 0; phase < stride * stride; ++phase) {
-    float* to = ordered.data();
-    for (int64_t c = 0; c < shape.in_channels; ++c) {
-      for (int64_t y = steps - 1; y >= 0; --y) {
-        for (int64_t x = steps - 1; x >= 0; --x) {
-          for (int64_t o = 0; o < shape.out_channels; ++o) {
-            *to++ =
-                At(shape, weight, o, c, stride * y + phase / stride, stride * x + phase % stride);
-          }
+  std::vector<float> ordered(static_cast<size_t>(shape.depth() * inner));
+  float* to = ordered.data();
+  for (int64_t place = 0; place < stride * stride; ++place) {
+    for (int64_t c = 0; c < channels; ++c) {
+      for (int64_t cell = steps * steps - 1; cell >= 0; --cell) {
+        for (int64_t o = 0; o < shape.out_channels; ++o) {
+          *to++ = At(shape, weight, o, c, cell / steps * stride + place / stride,
+                     cell % steps * stride + place % stride);
         }
       }
     }
-    phases.emplace_back(ordered.data(), shape.in_channels, inner);
   }
+  matrix = nn::Bf16Matrix(ordered.data(), shape.depth(), inner);
+}
+
+int64_t SummedCells(const ConvShape& shape) {
+  return nn::RoundUp(shape.run(), nn::TileInner() / 2);
 }
 
 #ifdef HID_BF16_KERNELS
@@ -63,27 +85,35 @@ HID_BEGIN_BF16_TARGET
 
 namespace {
 
-// Of a patch the runs from the `first` on, each `length` numbers, `stride` after the one before.
+// Of a patch the runs from the `first` on, each `length` numbers, `stride` after the one before;
+// the next patch's lie `patch_stride` after them.
 struct Runs {
-  int64_t first = 0, count, length, stride;
+  int64_t first = 0, count, length, stride, patch_stride;
 };
-// The patches of `pixels` (at least one) output pixels against all panels of a matrix. at(pixel) is
-// the first number of a patch's first run, use(pixel, first output, sums of it and the next 15,
-// sums of 16 more) takes the results. `left` is scratch.
+// The patches of `pixels` against all panels of a matrix. at(pixel) is the first number of a
+// patch's first run, use(pixel, first output, sums of it and the next 15, sums of 16 more) takes
+// the results. With matrix units there are at least as many pixels as a tile has rows, each patch
+// lies at the stride, and some come twice. `left` is scratch.
 template <class At, class Use>
 void MultiplyPatches(const nn::Bf16Matrix& matrix, int64_t pixels, const Runs& runs, const At& at,
                      nn::TileLeft& left, const Use& use) {
   alignas(64) float tile[nn::kMostTileRows * kPanelOutputs];
   const int64_t groups = nn::TilesOf(pixels);
-  // Matrix units need the patches copied, which is done once; without, a panel stays in the first
-  // cache while all patches pass.
-  const int64_t panels = matrix.panels(), panels_at_once = nn::HasMatrixUnits() ? panels : 1;
+  // Whole tiles are read. Without matrix units a panel stays in the first cache while all patches
+  // pass.
+  const bool whole = nn::HasMatrixUnits();
+  const int64_t panels = matrix.panels(), panels_at_once = whole ? panels : 1;
   for (int64_t first = 0; first < panels; first += panels_at_once) {
     for (int64_t g = 0; g < groups; ++g) {
       const nn::Part group{g, groups};
-      const int64_t begin = group.Begin(pixels), count = group.End(pixels) - begin;
+      const int64_t begin =
+          whole ? std::min(g * nn::TileRows(), pixels - nn::TileRows()) : group.Begin(pixels);
+      const int64_t count = whole ? nn::TileRows() : group.End(pixels) - begin;
       left.Take(count,
-                {.length = runs.length, .segments = runs.count, .segment_stride = runs.stride},
+                {.length = runs.length,
+                 .segments = runs.count,
+                 .segment_stride = runs.stride,
+                 .row_stride = runs.patch_stride},
                 [&](int64_t r) { return at(begin + r); });
       for (int64_t p = first; p < first + panels_at_once; ++p) {
         left.Multiply(matrix.panel(p) + runs.first * runs.length * kPanelOutputs, tile);
@@ -109,23 +139,25 @@ void StoreScaled(__m128i bytes, Bf16* out) {
 
 }  // namespace
 
-void ScaleFrame(const uint8_t* frame, int64_t pixels, Bf16* out) {
-  const auto load = [&](int64_t channel, int64_t i) {
-    return _mm_loadu_si128(reinterpret_cast<const __m128i*>(frame + channel * pixels + i));
-  };
-  int64_t i = 0;
-  for (; i + 16 <= pixels; i += 16) {
-    const __m128i a = load(0, i), b = load(1, i), c = load(2, i), d = load(3, i);
-    const __m128i ab[] = {_mm_unpacklo_epi8(a, b), _mm_unpackhi_epi8(a, b)};
-    const __m128i cd[] = {_mm_unpacklo_epi8(c, d), _mm_unpackhi_epi8(c, d)};
-    for (int half = 0; half < 2; ++half) {
-      StoreScaled(_mm_unpacklo_epi16(ab[half], cd[half]), out + 4 * i + 32 * half);
-      StoreScaled(_mm_unpackhi_epi16(ab[half], cd[half]), out + 4 * i + 32 * half + 16);
-    }
-  }
-  for (; i < pixels; ++i) {
-    for (int64_t channel = 0; channel < 4; ++channel) {
-      out[4 * i + channel] = nn::ToBf16(static_cast<float>(frame[channel * pixels + i]) / 255);
+void ScaleFrame(const uint8_t* frame, int64_t side, Bf16* out) {
+  constexpr int64_t kFold = 4, kAtOnce = 16, kRowNumbers = 16;  // of a cell's row
+  const int64_t grid = side / kFold;
+  for (int64_t y = 0; y < side; ++y) {
+    for (int64_t first = 0; first < side; first += kAtOnce) {
+      const int64_t x = std::min(first, side - kAtOnce);
+      const auto load = [&](int64_t channel) {
+        return _mm_loadu_si128(
+            reinterpret_cast<const __m128i*>(frame + (channel * side + y) * side + x));
+      };
+      const __m128i a = load(0), b = load(1), c = load(2), d = load(3);
+      const __m128i ab[] = {_mm_unpacklo_epi8(a, b), _mm_unpackhi_epi8(a, b)};
+      const __m128i cd[] = {_mm_unpacklo_epi8(c, d), _mm_unpackhi_epi8(c, d)};
+      Bf16* to = out + ((y / kFold * grid + x / kFold) * kFold + y % kFold) * kRowNumbers;
+      for (int half = 0; half < 2; ++half) {
+        StoreScaled(_mm_unpacklo_epi16(ab[half], cd[half]), to);
+        StoreScaled(_mm_unpackhi_epi16(ab[half], cd[half]), to + kFold * kRowNumbers);
+        to += 2 * kFold * kRowNumbers;
+      }
     }
   }
 }
@@ -169,91 +201,96 @@ void ConvRelu(const ConvWeights& weights, const Bf16* in, Bf16* out, nn::ReadAhe
   const nn::TileScope scope;
   nn::TileLeft left;
   MultiplyPatches(
-      weights.matrix, shape.pixels(),
-      {.count = shape.kernel,
-       .length = shape.kernel * shape.in_channels,
-       .stride = shape.in_side * shape.in_channels},
+      weights.matrix, static_cast<int64_t>(weights.pixels.size()),
+      {.count = shape.steps(),
+       .length = shape.steps() * shape.depth(),
+       .stride = shape.grid() * shape.depth(),
+       .patch_stride = shape.depth()},
       [&](int64_t pixel) {
         ahead.Some(1);
-        return in + weights.patches[static_cast<size_t>(pixel)];
+        return in + weights.pixels[static_cast<size_t>(pixel)].from;
       },
       left,
       [&](int64_t pixel, int64_t output, __m512 low, __m512 high) {
+        const int64_t to = weights.pixels[static_cast<size_t>(pixel)].to;
+        if (to < 0) {
+          return;
+        }
         const float* const bias = weights.bias.data() + output;
         const auto rectified = [&](__m512 sums, int64_t from) {
           return _mm512_max_ps(_mm512_add_ps(sums, _mm512_loadu_ps(bias + from)),
                                _mm512_setzero_ps());
         };
-        _mm512_storeu_si512(out + pixel * shape.out_channels + output,
+        _mm512_storeu_si512(out + to + output,
                             ToBf16(rectified(low, 0), rectified(high, kPanelOutputs / 2)));
       });
 }
 
 void ConvInputGradient(const ConvGradientWeights& weights, const Bf16* gradient, const Bf16* in,
-                       Bf16* in_gradient, std::vector<Bf16>& padded) {
+                       Bf16* in_gradient) {
   const ConvShape& shape = weights.shape;
-  const int64_t stride = shape.stride, steps = shape.kernel / stride, outputs = shape.out_channels;
-  const int64_t channels = shape.in_channels, side = shape.out_side(), border = steps - 1;
-  const int64_t row = (side + 2 * border) * outputs, run = steps * outputs;
-  padded.resize(static_cast<size_t>(side * row));  // the borders are never written to
-  for (int64_t y = 0; y < side; ++y) {
-    std::copy_n(gradient + y * side * outputs, side * outputs,
-                padded.data() + y * row + border * outputs);
-  }
-  const int64_t along = shape.in_side / stride;  // places of a phase
+  const int64_t grid = shape.grid(), steps = shape.steps(), border = shape.border();
+  const int64_t outputs = shape.out_channels, depth = shape.depth();
+  // Of the steps above and below the gradient's first and last row nothing comes: they are left out
+  // where a row of cells is a product of its own, and are zeros in matrix units' larger ones.
+  const bool whole = nn::HasMatrixUnits();
   const nn::TileScope scope;
   nn::TileLeft left;
-  for (int64_t phase = 0; phase < stride * stride; ++phase) {
-    for (int64_t y = 0; y < along; ++y) {
-      // Of the steps above and below the gradient's first and last row nothing comes.
-      const int64_t first = std::max<int64_t>(0, border - y);
-      const int64_t last = std::min(steps, side + border - y);
-      const int64_t to =
-          ((stride * y + phase / stride) * shape.in_side + phase % stride) * channels;
-      MultiplyPatches(
-          weights.phases[static_cast<size_t>(phase)], along,
-          {.first = first, .count = last - first, .length = run, .stride = row},
-          [&](int64_t x) { return padded.data() + (y + first - border) * row + x * outputs; }, left,
-          [&](int64_t x, int64_t channel, __m512 low, __m512 high) {
-            const int64_t at = to + stride * x * channels + channel;
-            const __m512i lit = _mm512_loadu_si512(in + at);
-            _mm512_storeu_si512(
-                in_gradient + at,
-                _mm512_maskz_mov_epi16(_mm512_test_epi16_mask(lit, lit), ToBf16(low, high)));
-          });
-    }
+  for (int64_t y = 0; y < grid; y += whole ? grid : 1) {
+    const int64_t first = whole ? 0 : std::max<int64_t>(0, border - y);
+    const int64_t last = whole ? steps : std::min(steps, shape.out_side() + border - y);
+    const int64_t begin = y * grid;
+    MultiplyPatches(
+        weights.matrix, whole ? shape.cells() : grid,
+        {.first = first,
+         .count = last - first,
+         .length = steps * outputs,
+         .stride = grid * outputs,
+         .patch_stride = outputs},
+        [&](int64_t i) { return gradient + (begin + i + first * grid - shape.reach()) * outputs; },
+        left,
+        [&](int64_t i, int64_t channel, __m512 low, __m512 high) {
+          const int64_t cell = begin + i;
+          const __m512i lit = _mm512_loadu_si512(in + cell * depth + channel);
+          _mm512_storeu_si512(
+              in_gradient + weights.cell_places[static_cast<size_t>(cell)] +
+                  weights.panel_places[static_cast<size_t>(channel / kPanelOutputs)],
+              _mm512_maskz_mov_epi16(_mm512_test_epi16_mask(lit, lit), ToBf16(low, high)));
+        });
   }
 }
 
 void AddConvWeightGradient(const ConvShape& shape, const Bf16* ins, const Bf16* gradients,
                            float* weight_gradient, float* bias_gradient, nn::ReadAhead& ahead) {
-  const int64_t outputs = shape.out_channels, inner = shape.inner(), side = shape.out_side();
-  const int64_t row = shape.in_side * shape.in_channels, run = shape.kernel * shape.in_channels;
+  const int64_t outputs = shape.out_channels, inner = shape.inner(), depth = shape.depth();
+  const int64_t row = shape.grid() * depth, run = shape.steps() * depth;
   constexpr int64_t kLinesBetweenProducts = 12, kMostOutputTiles = 6;  // of 64 outputs
-  // The sums run over the output's pixels, and of each over the pair of images.
+  // The sums run over the output's pixels, and of each over the pair of images: with matrix units
+  // along the grid, so that tiles are full; the cells without an output are zeros.
+  const bool whole = nn::HasMatrixUnits();
   const nn::TileScope scope;
   nn::TileLeft left[kMostOutputTiles];
   const int64_t tiles = outputs / kPanelOutputs * nn::TilesOfPanel();
   for (int64_t tile = 0; tile < tiles; ++tile) {
     const int64_t o = nn::TileBegin(tile), count = nn::TileBegin(tile + 1) - o;
     left[tile].Take(count,
-                    {.length = 2 * side,
+                    {.length = 2 * (whole ? SummedCells(shape) : shape.out_side()),
                      .pair_stride = 2 * outputs,
-                     .segments = side,
-                     .segment_stride = 2 * side * outputs},
+                     .segments = whole ? 1 : shape.out_side(),
+                     .segment_stride = 2 * shape.grid() * outputs},
                     [&](int64_t r) { return gradients + 2 * (o + r); });
   }
   for (int64_t column = 0; column < inner; column += kPanelOutputs) {
     const nn::Bf16Columns columns{.first = ins + 2 * (column / run * row + column % run),
-                                  .step = 2 * shape.stride * shape.in_channels,
-                                  .segment_stride = 2 * shape.stride * row};
+                                  .step = 2 * depth,
+                                  .segment_stride = 2 * row};
     for (int64_t tile = 0; tile < tiles; ++tile) {
       ahead.Some(kLinesBetweenProducts);
       left[tile].AddTo(columns, weight_gradient + nn::TileBegin(tile) * inner + column, inner);
     }
   }
   for (int64_t o = 0; o < outputs; o += kPanelOutputs) {
-    nn::AddPairs(gradients + 2 * o, shape.pixels(), 2 * outputs, bias_gradient + o);
+    nn::AddPairs(gradients + 2 * o, shape.run(), 2 * outputs, bias_gradient + o);
   }
 }
 
@@ -263,8 +300,7 @@ HID_END_BF16_TARGET
 void ScaleFrame(const uint8_t*, int64_t, Bf16*) {}
 void TransposeNumbers(const Bf16*, int64_t, int64_t, Bf16*, const Bf16*) {}
 void ConvRelu(const ConvWeights&, const Bf16*, Bf16*, nn::ReadAhead&) {}
-void ConvInputGradient(const ConvGradientWeights&, const Bf16*, const Bf16*, Bf16*,
-                       std::vector<Bf16>&) {}
+void ConvInputGradient(const ConvGradientWeights&, const Bf16*, const Bf16*, Bf16*) {}
 void AddConvWeightGradient(const ConvShape&, const Bf16*, const Bf16*, float*, float*,
                            nn::ReadAhead&) {}
 

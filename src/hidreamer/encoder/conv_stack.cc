@@ -27,6 +27,9 @@ constexpr std::array kShapes = {kFirst, kSecond, kThird};
 
 constexpr int64_t kImagesOfChunk = 32;  // whose weight gradients are added up apart; even
 
+// What the output of a layer is folded by.
+int64_t OutFold(size_t layer) { return layer + 1 < kShapes.size() ? kShapes[layer + 1].stride : 1; }
+
 // One of kShapes each, packed by several threads.
 template <class Weights, class Pack>
 std::array<Weights, 3> PackEach(const Pack& pack) {
@@ -80,14 +83,22 @@ struct StackImages {
 class PairGradients {
  public:
   PairGradients(const StackImages& stack, const std::array<ConvGradientWeights, 3>& weights)
-      : stack_(stack),
-        weights_(weights),
-        scaled_(2 * kFirst.in_size()),
-        in_pairs_(2 * kFirst.in_size()),
-        upstream_pairs_(2 * kFirst.out_size()) {
+      : stack_(stack), weights_(weights), scaled_(2 * kFirst.in_size()), third_(kThird.out_size()) {
+    // What lies around gradients and behind images stays 0.
+    const auto zeros = [](int64_t count, nn::AlignedBuffer<Bf16>& room) {
+      std::fill_n(room.Room(count), count, Bf16{0});
+    };
+    int64_t in_pairs = 0, upstream_pairs = 0;
     for (size_t layer = 0; layer < 3; ++layer) {
-      upstream_[layer].Room(2 * kShapes[layer].out_size());
+      const ConvShape& shape = kShapes[layer];
+      zeros(2 * (shape.gradient_begin() + shape.gradient_size()), upstream_[layer]);
+      const int64_t summed = SummedCells(shape);
+      in_pairs =
+          std::max({in_pairs, 2 * shape.in_size(), 2 * (summed + shape.reach()) * shape.depth()});
+      upstream_pairs = std::max(upstream_pairs, 2 * summed * shape.out_channels);
     }
+    zeros(in_pairs, in_pairs_);
+    upstream_pairs_.Room(upstream_pairs);
   }
 
   // Of `image` and the next, if it is before `end`.
@@ -104,30 +115,38 @@ class PairGradients {
     for (size_t layer = 0; layer < 3; ++layer) {
       const ConvShape& shape = kShapes[layer];
       // The images' numbers side by side, beside zeros if there is one image.
-      const auto pair = [both](const Bf16* of, int64_t size, nn::AlignedBuffer<Bf16>& pairs) {
-        nn::PackAsInner(of, both ? 2 : 1, size, size, pairs.data());
-      };
-      pair(ins[layer], shape.in_size(), in_pairs_);
-      pair(upstream_[layer].data(), shape.out_size(), upstream_pairs_);
+      const int64_t images = both ? 2 : 1;
+      nn::PackAsInner(ins[layer], images, shape.in_size(), shape.in_size(), in_pairs_.data());
+      nn::PackAsInner(Upstream(layer, 0), images, SummedCells(shape) * shape.out_channels,
+                      Upstream(layer, 1) - Upstream(layer, 0), upstream_pairs_.data());
       AddConvWeightGradient(shape, in_pairs_.data(), upstream_pairs_.data(), weight_sums[layer],
                             bias_sums[layer], ahead);
     }
   }
 
  private:
+  // The gradients of the pair's i-th image of a layer's outputs, along its grid.
+  Bf16* Upstream(size_t layer, int64_t i) {
+    const ConvShape& shape = kShapes[layer];
+    return upstream_[layer].data() + shape.gradient_begin() +
+           i * (shape.gradient_size() + shape.gradient_begin());
+  }
+
   // The gradients of all outputs, and the frame as numbers again, of the pair's i-th image.
   void PassBack(int64_t image, int64_t i, const std::array<const Bf16*, 3>& ins) {
-    const auto to = [&](size_t layer) {
-      return upstream_[layer].data() + i * kShapes[layer].out_size();
-    };
-    ScaleFrame(stack_.frames + image * kFirst.in_size(), kFirst.in_side * kFirst.in_side,
+    ScaleFrame(stack_.frames + image * kFirst.in_size(), kFirst.in_side,
                scaled_.data() + i * kFirst.in_size());
     const int64_t at = image * kThird.out_size();
-    TransposeNumbers(stack_.gradient + at, kThird.out_channels, kThird.pixels(), to(2),
+    TransposeNumbers(stack_.gradient + at, kThird.out_channels, kThird.pixels(), third_.data(),
                      stack_.out + at);
+    const int64_t row = kThird.out_side() * kThird.out_channels;
+    for (int64_t y = 0; y < kThird.out_side(); ++y) {
+      std::copy_n(third_.data() + y * row, row,
+                  Upstream(2, i) + y * kThird.grid() * kThird.out_channels);
+    }
     for (const size_t layer : {2, 1}) {
-      ConvInputGradient(weights_[layer], to(layer), ins[layer] + i * kShapes[layer].in_size(),
-                        to(layer - 1), padded_[layer]);
+      ConvInputGradient(weights_[layer], Upstream(layer, i),
+                        ins[layer] + i * kShapes[layer].in_size(), Upstream(layer - 1, i));
     }
   }
 
@@ -147,10 +166,9 @@ class PairGradients {
 
   const StackImages& stack_;
   const std::array<ConvGradientWeights, 3>& weights_;
-  // Of two images each.
-  nn::AlignedBuffer<Bf16> scaled_, in_pairs_, upstream_pairs_;
-  std::array<nn::AlignedBuffer<Bf16>, 3> upstream_;
-  std::array<std::vector<Bf16>, 3> padded_;
+  nn::AlignedBuffer<Bf16> scaled_, in_pairs_, upstream_pairs_;  // of two images each
+  nn::AlignedBuffer<Bf16> third_;                               // one image's last gradient
+  std::array<nn::AlignedBuffer<Bf16>, 3> upstream_;             // of two images, each behind zeros
 };
 
 struct ConvStackFunction : torch::autograd::Function<ConvStackFunction> {
@@ -161,7 +179,7 @@ struct ConvStackFunction : torch::autograd::Function<ConvStackFunction> {
     const int64_t images = frames.size(0);
     const std::array parameters = {w0, b0, w1, b1, w2, b2};
     const auto weights = PackEach<ConvWeights>([&](size_t layer) {
-      return ConvWeights(kShapes[layer], parameters[2 * layer].data_ptr<float>(),
+      return ConvWeights(kShapes[layer], OutFold(layer), parameters[2 * layer].data_ptr<float>(),
                          parameters[2 * layer + 1].data_ptr<float>());
     });
     const auto narrow = torch::TensorOptions(torch::kBFloat16);
@@ -179,7 +197,7 @@ struct ConvStackFunction : torch::autograd::Function<ConvStackFunction> {
         }
         Bf16* const act1 = nn::Bf16Data(first) + *image * kFirst.out_size();
         Bf16* const act2 = nn::Bf16Data(second) + *image * kSecond.out_size();
-        ScaleFrame(Frame(frames, *image), kFirst.in_side * kFirst.in_side, scaled.data());
+        ScaleFrame(Frame(frames, *image), kFirst.in_side, scaled.data());
         ConvRelu(weights[0], scaled.data(), act1, ahead);
         ConvRelu(weights[1], act1, act2, ahead);
         ConvRelu(weights[2], act2, third.data(), ahead);
@@ -199,7 +217,8 @@ struct ConvStackFunction : torch::autograd::Function<ConvStackFunction> {
     const torch::Tensor gradient = gradients[0].contiguous();
     const auto weights = PackEach<ConvGradientWeights>([&](size_t layer) {
       return layer == 0 ? ConvGradientWeights()  // frames need no gradient
-                        : ConvGradientWeights(kShapes[layer], saved[3 + layer].data_ptr<float>());
+                        : ConvGradientWeights(kShapes[layer], kShapes[layer - 1],
+                                              saved[3 + layer].data_ptr<float>());
     });
     const int64_t images = frames.size(0), chunks = (images + kImagesOfChunk - 1) / kImagesOfChunk;
     // Of each chunk, so that sums do not depend on the threads.
@@ -238,9 +257,10 @@ struct ConvStackFunction : torch::autograd::Function<ConvStackFunction> {
       results.push_back(
           sums[i]
               .weight.sum(0)
-              .view({shape.out_channels, shape.kernel, shape.kernel, shape.in_channels})
-              .permute({0, 3, 1, 2})
-              .contiguous());
+              .view({shape.out_channels, shape.steps(), shape.steps(), shape.stride, shape.stride,
+                     shape.in_channels})
+              .permute({0, 5, 1, 3, 2, 4})
+              .reshape({shape.out_channels, shape.in_channels, shape.kernel, shape.kernel}));
       results.push_back(sums[i].bias.sum(0));
     }
     return results;

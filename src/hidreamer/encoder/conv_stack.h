@@ -12,7 +12,7 @@ struct ConvStackParameters {
 };
 
 // Whether the kernels below can be used: bf16 autocast is on for the CPU, its processor has the
-// instructions and no matrix units, and the stack has 4 frames.
+// instructions, and the stack has 4 frames.
 bool HasConvStack(const torch::Tensor& frames, const ConvStackParameters& parameters);
 
 // frames (B, 4, 84, 84) u8 -> / 255, three rectified convolutions, (B, 64 * 7 * 7) bf16 in the

@@ -179,9 +179,8 @@ void MultiplyTile(const Bf16* const* rows, int64_t count, const Bf16Row& row,
 // The same by matrix units: 16 or 32 rows in tiles, so that four sums use each tile twice.
 constexpr int64_t kUnitRows = 16;
 struct UnitsWork {
-  const Bf16Row& left;
-  const Bf16* tiles;
-  int64_t pairs;
+  const Bf16Row& row;
+  const TileLeft::Tiles& left;
   const Bf16Columns& right;
   float* out;
   int64_t out_stride;
@@ -190,7 +189,8 @@ struct UnitsWork {
 template <bool kAdds, bool kTwo, class U>
 void MultiplyByUnits(const UnitsWork& work) {
   constexpr int64_t kHalf = kPanelOutputs / 2, kNumberBytes = sizeof(Bf16);
-  constexpr int64_t kTileNumbers = 2 * kUnitRows * kUnitRows, kTileRowBytes = 64;
+  const TileLeft::Tiles& left = work.left;
+  const int64_t left_bytes = left.row_stride * kNumberBytes;
   const int64_t right_step = kAdds ? work.right.step : 2 * kPanelOutputs;
   const int64_t out_bytes = work.out_stride * static_cast<int64_t>(sizeof(float));
   float* const out = work.out;
@@ -210,30 +210,29 @@ void MultiplyByUnits(const UnitsWork& work) {
       U::template Zero<3>();
     }
   }
-  const int64_t parts = work.left.length / (2 * work.pairs);
+  const int64_t parts = work.row.length / (2 * left.pairs);
   const Bf16* at = work.right.first;
-  const Bf16* tiles = work.tiles;
-  for (int64_t s = 0; s < work.left.segments; ++s) {
+  for (int64_t s = 0; s < work.row.segments; ++s) {
     if constexpr (kAdds) {
       at = work.right.first + s * work.right.segment_stride;
     }
-    for (int64_t part = 0; part < parts; ++part, at += work.pairs * right_step) {
+    const Bf16* rows = left.first + s * left.segment_stride;
+    for (int64_t part = 0; part < parts; ++part, at += left.pairs * right_step) {
       U::template Load<6>(at, right_step * kNumberBytes);
-      U::template Load<4>(tiles, kTileRowBytes);
-      tiles += kTileNumbers;
+      U::template Load<4>(rows, left_bytes);
       U::template MultiplyAdd<0, 4, 6>();
       U::template Load<7>(at + kPanelOutputs, right_step * kNumberBytes);
       U::template MultiplyAdd<1, 4, 7>();
       if constexpr (kTwo) {
-        U::template Load<5>(tiles, kTileRowBytes);
-        tiles += kTileNumbers;
+        U::template Load<5>(rows + left.below, left_bytes);
         U::template MultiplyAdd<2, 5, 6>();
         U::template MultiplyAdd<3, 5, 7>();
       }
+      rows += left.part_stride;
       if constexpr (!kAdds) {
         if (work.beside.fetches) {
           constexpr int64_t kUnitsAhead = 8192;
-          for (int64_t i = 0; i < work.pairs * right_step; i += kPanelOutputs) {
+          for (int64_t i = 0; i < left.pairs * right_step; i += kPanelOutputs) {
             _mm_prefetch(reinterpret_cast<const char*>(at + kUnitsAhead + i), _MM_HINT_T1);
           }
         }
@@ -255,9 +254,9 @@ template <bool kAdds>
 void MultiplyByUnits(const UnitsWork& work, int64_t count) {
   WithUnits([&](auto units) {
     using U = decltype(units);
-    if (tile_pairs != work.pairs) {
-      U::Configure(work.pairs);
-      tile_pairs = work.pairs;
+    if (tile_pairs != work.left.pairs) {
+      U::Configure(work.left.pairs);
+      tile_pairs = work.left.pairs;
     }
     if (count > kUnitRows) {
       MultiplyByUnits<kAdds, true, U>(work);
@@ -269,20 +268,37 @@ void MultiplyByUnits(const UnitsWork& work, int64_t count) {
 
 }  // namespace
 
-void TileLeft::CopyToTiles() {
+void TileLeft::PlaceTiles() {
   const int64_t of_segment = row_.length / 2;
-  pairs_ = std::min<int64_t>(kUnitRows, of_segment);
-  while (of_segment % pairs_ != 0) {
-    --pairs_;
+  tiles_.pairs = std::min<int64_t>(kUnitRows, of_segment);
+  while (of_segment % tiles_.pairs != 0) {
+    --tiles_.pairs;
   }
-  const int64_t parts = of_segment / pairs_,
+  if (row_.row_stride == 0) {
+    CopyToTiles();
+    return;
+  }
+  tiles_.first = rows_[0];
+  tiles_.row_stride = row_.row_stride;
+  tiles_.part_stride = 2 * tiles_.pairs;
+  tiles_.segment_stride = row_.segment_stride;
+  tiles_.below = kUnitRows * row_.row_stride;
+}
+
+void TileLeft::CopyToTiles() {
+  const int64_t pairs = tiles_.pairs, parts = row_.length / (2 * pairs),
                 rounded = count_ > kUnitRows ? 2 * kUnitRows : kUnitRows;
   constexpr int64_t kRowNumbers = 2 * kUnitRows;
-  const __mmask16 of_part = MaskOf(pairs_);
-  Bf16* to = tiles_.Room(row_.segments * parts * rounded * kRowNumbers);
+  const __mmask16 of_part = MaskOf(pairs);
+  Bf16* to = copied_.Room(row_.segments * parts * rounded * kRowNumbers);
+  tiles_.first = to;
+  tiles_.row_stride = kRowNumbers;
+  tiles_.part_stride = rounded * kRowNumbers;
+  tiles_.segment_stride = parts * tiles_.part_stride;
+  tiles_.below = kUnitRows * kRowNumbers;
   for (int64_t s = 0; s < row_.segments; ++s) {
     for (int64_t part = 0; part < parts; ++part) {
-      const int64_t offset = s * row_.segment_stride + part * pairs_ * row_.pair_stride;
+      const int64_t offset = s * row_.segment_stride + part * pairs * row_.pair_stride;
       if (row_.pair_stride == 2) {
         for (int64_t r = 0; r < rounded; ++r, to += kRowNumbers) {
           _mm512_storeu_si512(to, r < count_ ? _mm512_maskz_loadu_epi32(
@@ -295,7 +311,7 @@ void TileLeft::CopyToTiles() {
         const __mmask16 of_rows = MaskOf(count_ - first);
         __m512i block[kUnitRows];
         for (int64_t i = 0; i < kUnitRows; ++i) {
-          block[i] = i < pairs_
+          block[i] = i < pairs
                          ? _mm512_maskz_loadu_epi32(of_rows, rows_[static_cast<size_t>(first)] +
                                                                  offset + i * row_.pair_stride)
                          : _mm512_setzero_si512();
@@ -312,7 +328,7 @@ void TileLeft::CopyToTiles() {
 void TileLeft::Multiply(const Bf16* panel, float* out, int64_t out_stride) const {
   const Bf16Columns columns{.first = panel};
   if (in_tiles_) {
-    MultiplyByUnits<false>({row_, tiles_.data(), pairs_, columns, out, out_stride}, count_);
+    MultiplyByUnits<false>({row_, tiles_, columns, out, out_stride}, count_);
   } else {
     MultiplyTile<TileKind::kPlain>(rows_.data(), count_, row_, columns, out, out_stride);
   }
@@ -321,8 +337,7 @@ void TileLeft::Multiply(const Bf16* panel, float* out, int64_t out_stride) const
 void TileLeft::MultiplyBeside(const Beside& beside, const Bf16* panel, float* out) const {
   const Bf16Columns columns{.first = panel};
   if (in_tiles_) {
-    MultiplyByUnits<false>({row_, tiles_.data(), pairs_, columns, out, kPanelOutputs, beside},
-                           count_);
+    MultiplyByUnits<false>({row_, tiles_, columns, out, kPanelOutputs, beside}, count_);
     return;
   }
   beside.some(beside.work);
@@ -339,7 +354,7 @@ void TileLeft::AddTo(const Bf16Columns& columns, float* out, int64_t out_stride)
     return;
   }
   if (count_ % kUnitRows == 0) {
-    MultiplyByUnits<true>({row_, tiles_.data(), pairs_, columns, out, out_stride}, count_);
+    MultiplyByUnits<true>({row_, tiles_, columns, out, out_stride}, count_);
     return;
   }
   // Whole tiles would reach beyond the rows.
@@ -347,7 +362,7 @@ void TileLeft::AddTo(const Bf16Columns& columns, float* out, int64_t out_stride)
   for (int64_t r = 0; r < count_; ++r) {
     std::copy_n(out + r * out_stride, kPanelOutputs, whole + r * kPanelOutputs);
   }
-  MultiplyByUnits<true>({row_, tiles_.data(), pairs_, columns, whole, kPanelOutputs}, count_);
+  MultiplyByUnits<true>({row_, tiles_, columns, whole, kPanelOutputs}, count_);
   for (int64_t r = 0; r < count_; ++r) {
     std::copy_n(whole + r * kPanelOutputs, kPanelOutputs, out + r * out_stride);
   }
@@ -443,6 +458,7 @@ int64_t TileInner() { return 2; }
 
 TileScope::TileScope() = default;
 TileScope::~TileScope() = default;
+void TileLeft::PlaceTiles() {}
 void TileLeft::CopyToTiles() {}
 void TileLeft::Multiply(const Bf16*, float*, int64_t) const {}
 void TileLeft::MultiplyBeside(const Beside&, const Bf16*, float*) const {}

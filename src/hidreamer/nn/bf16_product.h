@@ -82,12 +82,15 @@ class Bf16Matrix {
 
 // A row of a left-hand side: `segments` runs of `length` numbers (even), each `segment_stride`
 // after the one before: one run is a plain row, several the rows of an image's patch. The pairs of
-// a run lie `pair_stride` apart: 2 in a row, more in a column of pairs.
+// a run lie `pair_stride` apart: 2 in a row, more in a column of pairs. Where pairs follow each
+// other, and each row of a whole tile lies `row_stride` after the one before, that says so and
+// nothing need be copied.
 struct Bf16Row {
   int64_t length = 0;
   int64_t pair_stride = 2;
   int64_t segments = 1;
   int64_t segment_stride = 0;
+  int64_t row_stride = 0;
 };
 
 // 32 columns of a right-hand side that is not packed by panels: the 64 numbers of a pair of k lie
@@ -125,7 +128,7 @@ class TileLeft {
     count_ = count;
     row_ = row;
     if (in_tiles_) {
-      CopyToTiles();
+      PlaceTiles();
     }
   }
 
@@ -144,17 +147,24 @@ class TileLeft {
   // out (count, 32), rows `out_stride` apart, += rows times the columns.
   void AddTo(const Bf16Columns& columns, float* out, int64_t out_stride) const;
 
+  // Where matrix units find the rows: tiles of 16, each part of the sum of `pairs` pairs.
+  struct Tiles {
+    const Bf16* first = nullptr;
+    int64_t row_stride = 0, part_stride = 0, segment_stride = 0;
+    int64_t below = 0;  // from a tile to that of the next 16 rows
+    int64_t pairs = 0;
+  };
+
  private:
+  void PlaceTiles();
   void CopyToTiles();
 
   std::array<const Bf16*, kMostTileRows> rows_;
   int64_t count_ = 0;
   Bf16Row row_;
-  // With matrix units the rows in tiles, (parts of the sum, 16 or 32 rows, 32); each part has
-  // `pairs_` pairs.
   const bool in_tiles_ = HasMatrixUnits();
-  AlignedBuffer<Bf16> tiles_;
-  int64_t pairs_ = 0;
+  Tiles tiles_;
+  AlignedBuffer<Bf16> copied_;  // (parts of the sum, 16 or 32 rows, 32)
 };
 
 // Panels of a right-hand side that is not a weight. x (n, d), rows `stride` apart:

@@ -145,5 +145,35 @@ TEST_F(Bf16Products, AddColumnsThatLieApart) {
   }
 }
 
+// As a convolution takes patches: rows that overlap, each as far after the one before.
+TEST_F(Bf16Products, TakeRowsAtAStrideAsTheyLie) {
+  constexpr int64_t kLength = 64, kSegments = 2, kNext = 512, kStride = 32;
+  constexpr int64_t kInner = kSegments * kLength;
+  const int64_t rows = TileRows();
+  const auto image = Random((rows - 1) * kStride + kNext + kLength, 6);
+  const auto weight = Random(kPanelOutputs * kInner, 7);
+  const auto narrow = Narrow(image);
+  const Bf16Matrix matrix(weight.data(), kPanelOutputs, kInner);
+  std::vector<float> out(static_cast<size_t>(kMostTileRows * kPanelOutputs), NAN);
+  const TileScope scope;
+  TileLeft tile;
+  tile.Take(
+      rows,
+      {.length = kLength, .segments = kSegments, .segment_stride = kNext, .row_stride = kStride},
+      [&](int64_t r) { return narrow.data() + r * kStride; });
+  tile.Multiply(matrix.panel(0), out.data());
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t o = 0; o < kPanelOutputs; ++o) {
+      double sum = 0;
+      for (int64_t k = 0; k < kInner; ++k) {
+        const int64_t at = r * kStride + k / kLength * kNext + k % kLength;
+        sum += double{image[static_cast<size_t>(at)]} *
+               double{weight[static_cast<size_t>(o * kInner + k)]};
+      }
+      EXPECT_NEAR(out[static_cast<size_t>(r * kPanelOutputs + o)], sum, 1e-4) << r << " " << o;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace hidreamer::nn
