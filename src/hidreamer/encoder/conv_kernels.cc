@@ -286,7 +286,9 @@ void AddConvWeightGradient(const ConvShape& shape, const Bf16* ins, const Bf16* 
                                   .segment_stride = 2 * row};
     for (int64_t tile = 0; tile < tiles; ++tile) {
       ahead.Some(kLinesBetweenProducts);
-      left[tile].AddTo(columns, weight_gradient + nn::TileBegin(tile) * inner + column, inner);
+      left[tile].AddTo(columns,
+                       weight_gradient + column * outputs + nn::TileBegin(tile) * kPanelOutputs,
+                       kPanelOutputs);
     }
   }
   for (int64_t o = 0; o < outputs; o += kPanelOutputs) {

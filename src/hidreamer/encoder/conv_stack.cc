@@ -227,7 +227,8 @@ struct ConvStackFunction : torch::autograd::Function<ConvStackFunction> {
     };
     std::vector<Sums> sums;
     for (const ConvShape& shape : kShapes) {
-      sums.push_back({.weight = torch::zeros({chunks, shape.out_channels, shape.inner()}),
+      sums.push_back({.weight = torch::zeros({chunks, shape.inner() / nn::kPanelOutputs,
+                                              shape.out_channels, nn::kPanelOutputs}),
                       .bias = torch::zeros({chunks, shape.out_channels})});
     }
     const StackImages stack{.frames = frames.data_ptr<uint8_t>(),
@@ -254,12 +255,12 @@ struct ConvStackFunction : torch::autograd::Function<ConvStackFunction> {
     variable_list results = {{}};
     for (size_t i = 0; i < kShapes.size(); ++i) {
       const ConvShape& shape = kShapes[i];
+      // From (k k C / 32, O, 32), in the order of folded patches.
+      const torch::Tensor folded = sums[i].weight.sum(0).transpose(0, 1).reshape(
+          {shape.out_channels, shape.steps(), shape.steps(), shape.stride, shape.stride,
+           shape.in_channels});
       results.push_back(
-          sums[i]
-              .weight.sum(0)
-              .view({shape.out_channels, shape.steps(), shape.steps(), shape.stride, shape.stride,
-                     shape.in_channels})
-              .permute({0, 5, 1, 3, 2, 4})
+          folded.permute({0, 5, 1, 3, 2, 4})
               .reshape({shape.out_channels, shape.in_channels, shape.kernel, shape.kernel}));
       results.push_back(sums[i].bias.sum(0));
     }
