@@ -92,34 +92,29 @@ struct Runs {
 };
 // The patches of `pixels` against all panels of a matrix. at(pixel) is the first number of a
 // patch's first run, use(pixel, first output, sums of it and the next 15, sums of 16 more) takes
-// the results. With matrix units there are at least as many pixels as a tile has rows, each patch
-// lies at the stride, and some come twice. `left` is scratch.
+// the results. With matrix units there are at least as many pixels as a tile has rows, and each
+// patch lies at the stride. `left` is scratch.
 template <class At, class Use>
 void MultiplyPatches(const nn::Bf16Matrix& matrix, int64_t pixels, const Runs& runs, const At& at,
                      nn::TileLeft& left, const Use& use) {
   alignas(64) float tile[nn::kMostTileRows * kPanelOutputs];
   const int64_t groups = nn::TilesOf(pixels);
-  // Whole tiles are read. Without matrix units a panel stays in the first cache while all patches
-  // pass.
-  const bool whole = nn::HasMatrixUnits();
-  const int64_t panels = matrix.panels(), panels_at_once = whole ? panels : 1;
+  // Without matrix units a panel stays in the first cache while all patches pass.
+  const int64_t panels = matrix.panels(), panels_at_once = nn::HasMatrixUnits() ? panels : 1;
   for (int64_t first = 0; first < panels; first += panels_at_once) {
     for (int64_t g = 0; g < groups; ++g) {
-      const nn::Part group{g, groups};
-      const int64_t begin =
-          whole ? std::min(g * nn::TileRows(), pixels - nn::TileRows()) : group.Begin(pixels);
-      const int64_t count = whole ? nn::TileRows() : group.End(pixels) - begin;
-      left.Take(count,
+      const nn::RowsOfTile group = nn::TileOfRows(g, pixels);
+      left.Take(group.count(),
                 {.length = runs.length,
                  .segments = runs.count,
                  .segment_stride = runs.stride,
                  .row_stride = runs.patch_stride},
-                [&](int64_t r) { return at(begin + r); });
+                [&](int64_t r) { return at(group.begin + r); });
       for (int64_t p = first; p < first + panels_at_once; ++p) {
         left.Multiply(matrix.panel(p) + runs.first * runs.length * kPanelOutputs, tile);
-        for (int64_t r = 0; r < count; ++r) {
-          const float* const sums = tile + r * kPanelOutputs;
-          use(begin + r, p * kPanelOutputs, _mm512_loadu_ps(sums),
+        for (int64_t pixel = group.first; pixel < group.end; ++pixel) {
+          const float* const sums = tile + (pixel - group.begin) * kPanelOutputs;
+          use(pixel, p * kPanelOutputs, _mm512_loadu_ps(sums),
               _mm512_loadu_ps(sums + kPanelOutputs / 2));
         }
       }

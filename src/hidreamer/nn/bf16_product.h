@@ -49,6 +49,23 @@ inline int64_t RoundUp(int64_t n, int64_t multiple) {
 // Rows in as few tiles of about equal size as they fit.
 inline int64_t TilesOf(int64_t rows) { return (rows + TileRows() - 1) / TileRows(); }
 
+// The rows of one of TilesOf(rows) tiles: from `begin` to `end`, new from `first` on. Tiles are
+// about equal; matrix units, which can read a whole tile where its rows lie, take whole ones if
+// there are that many rows, of which the last may begin within the one before.
+struct RowsOfTile {
+  int64_t begin, first, end;
+  int64_t count() const { return end - begin; }
+};
+inline bool ReadsWholeTiles(int64_t rows) { return HasMatrixUnits() && rows >= TileRows(); }
+inline RowsOfTile TileOfRows(int64_t tile, int64_t rows) {
+  if (ReadsWholeTiles(rows)) {
+    const int64_t first = tile * TileRows(), begin = std::min(first, rows - TileRows());
+    return {begin, first, begin + TileRows()};
+  }
+  const Part part{tile, TilesOf(rows)};
+  return {part.Begin(rows), part.Begin(rows), part.End(rows)};
+}
+
 // Rows that are the outputs of panels, in tiles of which none is of two panels: 11, 11 and 10 of
 // each, or with matrix units all 32.
 inline int64_t TilesOfPanel() { return TilesOf(kPanelOutputs); }
@@ -187,9 +204,10 @@ void MultiplyRows(const Bf16* x, int64_t rows, int64_t stride, const Bf16Matrix&
   const int64_t groups = TilesOf(rows);
   std::vector<TileLeft> left(static_cast<size_t>(groups));
   for (int64_t g = 0; g < groups; ++g) {
-    const int64_t begin = Part{g, groups}.Begin(rows), end = Part{g, groups}.End(rows);
-    left[static_cast<size_t>(g)].Take(end - begin, {.length = matrix.inner()},
-                                      [&](int64_t r) { return x + (begin + r) * stride; });
+    const RowsOfTile group = TileOfRows(g, rows);
+    left[static_cast<size_t>(g)].Take(
+        group.count(), {.length = matrix.inner(), .row_stride = ReadsWholeTiles(rows) ? stride : 0},
+        [&](int64_t r) { return x + (group.begin + r) * stride; });
   }
   // A tile's sums are used, a few rows at a time, while matrix units work on the next tile.
   struct Sums {
@@ -218,12 +236,12 @@ void MultiplyRows(const Bf16* x, int64_t rows, int64_t stride, const Bf16Matrix&
       left[static_cast<size_t>(g)].MultiplyBeside(
           {.some = some, .work = &before, .fetches = g == 0}, matrix.panel(p), tile);
       before.Some(kMostTileRows);
-      const int64_t begin = Part{g, groups}.Begin(rows);
-      before.sums = {.row = begin,
-                     .left = Part{g, groups}.End(rows) - begin,
+      const RowsOfTile group = TileOfRows(g, rows);
+      before.sums = {.row = group.first,
+                     .left = group.end - group.first,
                      .column = column,
                      .outputs = outputs,
-                     .at = tile};
+                     .at = tile + (group.first - group.begin) * kPanelOutputs};
       tile = tile == tiles[0] ? tiles[1] : tiles[0];
     }
   }
