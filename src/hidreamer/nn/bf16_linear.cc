@@ -16,7 +16,7 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 constexpr int64_t kFewestRows = 256;
-constexpr int64_t kRowsAtOnce = 96;  // stay in the second cache while all panels pass
+constexpr int64_t kRowsAtOnce = 192;  // stay in the second cache while all panels pass
 constexpr int64_t kBlockInner = 384;
 
 int64_t Pieces(int64_t size, int64_t piece) { return (size + piece - 1) / piece; }
