@@ -8,6 +8,7 @@
 #include "commands.h"
 #include "hidreamer/config/dump.h"
 #include "hidreamer/pipeline/agent_run.h"
+#include "options.h"
 
 namespace hidreamer::app {
 namespace {
@@ -70,11 +71,7 @@ void AddAgentCommand(CLI::App& app) {
   command->add_option("--config", arguments->config, "YAML file over the preset");
   command->add_option("--out", arguments->out, "run directory (default: runs/agent_GAME)");
   command->add_option("--seed", arguments->seed, "root of every random choice");
-  command
-      ->add_option("--set", arguments->overrides,
-                   "key=value, overrides all of these; may be given several times")
-      ->take_all()
-      ->expected(1);
+  AddOverrides(*command, arguments->overrides, "all of these");
   command->add_flag("--force", arguments->force,
                     "begin anew where the directory holds an agent with other settings");
   command->add_flag("--defaults", arguments->defaults,

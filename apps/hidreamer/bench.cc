@@ -10,6 +10,7 @@
 #include "hidreamer/base/files.h"
 #include "hidreamer/performance/scaling.h"
 #include "hidreamer/performance/workload.h"
+#include "options.h"
 
 namespace hidreamer::app {
 namespace {
@@ -49,11 +50,8 @@ void AddBenchCommand(CLI::App& app) {
       ->add_option("--precision", arguments->options.precision,
                    "of matrix products: f32, bf16, or auto: what is faster here")
       ->capture_default_str();
-  command->add_option("--device", arguments->options.device, "cpu, or cuda for a GPU")
-      ->capture_default_str();
-  command->add_option("--threads", arguments->options.threads, "0: all cores")
-      ->capture_default_str()
-      ->check(CLI::Range(0, 1024));
+  AddDevice(*command, arguments->options.device);
+  AddThreads(*command, arguments->options.threads);
   command
       ->add_option("--seconds", arguments->options.seconds,
                    "to spend on the repetitions of each; at least 3 and at most 100 are made")

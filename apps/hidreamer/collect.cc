@@ -10,6 +10,7 @@
 #include "hidreamer/base/error.h"
 #include "hidreamer/env/make_environment.h"
 #include "hidreamer/pipeline/stages.h"
+#include "options.h"
 
 namespace hidreamer::app {
 namespace {
@@ -57,18 +58,7 @@ void AddCollectCommand(CLI::App& app) {
           "who plays: random, mixture (half the episodes random, half scripted), scripted, "
           "or a run directory")
       ->capture_default_str();
-  command->add_option("--protocol", options.protocol, "atari100k or v5")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"atari100k", "v5"}));
-  command->add_option("--seed", options.seed, "root of every random choice")->capture_default_str();
-  command->add_option("--environments", options.environments, "games played side by side")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 1024));
-  command->add_option("--threads", options.threads, "0: all cores; changes only the speed")
-      ->capture_default_str()
-      ->check(CLI::Range(0, 1024));
-  command->add_option("--rom-dir", options.environment.rom_dir,
-                      "directory of GAME.bin files (default: $HIDREAMER_ROM_DIR, .deps/ale/roms)");
+  AddPlaying(*command, options, options.protocol, options.environment.rom_dir);
   command->footer("Example: hidreamer collect --game pong --steps 100000 --out data/pong");
   command->callback([arguments] { Collect(*arguments); });
 }

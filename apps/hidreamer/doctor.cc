@@ -13,6 +13,7 @@
 #include "hidreamer/nn/runtime.h"
 #include "hidreamer/parity/parity.h"
 #include "hidreamer/pipeline/machine.h"
+#include "options.h"
 
 namespace hidreamer::app {
 namespace {
@@ -132,9 +133,7 @@ void AddDoctorCommand(CLI::App& app) {
   command->add_option("--parity", arguments->parity,
                       "directory of recorded numbers of the reference: also compute every one of "
                       "them and compare; exit code 1 if any is off");
-  command->add_option("--threads", arguments->threads, "0: all cores")
-      ->capture_default_str()
-      ->check(CLI::Range(0, 1024));
+  AddThreads(*command, arguments->threads);
   command->footer("Example: hidreamer doctor --parity tests/golden/parity");
   command->callback([arguments] { Doctor(*arguments); });
 }

@@ -13,6 +13,7 @@
 #include "hidreamer/evaluation/play.h"
 #include "hidreamer/imagination/agent_player.h"
 #include "hidreamer/nn/device.h"
+#include "options.h"
 
 namespace hidreamer::app {
 namespace {
@@ -107,26 +108,12 @@ void AddEvalCommand(CLI::App& app) {
   command->add_option("--episodes", options.episodes, "whole games")
       ->capture_default_str()
       ->check(CLI::Range(int64_t{1}, int64_t{1'000'000}));
-  command
-      ->add_option("--protocol", arguments->protocol,
-                   "atari100k (no sticky actions, no-op starts) or v5 (sticky actions)")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"atari100k", "v5"}));
   command->add_option("--json", arguments->json, "file for every episode's score, length and seed");
-  command->add_option("--seed", options.seed, "root of every random choice")->capture_default_str();
-  command->add_option("--environments", options.environments, "games played side by side")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 1024));
-  command->add_option("--threads", options.threads, "0: all cores; changes only the speed")
-      ->capture_default_str()
-      ->check(CLI::Range(0, 1024));
+  AddPlaying(*command, options, arguments->protocol, arguments->rom_dir);
   command->add_option("--max-frames", options.max_frames, "emulator frames that cut a game off")
       ->capture_default_str()
       ->check(CLI::Range(int64_t{4}, int64_t{108000}));
-  command->add_option("--rom-dir", arguments->rom_dir,
-                      "directory of GAME.bin files (default: $HIDREAMER_ROM_DIR, .deps/ale/roms)");
-  command->add_option("--device", arguments->device, "of the networks: cpu, or cuda for a GPU")
-      ->capture_default_str();
+  AddDevice(*command, arguments->device);
   command->add_flag("--greedy", arguments->greedy, "the likeliest action instead of a draw");
   command->add_flag("--with-random", arguments->with_random,
                     "plays as many games at random first and prints both");

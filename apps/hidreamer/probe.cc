@@ -8,6 +8,7 @@
 #include "commands.h"
 #include "hidreamer/config/load.h"
 #include "hidreamer/evaluation/evaluate_run.h"
+#include "options.h"
 
 namespace hidreamer::app {
 namespace {
@@ -38,10 +39,7 @@ void AddProbeCommand(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "probe", "what linear maps read of the game's RAM in a run's states, beside baselines");
   command->add_option("--run", *run, "run directory")->required();
-  command
-      ->add_option("--set", *overrides,
-                   "KEY=VALUE over the run's config, e.g. evaluation.probe_frames=5000")
-      ->allow_extra_args(false);
+  AddOverrides(*command, *overrides, "the run's config");
   command->footer("Example: hidreamer probe --run runs/seed --set evaluation.probe_frames=5000");
   command->callback([run, overrides] { Probe(*run, *overrides); });
 }

@@ -10,6 +10,7 @@
 #include "hidreamer/config/dump.h"
 #include "hidreamer/config/load.h"
 #include "hidreamer/pipeline/pipeline.h"
+#include "options.h"
 
 namespace hidreamer::app {
 namespace {
@@ -47,11 +48,7 @@ void AddRunCommand(CLI::App& app) {
   CLI::App* command = app.add_subcommand("run", "all stages that are not yet done; resumable");
   command->add_option("CONFIG", arguments->config, "experiment file, e.g. configs/quickstart.yaml");
   command->add_option("--out", arguments->out, "run directory (default: runs/<name of CONFIG>)");
-  command
-      ->add_option("--set", arguments->overrides,
-                   "key=value, overrides the file; may be given several times")
-      ->take_all()
-      ->expected(1);
+  AddOverrides(*command, arguments->overrides, "the file");
   command->add_flag("--force", arguments->force,
                     "redo the stages whose settings changed, instead of an error");
   command->add_flag("--defaults", arguments->defaults,

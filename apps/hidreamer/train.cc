@@ -8,6 +8,7 @@
 #include "hidreamer/config/load.h"
 #include "hidreamer/pipeline/pipeline.h"
 #include "hidreamer/pipeline/stages.h"
+#include "options.h"
 
 namespace hidreamer::app {
 namespace {
@@ -56,11 +57,7 @@ CLI::App* AddStageCommand(CLI::App& app, const std::string& name, const std::str
   CLI::App* command = app.add_subcommand(name, help);
   command->add_option("--run", arguments->run, "run directory")->required();
   command->add_option("--config", arguments->config, "experiment file (default: RUN/config.yaml)");
-  command
-      ->add_option("--set", arguments->overrides,
-                   "key=value, overrides the file; may be given several times")
-      ->take_all()
-      ->expected(1);
+  AddOverrides(*command, arguments->overrides, "the file");
   command->add_flag("--force", arguments->force,
                     "redo the stage if its settings changed, instead of an error");
   if (stages.empty()) {
