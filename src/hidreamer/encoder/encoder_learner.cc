@@ -26,19 +26,7 @@ double LearningRate(const config::EncoderConfig& config, int64_t epoch) {
 
 // An epoch reads every frame some times over, in random order, and to decompress the blocks around
 // them again each time takes a tenth of its time. The text's three games are 2.1 GB.
-void KeepFramesIfFew(const std::vector<EncoderGame>& games) {
-  constexpr int64_t kMostBytes = int64_t{4} << 30;
-  int64_t bytes = 0;
-  for (const EncoderGame& game : games) {
-    bytes += game.store->size() * int64_t{env::kFrameBytes};
-  }
-  if (bytes > std::min(kMostBytes, MemoryOfMachine() / 4)) {
-    return;
-  }
-  for (const EncoderGame& game : games) {
-    game.store->KeepFrames();
-  }
-}
+constexpr int64_t kMostKeptBytes = int64_t{4} << 30;
 
 // The rows one step later appended.
 std::vector<FrameRow> WithSuccessors(std::vector<FrameRow> anchors) {
@@ -63,7 +51,6 @@ EncoderLearner::EncoderLearner(std::vector<EncoderGame> games, const config::Enc
       device_(device),
       anchors_(AnchorsOf(games_, /*validation=*/false)),
       validation_anchors_(AnchorsOf(games_, /*validation=*/true)) {
-  KeepFramesIfFew(games_);
   const auto count = static_cast<int64_t>(anchors_.size());
   if (count < 2) {
     throw UserError("record more steps", "the games hold {} pairs of frames to train on", count);
@@ -85,7 +72,15 @@ EncoderLearner::EncoderLearner(std::vector<EncoderGame> games, const config::Enc
   torch::manual_seed(seeds_.Stream("encoder/initial_weights"));
   encoder_ = Encoder(EncoderOptions{});
   encoder_->to(device_);
-  if (device_.is_cuda()) {  // a GPU trains faster than one thread reads
+  const int64_t bytes = FrameBank::BytesOf(games_);
+  if (device_.is_cuda() && bytes <= kMostKeptBytes) {
+    bank_ = std::make_unique<const FrameBank>(games_, device_);
+  } else if (bytes <= std::min(kMostKeptBytes, MemoryOfMachine() / 4)) {
+    for (const EncoderGame& game : games_) {
+      game.store->KeepFrames();
+    }
+  }
+  if (device_.is_cuda() && bank_ == nullptr) {  // a GPU trains faster than one thread reads
     fetched_ahead_ = std::clamp<size_t>(CoresOfProcess().size() / 2, 1, 8);
   }
   adam_ = std::make_unique<nn::Adam>(nn::NamedParameters(*encoder_),
@@ -110,6 +105,14 @@ std::vector<FrameRow> EncoderLearner::AnchorsOfUpdate(int64_t update) {
   return anchors;
 }
 
+torch::Tensor EncoderLearner::Read(const std::vector<FrameRow>& rows) const {
+  return bank_ != nullptr ? bank_->PlacesOf(rows) : GatherFrames(games_, rows);
+}
+
+torch::Tensor EncoderLearner::OnDevice(const torch::Tensor& read) const {
+  return bank_ != nullptr ? bank_->Gather(read) : nn::ToDevice(read, device_);
+}
+
 EncoderLearner::Batch EncoderLearner::Fetch(int64_t update,
                                             const std::vector<FrameRow>& anchors) const {
   Batch batch{.update = update, .frames = {}, .excluded = {}};
@@ -121,7 +124,7 @@ EncoderLearner::Batch EncoderLearner::Fetch(int64_t update,
   } else {
     batch.excluded = ExcludedNegatives(anchors);
   }
-  batch.frames = GatherFrames(games_, rows);
+  batch.frames = Read(rows);
   return batch;
 }
 
@@ -152,8 +155,7 @@ nn::Figures EncoderLearner::Update(int64_t update) {
   InfoNceOutput output;
   {
     const nn::AutocastGuard autocast(device_, precision_);
-    const torch::Tensor embeddings =
-        encoder_->forward(nn::ToDevice(batch.frames, device_));  // (2B|3B, D)
+    const torch::Tensor embeddings = encoder_->forward(OnDevice(batch.frames));  // (2B|3B, D)
     const auto parts = embeddings.split(batch_);
     const nn::AutocastGuard full(device_, nn::Precision::kF32);
     output = config_.negatives == "one"
@@ -187,9 +189,8 @@ nlohmann::json EncoderLearner::EndEpoch(int64_t /*epoch*/) {
     const std::vector<FrameRow> anchors(
         validation_anchors_.begin() + static_cast<std::ptrdiff_t>(begin),
         validation_anchors_.begin() + static_cast<std::ptrdiff_t>(end));
-    const torch::Tensor frames = GatherFrames(games_, WithSuccessors(anchors));
-    const auto parts =
-        encoder_->forward(frames.to(device_)).split(static_cast<int64_t>(anchors.size()));
+    const torch::Tensor frames = OnDevice(Read(WithSuccessors(anchors)));
+    const auto parts = encoder_->forward(frames).split(static_cast<int64_t>(anchors.size()));
     const InfoNceOutput output = InBatchInfoNce(
         parts[0], parts[1], ExcludedNegatives(anchors).to(device_), config_.temperature);
     const auto weight = static_cast<double>(anchors.size());

@@ -5,12 +5,14 @@
 #include <deque>
 #include <future>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "hidreamer/base/seed.h"
 #include "hidreamer/config/experiment_config.h"
 #include "hidreamer/encoder/encoder.h"
+#include "hidreamer/encoder/frame_bank.h"
 #include "hidreamer/encoder/frame_pairs.h"
 #include "hidreamer/nn/learner.h"
 #include "hidreamer/nn/optimizer.h"
@@ -50,10 +52,14 @@ class EncoderLearner : public nn::Learner {
  private:
   struct Batch {
     int64_t update = -1;
-    torch::Tensor frames;    // (2B or 3B, 4, 84, 84) u8: anchors, positives, negatives if drawn
+    torch::Tensor frames;    // Read()'s of anchors, positives, and negatives if drawn
     torch::Tensor excluded;  // (B, B) bool, for in-batch negatives
   };
   std::vector<FrameRow> AnchorsOfUpdate(int64_t update);
+  // What a thread fetches of observations: themselves, or where they lie in the bank.
+  torch::Tensor Read(const std::vector<FrameRow>& rows) const;
+  // The same as observations (N, 4, 84, 84) u8 on the device.
+  torch::Tensor OnDevice(const torch::Tensor& read) const;
   Batch Fetch(int64_t update, const std::vector<FrameRow>& anchors) const;
   Batch TakeBatch(int64_t update);
 
@@ -68,8 +74,9 @@ class EncoderLearner : public nn::Learner {
   int64_t order_epoch_ = -1;
   Encoder encoder_{nullptr};
   std::unique_ptr<nn::Adam> adam_;
-  size_t fetched_ahead_ = 1;              // batches read while this one is trained on
-  std::deque<std::future<Batch>> ahead_;  // of the next updates
+  std::unique_ptr<const FrameBank> bank_;  // on a GPU, where all frames are few enough for it
+  size_t fetched_ahead_ = 1;               // batches read while this one is trained on
+  std::deque<std::future<Batch>> ahead_;   // of the next updates
 };
 
 }  // namespace hidreamer::encoder
