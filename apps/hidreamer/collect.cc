@@ -45,8 +45,7 @@ void AddCollectCommand(CLI::App& app) {
   auto arguments = std::make_shared<CollectArguments>();
   data::CollectOptions& options = arguments->options;
   CLI::App* command = app.add_subcommand("collect", "record frames from the real game");
-  command->add_option("--game", options.game, "ALE's name (pong, breakout, ms_pacman, …) or catch")
-      ->required();
+  AddGame(*command, options.game);
   command->add_option("--out", arguments->out, "directory of the recording; replaced if it exists")
       ->required();
   command->add_option("--steps", options.steps, "agent steps (4 emulator frames each)")

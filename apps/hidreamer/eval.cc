@@ -102,9 +102,7 @@ void AddEvalCommand(CLI::App& app) {
   who->add_option("--run", arguments->run, "run directory with a trained policy of the game");
   who->add_option("--policy", arguments->policy, "a built-in player: random, mixture");
   who->require_option(1);
-  command
-      ->add_option("--game", arguments->game, "ALE's name (pong, breakout, ms_pacman, …) or catch")
-      ->required();
+  AddGame(*command, arguments->game);
   command->add_option("--episodes", options.episodes, "whole games")
       ->capture_default_str()
       ->check(CLI::Range(int64_t{1}, int64_t{1'000'000}));

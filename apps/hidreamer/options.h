@@ -28,6 +28,11 @@ inline void AddDevice(CLI::App& command, std::string& device) {
       ->capture_default_str();
 }
 
+inline void AddGame(CLI::App& command, std::string& game) {
+  command.add_option("--game", game, "ALE's name (pong, breakout, ms_pacman, …) or catch")
+      ->required();
+}
+
 // How the real game is played: --protocol, --seed, --environments, --threads, --rom-dir.
 template <class Options>
 void AddPlaying(CLI::App& command, Options& options, std::string& protocol,

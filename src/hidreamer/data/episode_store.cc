@@ -249,9 +249,17 @@ void EpisodeStore::ReadFrames(int64_t begin, int64_t end, uint8_t* out) const {
   }
 }
 
+std::array<int64_t, kStackDepth> EpisodeStore::RowsOfStack(int64_t row) const {
+  const int64_t begin = EpisodeOf(row).begin;
+  std::array<int64_t, kStackDepth> rows{};
+  for (int i = 0; i < kStackDepth; ++i) {
+    rows[static_cast<size_t>(i)] = std::max(begin, row - (kStackDepth - 1 - i));
+  }
+  return rows;
+}
+
 void EpisodeStore::ReadStack(int64_t row, uint8_t* out) const {
-  const int64_t first = EpisodeOf(row).begin;
-  const int64_t begin = std::max(first, row - (kStackDepth - 1));
+  const int64_t begin = RowsOfStack(row).front();
   const int64_t missing = kStackDepth - (row - begin + 1);
   ReadFrames(begin, row + 1, out + missing * kFrameBytes);
   for (int64_t i = 0; i < missing; ++i) {

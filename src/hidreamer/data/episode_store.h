@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -84,8 +85,10 @@ class EpisodeStore {
 
   // Frames of rows [begin, end) into out (end - begin, 84, 84).
   void ReadFrames(int64_t begin, int64_t end, uint8_t* out) const;
-  // Observation of a row into out (4, 84, 84), oldest first; the episode's first frame is repeated
-  // before its start.
+  // The rows whose frames are the observation of a row, oldest first; the episode's first is
+  // repeated before its start.
+  std::array<int64_t, env::kStackDepth> RowsOfStack(int64_t row) const;
+  // Observation of a row into out (4, 84, 84).
   void ReadStack(int64_t row, uint8_t* out) const;
   // Stacks of several rows into out (rows.size(), 4, 84, 84).
   void ReadStacks(std::span<const int64_t> rows, uint8_t* out) const;

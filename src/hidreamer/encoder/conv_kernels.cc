@@ -11,7 +11,11 @@ using nn::kPanelOutputs;
 
 namespace {
 
-float At(const ConvShape& shape, const float* weight, int64_t o, int64_t c, int64_t y, int64_t x) {
+// Of weight (O, C, k, k) what belongs to a place (row % s, column % s) of a patch's cell.
+float At(const ConvShape& shape, const float* weight, int64_t o, int64_t cell, int64_t place,
+         int64_t c) {
+  const int64_t y = cell / shape.steps() * shape.stride + place / shape.stride;
+  const int64_t x = cell % shape.steps() * shape.stride + place % shape.stride;
   return weight[((o * shape.in_channels + c) * shape.kernel + y) * shape.kernel + x];
 }
 
@@ -38,8 +42,7 @@ ConvWeights::ConvWeights(const ConvShape& of, int64_t out_fold, const float* wei
     for (int64_t cell = 0; cell < shape.steps() * shape.steps(); ++cell) {
       for (int64_t place = 0; place < stride * stride; ++place) {
         for (int64_t c = 0; c < shape.in_channels; ++c) {
-          *to++ = At(shape, weight, o, c, cell / shape.steps() * stride + place / stride,
-                     cell % shape.steps() * stride + place % stride);
+          *to++ = At(shape, weight, o, cell, place, c);
         }
       }
     }
@@ -67,8 +70,7 @@ ConvGradientWeights::ConvGradientWeights(const ConvShape& of, const ConvShape& b
     for (int64_t c = 0; c < channels; ++c) {
       for (int64_t cell = steps * steps - 1; cell >= 0; --cell) {
         for (int64_t o = 0; o < shape.out_channels; ++o) {
-          *to++ = At(shape, weight, o, c, cell / steps * stride + place / stride,
-                     cell % steps * stride + place % stride);
+          *to++ = At(shape, weight, o, cell, place, c);
         }
       }
     }

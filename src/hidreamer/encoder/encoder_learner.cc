@@ -72,7 +72,7 @@ EncoderLearner::EncoderLearner(std::vector<EncoderGame> games, const config::Enc
   torch::manual_seed(seeds_.Stream("encoder/initial_weights"));
   encoder_ = Encoder(EncoderOptions{});
   encoder_->to(device_);
-  const int64_t bytes = FrameBank::BytesOf(games_);
+  const int64_t bytes = BytesOfFrames(games_);
   if (device_.is_cuda() && bytes <= kMostKeptBytes) {
     bank_ = std::make_unique<const FrameBank>(games_, device_);
   } else if (bytes <= std::min(kMostKeptBytes, MemoryOfMachine() / 4)) {

@@ -6,18 +6,10 @@
 
 namespace hidreamer::encoder {
 
-int64_t FrameBank::BytesOf(const std::vector<EncoderGame>& games) {
-  int64_t rows = 0;
-  for (const EncoderGame& game : games) {
-    rows += game.store->size();
-  }
-  return rows * int64_t{env::kFrameBytes};
-}
-
 FrameBank::FrameBank(const std::vector<EncoderGame>& games, torch::Device device)
     : games_(games),
       frames_(torch::empty(
-          {BytesOf(games) / int64_t{env::kFrameBytes}, env::kFrameSize, env::kFrameSize},
+          {BytesOfFrames(games) / int64_t{env::kFrameBytes}, env::kFrameSize, env::kFrameSize},
           torch::dtype(torch::kUInt8).device(device))) {
   constexpr int64_t kRowsAtOnce = 8192;
   int64_t first = 0;
@@ -40,10 +32,8 @@ torch::Tensor FrameBank::PlacesOf(const std::vector<FrameRow>& rows) const {
   auto* to = places.data_ptr<int64_t>();
   for (const FrameRow& row : rows) {
     const auto game = static_cast<size_t>(row.game);
-    // The episode's first frame is repeated before its start.
-    const int64_t begin = games_[game].store->EpisodeOf(row.row).begin;
-    for (int64_t back = env::kStackDepth - 1; back >= 0; --back) {
-      *to++ = first_[game] + std::max(begin, row.row - back);
+    for (const int64_t frame : games_[game].store->RowsOfStack(row.row)) {
+      *to++ = first_[game] + frame;
     }
   }
   return places;

@@ -12,9 +12,6 @@ namespace hidreamer::encoder {
 // sending them takes longer than the training step that they are for.
 class FrameBank {
  public:
-  // Bytes of all frames, each once.
-  static int64_t BytesOf(const std::vector<EncoderGame>& games);
-
   FrameBank(const std::vector<EncoderGame>& games, torch::Device device);
 
   // (rows.size(), 4) i64 on the CPU: where the frames of each row's observation lie.

@@ -20,7 +20,7 @@ TEST(FrameBank, GathersWhatTheRecordingsHold) {
     }
   }
   const FrameBank bank(games, torch::kCPU);
-  EXPECT_EQ(FrameBank::BytesOf(games), (2 * 20 + 3 * 9) * int64_t{env::kFrameBytes});
+  EXPECT_EQ(BytesOfFrames(games), (2 * 20 + 3 * 9) * int64_t{env::kFrameBytes});
   EXPECT_TRUE(bank.Gather(bank.PlacesOf(rows)).equal(GatherFrames(games, rows)));
 }
 

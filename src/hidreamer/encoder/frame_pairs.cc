@@ -32,6 +32,14 @@ int64_t RowAt(const std::vector<data::EpisodeRange>& episodes, int64_t index, in
 
 }  // namespace
 
+int64_t BytesOfFrames(const std::vector<EncoderGame>& games) {
+  int64_t rows = 0;
+  for (const EncoderGame& game : games) {
+    rows += game.store->size();
+  }
+  return rows * int64_t{env::kFrameBytes};
+}
+
 std::vector<FrameRow> AnchorsOf(const std::vector<EncoderGame>& games, bool validation) {
   std::vector<FrameRow> anchors;
   for (size_t g = 0; g < games.size(); ++g) {

@@ -23,6 +23,9 @@ struct FrameRow {
   int64_t row = 0;      // row of the store
 };
 
+// Of all frames of the games, each once.
+int64_t BytesOfFrames(const std::vector<EncoderGame>& games);
+
 // Frames closer than this in one episode are near-duplicates, not negatives.
 constexpr int64_t kMinNegativeDistance = 10;  // steps
 
