@@ -32,7 +32,8 @@ Decoder::Decoder(WorldModel model, int64_t batch, int64_t capacity, nn::Precisio
   const bool causal = options.mask == MaskKind::kCausal;
   filed_per_step_ = causal ? layout_.positions_per_step() : 2;
   middle_ = options.mask == MaskKind::kReference ? capacity_ * fine : 0;
-  const bool packs = precision == nn::Precision::kBf16 && PackedTransformer::Can(*model_);
+  const bool packs =
+      precision == nn::Precision::kBf16 && PackedTransformer::Can(model_->transformer());
   if (packs) {  // a panel of places begins there
     middle_ = nn::RoundUp(middle_, DecodeCache::kPanelPlaces);
   }
@@ -124,7 +125,7 @@ torch::Tensor Decoder::Prefill(const torch::Tensor& tokens, const torch::Tensor&
     }
   }
   if (kernel_cache_.has_value()) {
-    FillKernelCache(qkv, sources, places);
+    Packed().Fill(*kernel_cache_, qkv, sources, places);
   } else {
     FillCache(qkv, sources, places);
   }
@@ -147,28 +148,6 @@ void Decoder::FillCache(const std::vector<torch::Tensor>& qkv, const std::vector
                                    .narrow(0, 1, 2)
                                    .to(cache_.scalar_type());  // (2, B, heads, P', d)
     cache_.select(1, static_cast<int64_t>(layer)).index_copy_(3, place, kept);
-  }
-}
-
-void Decoder::FillKernelCache(const std::vector<torch::Tensor>& qkv,
-                              const std::vector<int64_t>& sources,
-                              const std::vector<int64_t>& places) {
-  const int64_t width = model_->options().width;
-  for (size_t layer = 0; layer < qkv.size(); ++layer) {
-    const torch::Tensor narrow = qkv[layer].to(torch::kBFloat16).contiguous();
-    const nn::Bf16* const from = nn::Bf16Data(narrow);
-    at::parallel_for(0, batch_, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t row = begin; row < end; ++row) {
-        for (size_t i = 0; i < sources.size(); ++i) {
-          const nn::Bf16* const q = from + (row * narrow.size(1) + sources[i]) * 3 * width;
-          for (int64_t head = 0; head < model_->options().heads; ++head) {
-            const nn::Bf16* const key = q + width + head * head_width_;
-            kernel_cache_->Store(static_cast<int64_t>(layer), row, head, places[i], key,
-                                 key + width);
-          }
-        }
-      }
-    });
   }
 }
 
@@ -204,9 +183,11 @@ torch::Tensor Decoder::Push(const torch::Tensor& values) {
     model_->eval();
   }
   const torch::Tensor x = model_->embedding()->EmbedPosition(values, slot, position_);  // (B, D)
-  const torch::Tensor hidden = kernel_cache_.has_value()
-                                   ? Packed().Decode(x, *kernel_cache_, begin, place)
-                                   : PushThroughModules(x, begin, place);
+  const torch::Tensor hidden =
+      kernel_cache_.has_value()
+          ? Packed().Decode(x, *kernel_cache_,
+                            std::vector<int64_t>(static_cast<size_t>(batch_), begin), place)
+          : PushThroughModules(x, begin, place);
   if (was_training) {
     model_->train();
   }

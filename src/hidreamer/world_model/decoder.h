@@ -62,8 +62,6 @@ class Decoder {
   // `places`.
   void FillCache(const std::vector<torch::Tensor>& qkv, const std::vector<int64_t>& sources,
                  const std::vector<int64_t>& places);
-  void FillKernelCache(const std::vector<torch::Tensor>& qkv, const std::vector<int64_t>& sources,
-                       const std::vector<int64_t>& places);
   // Moves the step just closed from the end of the cache to its final places.
   void FileClosedStep();
 

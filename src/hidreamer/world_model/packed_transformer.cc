@@ -8,8 +8,8 @@
 
 #include "hidreamer/nn/bf16_layers.h"
 #include "hidreamer/nn/flop_meter.h"
+#include "hidreamer/nn/precision.h"
 #include "hidreamer/nn/share_out.h"
-#include "hidreamer/world_model/world_model.h"
 
 namespace hidreamer::world_model {
 namespace {
@@ -27,38 +27,57 @@ NormWeights NormOf(const torch::Tensor& weight, const torch::Tensor& bias) {
 
 }  // namespace
 
-bool PackedTransformer::Can(WorldModelImpl& model) {
-  const WorldModelOptions& options = model.options();
-  const torch::Tensor weight = model.final_norm()->weight;
+bool PackedTransformer::Can(const TransformerParts& parts) {
+  const torch::Tensor weight = parts.final_norm->weight;
+  const int64_t width = weight.size(0);
+  const auto expand = parts.blocks.front()->named_parameters()["ffn.0.weight"];
   return nn::HasBf16Kernels() && weight.is_cpu() && weight.scalar_type() == torch::kFloat32 &&
-         options.width % 32 == 0 && options.width / options.heads % 32 == 0 &&
-         options.ffn_width % 32 == 0;
+         width % 32 == 0 && width / parts.heads % 32 == 0 && expand.size(0) % 32 == 0;
 }
 
-std::vector<PackedTransformer::Version> PackedTransformer::VersionsOf(WorldModelImpl& model) {
+bool PackedTransformer::Applies(const TransformerParts& parts) {
+  return !torch::GradMode::is_enabled() && nn::IsBf16Autocast(torch::kCPU) && Can(parts);
+}
+
+std::vector<PackedTransformer::Version> PackedTransformer::VersionsOf(
+    const TransformerParts& parts) {
   std::vector<Version> versions;
-  for (const torch::Tensor& parameter : model.parameters()) {
-    versions.emplace_back(parameter.data_ptr(), parameter._version());
+  const auto add = [&](const torch::nn::Module& module) {
+    for (const torch::Tensor& parameter : module.parameters()) {
+      versions.emplace_back(parameter.data_ptr(), parameter._version());
+    }
+  };
+  for (const TransformerBlock& block : parts.blocks) {
+    add(*block);
   }
+  add(*parts.final_norm);
   return versions;
 }
 
-bool PackedTransformer::IsOf(WorldModelImpl& model) const { return versions_ == VersionsOf(model); }
+bool PackedTransformer::IsOf(const TransformerParts& parts) const {
+  return versions_ == VersionsOf(parts);
+}
 
-PackedTransformer::PackedTransformer(WorldModelImpl& model) : versions_(VersionsOf(model)) {
-  const WorldModelOptions& options = model.options();
-  weights_.width = options.width;
-  weights_.heads = options.heads;
-  weights_.hidden_width = options.ffn_width;
-  weights_.blocks.resize(static_cast<size_t>(options.layers));
+std::shared_ptr<const PackedTransformer> PackedTransformer::Refresh(
+    std::shared_ptr<const PackedTransformer>& kept, const TransformerParts& parts) {
+  if (kept == nullptr || !kept->IsOf(parts)) {
+    kept = std::make_shared<PackedTransformer>(parts);
+  }
+  return kept;
+}
+
+PackedTransformer::PackedTransformer(const TransformerParts& parts) : versions_(VersionsOf(parts)) {
+  weights_.width = parts.final_norm->weight.size(0);
+  weights_.heads = parts.heads;
+  weights_.blocks.resize(parts.blocks.size());
   struct Job {
     torch::Tensor weight, bias;
     LinearWeights* to;
   };
   std::vector<Job> jobs;
-  for (int64_t layer = 0; layer < options.layers; ++layer) {
-    const auto parameters = model.block(layer)->named_parameters();
-    BlockWeights& block = weights_.blocks[static_cast<size_t>(layer)];
+  for (size_t layer = 0; layer < parts.blocks.size(); ++layer) {
+    const auto parameters = parts.blocks[layer]->named_parameters();
+    BlockWeights& block = weights_.blocks[layer];
     jobs.push_back(
         {parameters["attn.in_proj_weight"], parameters["attn.in_proj_bias"], &block.qkv});
     jobs.push_back(
@@ -68,7 +87,7 @@ PackedTransformer::PackedTransformer(WorldModelImpl& model) : versions_(Versions
     block.norm1 = NormOf(parameters["ln1.weight"], parameters["ln1.bias"]);
     block.norm2 = NormOf(parameters["ln2.weight"], parameters["ln2.bias"]);
   }
-  weights_.final_norm = NormOf(model.final_norm()->weight, model.final_norm()->bias);
+  weights_.final_norm = NormOf(parts.final_norm->weight, parts.final_norm->bias);
   at::parallel_for(0, static_cast<int64_t>(jobs.size()), 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const Job& job = jobs[static_cast<size_t>(i)];
@@ -77,6 +96,7 @@ PackedTransformer::PackedTransformer(WorldModelImpl& model) : versions_(Versions
       job.to->bias = Copy(job.bias);
     }
   });
+  weights_.hidden_width = weights_.blocks.front().expand.weight.outputs();
 }
 
 void PackedTransformer::CountProducts(int64_t rows, int64_t last_block_rows) const {
@@ -90,13 +110,13 @@ void PackedTransformer::CountProducts(int64_t rows, int64_t last_block_rows) con
   }
 }
 
-torch::Tensor PackedTransformer::Hidden(WorldModelImpl& model, const torch::Tensor& tokens,
-                                        const torch::Tensor& actions,
-                                        std::vector<torch::Tensor>* qkv, int64_t from) const {
+torch::Tensor PackedTransformer::Transform(torch::Tensor x, const torch::Tensor& additive,
+                                           std::vector<torch::Tensor>* qkv, int64_t from) const {
   const torch::NoGradGuard no_grad;
-  torch::Tensor x = model.embedding()->forward(tokens, actions).contiguous();  // (B, P, D)
+  x = x.to(torch::kFloat32).contiguous();
   const int64_t batch = x.size(0), positions = x.size(1), width = weights_.width;
-  const torch::Tensor additive = model.Pattern(positions, x.device()).additive;
+  const auto* const masks = additive.data_ptr<float>();
+  const int64_t mask_stride = additive.dim() == 3 ? positions * positions : 0;
   if (qkv != nullptr) {
     for (size_t layer = 0; layer < weights_.blocks.size(); ++layer) {
       qkv->push_back(
@@ -110,7 +130,7 @@ torch::Tensor PackedTransformer::Hidden(WorldModelImpl& model, const torch::Tens
       for (size_t layer = 0; qkv != nullptr && layer < qkv->size(); ++layer) {
         projections.push_back(nn::Bf16Data((*qkv)[layer]) + *row * positions * 3 * width);
       }
-      TransformSequence(weights_, additive.data_ptr<float>(), positions, from,
+      TransformSequence(weights_, masks + *row * mask_stride, positions, from,
                         rows + *row * positions * width, projections);
     }
   });
@@ -122,8 +142,8 @@ torch::Tensor PackedTransformer::Hidden(WorldModelImpl& model, const torch::Tens
   return x.narrow(1, from, positions - from);
 }
 
-torch::Tensor PackedTransformer::Decode(const torch::Tensor& x, DecodeCache& cache, int64_t begin,
-                                        int64_t place) const {
+torch::Tensor PackedTransformer::Decode(const torch::Tensor& x, DecodeCache& cache,
+                                        const std::vector<int64_t>& begins, int64_t place) const {
   torch::Tensor hidden = x.to(torch::kFloat32, /*non_blocking=*/false, /*copy=*/true).contiguous();
   auto* const rows = hidden.data_ptr<float>();
   DecodeTeam team(weights_, x.size(0));
@@ -133,11 +153,32 @@ torch::Tensor PackedTransformer::Decode(const torch::Tensor& x, DecodeCache& cac
     const nn::Part part{omp_get_thread_num(),
                         std::min<int64_t>(omp_get_num_threads(), kMostThreads)};
     if (part.index < part.count) {
-      DecodeRows(weights_, cache, begin, place, x.size(0), rows, team, part);
+      DecodeRows(weights_, cache, begins.data(), place, x.size(0), rows, team, part);
     }
   }
   CountProducts(x.size(0), x.size(0));
   return hidden;
+}
+
+void PackedTransformer::Fill(DecodeCache& cache, const std::vector<torch::Tensor>& qkv,
+                             const std::vector<int64_t>& sources,
+                             const std::vector<int64_t>& places) const {
+  const int64_t width = weights_.width, head_width = width / weights_.heads;
+  for (size_t layer = 0; layer < qkv.size(); ++layer) {
+    const torch::Tensor narrow = qkv[layer].to(torch::kBFloat16).contiguous();
+    const nn::Bf16* const from = nn::Bf16Data(narrow);
+    at::parallel_for(0, narrow.size(0), 1, [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) {
+        for (size_t i = 0; i < sources.size(); ++i) {
+          const nn::Bf16* const q = from + (row * narrow.size(1) + sources[i]) * 3 * width;
+          for (int64_t head = 0; head < weights_.heads; ++head) {
+            const nn::Bf16* const key = q + width + head * head_width;
+            cache.Store(static_cast<int64_t>(layer), row, head, places[i], key, key + width);
+          }
+        }
+      }
+    });
+  }
 }
 
 }  // namespace hidreamer::world_model

@@ -1,6 +1,7 @@
 #include "hidreamer/world_model/step_model.h"
 
 #include <cmath>
+#include <numeric>
 
 #include "hidreamer/base/error.h"
 #include "hidreamer/nn/attention.h"
@@ -114,7 +115,7 @@ torch::Tensor StepModelImpl::Tokens(const torch::Tensor& local, const torch::Ten
 
 StepStates StepModelImpl::Observe(const StepInputs& inputs,
                                   std::vector<torch::Tensor>* projections) {
-  const int64_t b = inputs.values.size(0), t = inputs.values.size(1), d = options_.width;
+  const int64_t b = inputs.values.size(0), t = inputs.values.size(1);
   HID_CHECK(t <= options_.max_steps, "{} steps of at most {}", t, options_.max_steps);
   std::vector<torch::Tensor> grids = NewestGrids(inputs);
   for (auto& grid : grids) {
@@ -122,26 +123,38 @@ StepStates StepModelImpl::Observe(const StepInputs& inputs,
   }
   const auto local = Local(grids);  // (B T, K, G, G)
   const auto steps = torch::arange(t, inputs.previous_actions.options()).expand({b, t});
-  auto x = Tokens(local, inputs.previous_actions.flatten(), inputs.first.flatten(), steps.flatten())
-               .view({b, t, d});
+  const auto x =
+      Tokens(local, inputs.previous_actions.flatten(), inputs.first.flatten(), steps.flatten())
+          .view({b, t, options_.width});
+  return {.hidden = Transform(x, inputs.first, projections),
+          .local = local.view({b, t, local.size(1), grid_, grid_})};
+}
+
+TransformerParts StepModelImpl::transformer() const {
+  return {.blocks = blocks_, .final_norm = norm_, .heads = options_.heads};
+}
+
+torch::Tensor StepModelImpl::Transform(torch::Tensor x, const torch::Tensor& first,
+                                       std::vector<torch::Tensor>* projections) {
+  const int64_t b = x.size(0), t = x.size(1), d = options_.width, heads = options_.heads;
   // A step sees itself and the earlier steps of its own episode.
-  const auto episode = inputs.first.to(torch::kLong).cumsum(1);  // (B, T)
-  const auto causal = torch::ones({t, t}, inputs.first.options()).tril();
-  const auto allowed =
-      episode.unsqueeze(2).eq(episode.unsqueeze(1)).logical_and(causal).unsqueeze(1);
-  const int64_t heads = options_.heads;
+  const auto episode = first.to(torch::kLong).cumsum(1);  // (B, T)
+  const auto causal = torch::ones({t, t}, first.options()).tril();
+  const auto allowed = episode.unsqueeze(2).eq(episode.unsqueeze(1)).logical_and(causal);
+  if (const TransformerParts parts = transformer(); PackedTransformer::Applies(parts)) {
+    return PackedTransformer::Refresh(packed_, parts)
+        ->Transform(x, MakeAttentionPattern(allowed).additive, projections, 0);
+  }
   for (auto& block : blocks_) {
-    const auto qkv = block->ProjectNormed(x)
-                         .view({b, t, 3, heads, d / heads})
-                         .permute({2, 0, 3, 1, 4});  // (3, B, heads, T, d)
+    const auto projected = block->ProjectNormed(x);  // (B, T, 3 D)
     if (projections != nullptr) {
-      projections->push_back(qkv);
+      projections->push_back(projected);
     }
-    const auto attended = nn::Attention(qkv[0], qkv[1], qkv[2], allowed);
+    const auto qkv = projected.view({b, t, 3, heads, d / heads}).permute({2, 0, 3, 1, 4});
+    const auto attended = nn::Attention(qkv[0], qkv[1], qkv[2], allowed.unsqueeze(1));
     x = block->Finish(x, attended.transpose(1, 2).reshape({b, t, d}));
   }
-  return {.hidden = norm_->forward(x.to(torch::kFloat32)),
-          .local = local.view({b, t, local.size(1), grid_, grid_})};
+  return norm_->forward(x.to(torch::kFloat32));
 }
 
 StepOutcome StepModelImpl::Foretell(const torch::Tensor& hidden, const torch::Tensor& local,
@@ -227,9 +240,9 @@ int64_t StepModelImpl::feature_width() const {
 }
 
 StepDecoder::StepDecoder(StepModel model, const StepInputs& context, int64_t steps)
-    : model_(std::move(model)), position_(context.values.size(1)) {
+    : model_(std::move(model)), position_(context.values.size(1)), places_(position_ + steps) {
   torch::NoGradGuard no_grad;
-  const int64_t b = context.values.size(0), read = position_, places = read + steps;
+  const int64_t b = context.values.size(0), read = position_;
   std::vector<torch::Tensor> projections;
   const StepStates states = model_->Observe(context, &projections);
   hidden_ = states.hidden.select(1, read - 1);
@@ -238,13 +251,25 @@ StepDecoder::StepDecoder(StepModel model, const StepInputs& context, int64_t ste
     grids_.push_back(grid.select(1, read - 1));
   }
   const auto episode = context.first.to(torch::kLong).cumsum(1);  // (B, T)
-  visible_ = torch::ones({b, 1, 1, places}, context.first.options());
-  visible_.narrow(3, 0, read)
-      .copy_(episode.eq(episode.narrow(1, read - 1, 1)).view({b, 1, 1, read}));
-  for (const auto& qkv : projections) {
+  const auto own = episode.eq(episode.narrow(1, read - 1, 1));    // its steps are the last ones
+  const StepModelOptions& options = model_->options_;
+  if (const TransformerParts parts = model_->transformer(); PackedTransformer::Applies(parts)) {
+    packed_ = PackedTransformer::Refresh(model_->packed_, parts);
+    kernel_cache_.emplace(options.layers, b, options.heads, options.width / options.heads, places_);
+    std::vector<int64_t> steps_read(static_cast<size_t>(read));
+    std::iota(steps_read.begin(), steps_read.end(), 0);
+    packed_->Fill(*kernel_cache_, projections, steps_read, steps_read);
+    const auto begins = (read - own.sum(1)).contiguous();
+    begins_.assign(begins.data_ptr<int64_t>(), begins.data_ptr<int64_t>() + b);
+    return;
+  }
+  visible_ = torch::ones({b, 1, 1, places_}, context.first.options());
+  visible_.narrow(3, 0, read).copy_(own.view({b, 1, 1, read}));
+  for (const auto& projected : projections) {
+    const auto qkv = projected.view({b, read, 3, options.heads, -1}).permute({2, 0, 3, 1, 4});
     for (auto [cache, source] : {std::pair{&keys_, 1}, std::pair{&values_cache_, 2}}) {
       const auto part = qkv[source];  // (B, heads, T, d)
-      cache->push_back(torch::empty({b, part.size(1), places, part.size(3)}, part.options()));
+      cache->push_back(torch::empty({b, part.size(1), places_, part.size(3)}, part.options()));
       cache->back().narrow(2, 0, read).copy_(part);
     }
   }
@@ -252,13 +277,19 @@ StepDecoder::StepDecoder(StepModel model, const StepInputs& context, int64_t ste
 
 void StepDecoder::Push(const torch::Tensor& values, const torch::Tensor& actions) {
   torch::NoGradGuard no_grad;
-  const int64_t b = values.size(0), d = model_->options_.width, heads = model_->options_.heads;
-  HID_CHECK(position_ < visible_.size(3), "no room for another step");
+  HID_CHECK(position_ < places_, "no room for another step");
   grids_.insert(grids_.begin(), values);
   grids_.pop_back();
   local_ = model_->Local(grids_);
-  auto x = model_->Tokens(local_, actions, torch::zeros_like(actions, torch::kBool),
-                          torch::full_like(actions, position_));
+  const auto x = model_->Tokens(local_, actions, torch::zeros_like(actions, torch::kBool),
+                                torch::full_like(actions, position_));
+  hidden_ = packed_ != nullptr ? packed_->Decode(x, *kernel_cache_, begins_, position_)
+                               : PushThroughModules(x);
+  ++position_;
+}
+
+torch::Tensor StepDecoder::PushThroughModules(torch::Tensor x) {
+  const int64_t b = x.size(0), d = model_->options_.width, heads = model_->options_.heads;
   const int64_t seen = position_ + 1;
   const auto allowed = visible_.narrow(3, 0, seen);
   for (size_t i = 0; i < keys_.size(); ++i) {
@@ -271,8 +302,7 @@ void StepDecoder::Push(const torch::Tensor& values, const torch::Tensor& actions
                       values_cache_[i].narrow(2, 0, seen), allowed);
     x = block->Finish(x, attended.reshape({b, d}));
   }
-  hidden_ = model_->norm_->forward(x.to(torch::kFloat32));
-  ++position_;
+  return model_->norm_->forward(x.to(torch::kFloat32));
 }
 
 }  // namespace hidreamer::world_model

@@ -3,10 +3,13 @@
 #include <torch/torch.h>
 
 #include <cstdint>
+#include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "hidreamer/world_model/packed_transformer.h"
 #include "hidreamer/world_model/token_layout.h"
 #include "hidreamer/world_model/transformer.h"
 
@@ -62,7 +65,7 @@ class StepModelImpl : public torch::nn::Module {
   explicit StepModelImpl(const StepModelOptions& options);
   const StepModelOptions& options() const { return options_; }
 
-  // `projections`, where given, receives each block's q, k, v (3, B, heads, T, d).
+  // `projections`, where given, receives each block's queries, keys and values (B, T, 3 D).
   StepStates Observe(const StepInputs& inputs, std::vector<torch::Tensor>* projections = nullptr);
   // hidden (N, D), local (N, K, G, G), actions (N) int64.
   StepOutcome Foretell(const torch::Tensor& hidden, const torch::Tensor& local,
@@ -92,6 +95,10 @@ class StepModelImpl : public torch::nn::Module {
   // The grids that the local path reads at each step, each (B, T, C, G, G), newest first. Where an
   // episode or the window has none, its first one again, as if nothing moved.
   std::vector<torch::Tensor> NewestGrids(const StepInputs& inputs) const;
+  TransformerParts transformer() const;
+  // x (B, T, D), tokens -> hidden states (B, T, D), f32. first (B, T) as in StepInputs.
+  torch::Tensor Transform(torch::Tensor x, const torch::Tensor& first,
+                          std::vector<torch::Tensor>* projections);
   int64_t local_frames() const { return options_.local_path ? options_.local_frames : 1; }
   torch::Tensor GridFeatures(const torch::Tensor& local);  // (N, K, G, G) -> (N, 8 P)
   // What the transformer reads: local (N, K, G, G); actions, steps (N) int64, first (N) -> (N, D).
@@ -115,6 +122,7 @@ class StepModelImpl : public torch::nn::Module {
   std::vector<torch::nn::Linear> depth_in_, depth_out_;
   std::vector<std::vector<torch::nn::Embedding>> depth_coarser_;
   torch::nn::LayerNorm norm_{nullptr};
+  std::shared_ptr<const PackedTransformer> packed_;
 };
 TORCH_MODULE(StepModel);
 
@@ -132,12 +140,19 @@ class StepDecoder {
   void Push(const torch::Tensor& values, const torch::Tensor& actions);
 
  private:
+  torch::Tensor PushThroughModules(torch::Tensor x);  // (B, D) -> hidden (B, D)
+
   StepModel model_;
-  int64_t position_;                  // next
+  int64_t position_, places_;         // the next one, and how many there is room for
   std::vector<torch::Tensor> grids_;  // newest first, (B, C, G, G)
-  torch::Tensor visible_;             // (B, 1, 1, S) bool, kept steps of the dream's own episode
-  std::vector<torch::Tensor> keys_, values_cache_;  // of each layer (B, heads, S, d)
   torch::Tensor hidden_, local_;
+  // Where the transformer is packed:
+  std::shared_ptr<const PackedTransformer> packed_;
+  std::optional<DecodeCache> kernel_cache_;
+  std::vector<int64_t> begins_;  // the first step of each dream's own episode
+  // Else:
+  torch::Tensor visible_;  // (B, 1, 1, S) bool, kept steps of the dream's own episode
+  std::vector<torch::Tensor> keys_, values_cache_;  // of each layer (B, heads, S, d)
 };
 
 }  // namespace hidreamer::world_model

@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include "hidreamer/base/error.h"
+#include "hidreamer/nn/bf16_product.h"
+#include "hidreamer/nn/precision.h"
+
 namespace hidreamer::world_model {
 namespace {
 
@@ -76,6 +80,43 @@ TEST(StepDecoder, AgreesWithTheWholeSequence) {
     EXPECT_TRUE(torch::allclose(decoder.hidden(), whole.hidden.select(1, t), 1e-4, 1e-5)) << t;
     EXPECT_TRUE(torch::allclose(decoder.local(), whole.local.select(1, t), 1e-4, 1e-5)) << t;
   }
+}
+
+// In bf16 without gradients the transformer's blocks run in kernels of their own.
+TEST(StepDecoder, PackedTransformerAgreesWithTheModules) {
+  if (!nn::HasBf16Kernels()) {
+    GTEST_SKIP() << "no bf16 instructions";
+  }
+  auto options = SmallStepOptions();
+  options.width = 64;
+  auto model = Make(options);
+  auto inputs = RandomInputs();
+  inputs.first[1][1] = true;
+  inputs.first[2][4] = true;
+  const nn::AutocastGuard autocast(nn::Precision::kBf16);
+  const auto modules = model->Observe(inputs);  // with gradients
+  ASSERT_TRUE(modules.hidden.requires_grad());
+  torch::NoGradGuard no_grad;
+  const auto packed = model->Observe(inputs);
+  EXPECT_LT((packed.hidden - modules.hidden).abs().max().item<float>(), 0.06);
+  EXPECT_LT((packed.hidden - modules.hidden).abs().mean().item<float>(), 0.006);
+  // A changed weight is packed again.
+  model->named_parameters()["blocks_0.ffn.0.bias"].add_(0.5);
+  EXPECT_GT((model->Observe(inputs).hidden - packed.hidden).abs().max().item<float>(), 0.06);
+  model->named_parameters()["blocks_0.ffn.0.bias"].sub_(0.5);
+
+  const int64_t read = 3;
+  StepDecoder decoder(model,
+                      {.values = inputs.values.narrow(1, 0, read),
+                       .previous_actions = inputs.previous_actions.narrow(1, 0, read),
+                       .first = inputs.first.narrow(1, 0, read)},
+                      1);
+  EXPECT_LT((decoder.hidden() - modules.hidden.select(1, read - 1)).abs().max().item<float>(),
+            0.06);
+  decoder.Push(inputs.values.select(1, read), inputs.previous_actions.select(1, read));
+  EXPECT_LT((decoder.hidden() - modules.hidden.select(1, read)).abs().max().item<float>(), 0.06);
+  EXPECT_THROW(decoder.Push(inputs.values.select(1, 4), inputs.previous_actions.select(1, 4)),
+               Error);
 }
 
 TEST(StepModel, ActionsMatter) {

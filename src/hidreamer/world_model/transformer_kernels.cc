@@ -288,8 +288,8 @@ void TransformSequence(const TransformerWeights& weights, const float* additive,
   Normalize(weights.final_norm, x + from * width, positions - from, {});
 }
 
-void DecodeRows(const TransformerWeights& weights, DecodeCache& cache, int64_t begin, int64_t place,
-                int64_t rows, float* x, DecodeTeam& team, nn::Part part) {
+void DecodeRows(const TransformerWeights& weights, DecodeCache& cache, const int64_t* begins,
+                int64_t place, int64_t rows, float* x, DecodeTeam& team, nn::Part part) {
   const int64_t width = weights.width, d = cache.head_width();
   std::vector<float> scores(static_cast<size_t>(cache.places()));
   std::vector<Bf16> shares(static_cast<size_t>(cache.places()));
@@ -305,7 +305,7 @@ void DecodeRows(const TransformerWeights& weights, DecodeCache& cache, int64_t b
       for (int64_t head = 0; head < weights.heads; ++head) {
         cache.Store(layer, r, head, place, q + width + head * d, q + 2 * width + head * d);
         AttendInBf16(cache, q + head * d, cache.keys(layer, r, head), cache.values(layer, r, head),
-                     begin, place + 1, scores.data(), shares.data(),
+                     begins[r], place + 1, scores.data(), shares.data(),
                      team.narrow.data() + r * width + head * d);
       }
     }
@@ -327,7 +327,7 @@ HID_END_BF16_TARGET
 
 void TransformSequence(const TransformerWeights&, const float*, int64_t, int64_t, float*,
                        const std::vector<nn::Bf16*>&) {}
-void DecodeRows(const TransformerWeights&, DecodeCache&, int64_t, int64_t, int64_t, float*,
+void DecodeRows(const TransformerWeights&, DecodeCache&, const int64_t*, int64_t, int64_t, float*,
                 DecodeTeam&, nn::Part) {}
 
 #endif

@@ -101,9 +101,9 @@ class DecodeTeam {
 };
 
 // x (rows, D) f32: the embedded position of all rows of the cache; becomes their hidden states
-// after the final norm. Stores the position at `place`; it sees [begin, place]. To be called by
-// every member of the team at the same time, each with its own part.
-void DecodeRows(const TransformerWeights& weights, DecodeCache& cache, int64_t begin, int64_t place,
-                int64_t rows, float* x, DecodeTeam& team, nn::Part part);
+// after the final norm. Stores the position at `place`; row r sees [begins[r], place]. To be called
+// by every member of the team at the same time, each with its own part.
+void DecodeRows(const TransformerWeights& weights, DecodeCache& cache, const int64_t* begins,
+                int64_t place, int64_t rows, float* x, DecodeTeam& team, nn::Part part);
 
 }  // namespace hidreamer::world_model

@@ -1,10 +1,8 @@
 #include "hidreamer/world_model/world_model.h"
 
 #include "hidreamer/base/error.h"
-#include "hidreamer/nn/precision.h"
 #include "hidreamer/nn/safetensors.h"
 #include "hidreamer/nn/tensor_map.h"
-#include "hidreamer/world_model/packed_transformer.h"
 
 namespace hidreamer::world_model {
 namespace {
@@ -170,11 +168,16 @@ TransformerBlock WorldModelImpl::block(int64_t layer) const {
       std::dynamic_pointer_cast<TransformerBlockImpl>(blocks_->ptr(static_cast<size_t>(layer))));
 }
 
-std::shared_ptr<const PackedTransformer> WorldModelImpl::Packed() {
-  if (packed_ == nullptr || !packed_->IsOf(*this)) {
-    packed_ = std::make_shared<PackedTransformer>(*this);
+TransformerParts WorldModelImpl::transformer() const {
+  TransformerParts parts{.blocks = {}, .final_norm = ln_final_, .heads = options_.heads};
+  for (int64_t layer = 0; layer < options_.layers; ++layer) {
+    parts.blocks.push_back(block(layer));
   }
-  return packed_;
+  return parts;
+}
+
+std::shared_ptr<const PackedTransformer> WorldModelImpl::Packed() {
+  return PackedTransformer::Refresh(packed_, transformer());
 }
 
 const AttentionPattern& WorldModelImpl::Pattern(int64_t positions, torch::Device device) {
@@ -190,8 +193,7 @@ const AttentionPattern& WorldModelImpl::Pattern(int64_t positions, torch::Device
 }
 
 bool WorldModelImpl::UsesPacked() {
-  return !torch::GradMode::is_enabled() && !is_training() && nn::IsBf16Autocast(torch::kCPU) &&
-         PackedTransformer::Can(*this);
+  return !is_training() && PackedTransformer::Applies(transformer());
 }
 
 torch::Tensor WorldModelImpl::RunBlocks(
@@ -214,7 +216,8 @@ torch::Tensor WorldModelImpl::RunBlocks(
 torch::Tensor WorldModelImpl::Hidden(const torch::Tensor& tokens, const torch::Tensor& actions,
                                      std::vector<torch::Tensor>* qkv, int64_t from) {
   if (UsesPacked()) {
-    return Packed()->Hidden(*this, tokens, actions, qkv, from);
+    const torch::Tensor x = embedding_->forward(tokens, actions);
+    return Packed()->Transform(x, Pattern(x.size(1), x.device()).additive, qkv, from);
   }
   const torch::Tensor x = RunBlocks(tokens, actions, qkv, {});
   return ln_final_->forward(x.narrow(1, from, x.size(1) - from));

@@ -12,6 +12,7 @@
 
 #include "hidreamer/nn/packed_linear.h"
 #include "hidreamer/world_model/mask.h"
+#include "hidreamer/world_model/packed_transformer.h"
 #include "hidreamer/world_model/token_layout.h"
 #include "hidreamer/world_model/transformer.h"
 
@@ -23,8 +24,6 @@
 //     --> heads: ACTION of t -> L0 of t+1;  L0 of t -> L1 of t;  L1 of t -> L2 of t; …
 // B batch, T steps, L levels, K = L + 1 positions a step, D width, V codes of a level.
 namespace hidreamer::world_model {
-
-class PackedTransformer;
 
 struct WorldModelOptions {
   TokenLayout layout;
@@ -97,8 +96,8 @@ class WorldModelImpl : public torch::nn::Module {
   TokenEmbedding embedding() const { return embedding_; }
   TransformerBlock block(int64_t layer) const;
   torch::nn::LayerNorm final_norm() const { return ln_final_; }
-  // The model packed as it is now; made anew where its parameters have changed. Only where
-  // PackedTransformer::Can.
+  TransformerParts transformer() const;
+  // The transformer packed as it is now. Only where PackedTransformer::Can.
   std::shared_ptr<const PackedTransformer> Packed();
   // Of the given length; kept, for recorded graphs read it (nn::GraphedWork).
   const AttentionPattern& Pattern(int64_t positions, torch::Device device);
@@ -109,8 +108,7 @@ class WorldModelImpl : public torch::nn::Module {
   torch::Tensor RunBlocks(const torch::Tensor& tokens, const torch::Tensor& actions,
                           std::vector<torch::Tensor>* qkv,
                           const std::function<torch::Tensor(const torch::Tensor&)>& choose);
-  // Whether Packed() computes hidden states as things stand: without gradients, in bf16.
-  bool UsesPacked();
+  bool UsesPacked();  // computes hidden states by Packed() as things stand
 
   WorldModelOptions options_;
   TokenEmbedding embedding_{nullptr};
