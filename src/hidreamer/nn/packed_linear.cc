@@ -24,27 +24,14 @@ bool Takes(const torch::Tensor& x, const torch::Tensor& weight, const torch::Ten
 
 }  // namespace
 
-struct PackedLinearImpl::Packed {
-  const void* place;
-  int64_t version;  // torch's counter of changes
-  Bf16Matrix weight;
-};
-
-const PackedLinearImpl::Packed& PackedLinearImpl::Pack() {
-  if (packed_ == nullptr || packed_->place != weight.data_ptr() ||
-      packed_->version != weight._version()) {
-    packed_ = std::make_shared<Packed>(
-        Packed{weight.data_ptr(), weight._version(),
-               Bf16Matrix(weight.data_ptr<float>(), weight.size(0), weight.size(1))});
-  }
-  return *packed_;
-}
-
 torch::Tensor PackedLinearImpl::forward(const torch::Tensor& x) {
   if (!Takes(x, weight, bias)) {
     return Linear(x, weight, bias);
   }
-  const Bf16Matrix& matrix = Pack().weight;
+  const auto packed = packed_.Get({weight}, [&] {
+    return Bf16Matrix(weight.data_ptr<float>(), weight.size(0), weight.size(1));
+  });
+  const Bf16Matrix& matrix = *packed;
   const torch::Tensor narrow = x.to(torch::kBFloat16).contiguous();
   const int64_t rows = x.numel() / matrix.inner();
   auto shape = x.sizes().vec();

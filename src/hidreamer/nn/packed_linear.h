@@ -2,13 +2,14 @@
 
 #include <torch/torch.h>
 
-#include <memory>
+#include "hidreamer/nn/bf16_product.h"
+#include "hidreamer/nn/made_from.h"
 
 namespace hidreamer::nn {
 
 // A linear layer that evaluates rows by the hundred under bf16 autocast on the CPU with a kernel of
 // our own and its weight packed once for as long as it stays the same, where the library converts
-// and rearranges it at every call. Everything else as nn::Linear. One thread at a time.
+// and rearranges it at every call. Everything else as nn::Linear.
 class PackedLinearImpl : public torch::nn::LinearImpl {
  public:
   using torch::nn::LinearImpl::LinearImpl;
@@ -17,10 +18,7 @@ class PackedLinearImpl : public torch::nn::LinearImpl {
   torch::Tensor forward(const torch::Tensor& x);
 
  private:
-  struct Packed;
-  const Packed& Pack();
-
-  std::shared_ptr<const Packed> packed_;
+  MadeFrom<Bf16Matrix> packed_;
 };
 TORCH_MODULE(PackedLinear);
 

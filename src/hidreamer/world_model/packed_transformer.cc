@@ -39,34 +39,17 @@ bool PackedTransformer::Applies(const TransformerParts& parts) {
   return !torch::GradMode::is_enabled() && nn::IsBf16Autocast(torch::kCPU) && Can(parts);
 }
 
-std::vector<PackedTransformer::Version> PackedTransformer::VersionsOf(
-    const TransformerParts& parts) {
-  std::vector<Version> versions;
-  const auto add = [&](const torch::nn::Module& module) {
-    for (const torch::Tensor& parameter : module.parameters()) {
-      versions.emplace_back(parameter.data_ptr(), parameter._version());
-    }
-  };
+std::shared_ptr<const PackedTransformer> PackedTransformer::Of(
+    const TransformerParts& parts, nn::MadeFrom<PackedTransformer>& kept) {
+  std::vector<torch::Tensor> parameters = parts.final_norm->parameters();
   for (const TransformerBlock& block : parts.blocks) {
-    add(*block);
+    const auto own = block->parameters();
+    parameters.insert(parameters.end(), own.begin(), own.end());
   }
-  add(*parts.final_norm);
-  return versions;
+  return kept.Get(parameters, [&] { return PackedTransformer(parts); });
 }
 
-bool PackedTransformer::IsOf(const TransformerParts& parts) const {
-  return versions_ == VersionsOf(parts);
-}
-
-std::shared_ptr<const PackedTransformer> PackedTransformer::Refresh(
-    std::shared_ptr<const PackedTransformer>& kept, const TransformerParts& parts) {
-  if (kept == nullptr || !kept->IsOf(parts)) {
-    kept = std::make_shared<PackedTransformer>(parts);
-  }
-  return kept;
-}
-
-PackedTransformer::PackedTransformer(const TransformerParts& parts) : versions_(VersionsOf(parts)) {
+PackedTransformer::PackedTransformer(const TransformerParts& parts) {
   weights_.width = parts.final_norm->weight.size(0);
   weights_.heads = parts.heads;
   weights_.blocks.resize(parts.blocks.size());

@@ -3,9 +3,9 @@
 #include <torch/torch.h>
 
 #include <memory>
-#include <utility>
 #include <vector>
 
+#include "hidreamer/nn/made_from.h"
 #include "hidreamer/world_model/transformer.h"
 #include "hidreamer/world_model/transformer_kernels.h"
 
@@ -27,12 +27,9 @@ class PackedTransformer {
   // Whether it is to be used as things stand: no gradients, bf16 autocast, and it can be.
   static bool Applies(const TransformerParts& parts);
   explicit PackedTransformer(const TransformerParts& parts);
-  // Whether the parameters are still those that were packed, by their places and version counters,
-  // which torch raises at every change.
-  bool IsOf(const TransformerParts& parts) const;
   // `kept`, made anew where the parameters have changed.
-  static std::shared_ptr<const PackedTransformer> Refresh(
-      std::shared_ptr<const PackedTransformer>& kept, const TransformerParts& parts);
+  static std::shared_ptr<const PackedTransformer> Of(const TransformerParts& parts,
+                                                     nn::MadeFrom<PackedTransformer>& kept);
 
   // x (B, P, D), embedded sequences, f32, overwritten -> the hidden states (B, P - from, D) of the
   // positions from `from` on. additive (P, P) or, different for each sequence, (B, P, P): 0 or
@@ -49,12 +46,8 @@ class PackedTransformer {
             const std::vector<int64_t>& sources, const std::vector<int64_t>& places) const;
 
  private:
-  using Version = std::pair<const void*, int64_t>;
-  static std::vector<Version> VersionsOf(const TransformerParts& parts);
-
   void CountProducts(int64_t rows, int64_t last_block_rows) const;
 
-  std::vector<Version> versions_;
   TransformerWeights weights_;
 };
 

@@ -142,7 +142,7 @@ torch::Tensor StepModelImpl::Transform(torch::Tensor x, const torch::Tensor& fir
   const auto causal = torch::ones({t, t}, first.options()).tril();
   const auto allowed = episode.unsqueeze(2).eq(episode.unsqueeze(1)).logical_and(causal);
   if (const TransformerParts parts = transformer(); PackedTransformer::Applies(parts)) {
-    return PackedTransformer::Refresh(packed_, parts)
+    return PackedTransformer::Of(parts, packed_)
         ->Transform(x, MakeAttentionPattern(allowed).additive, projections, 0);
   }
   for (auto& block : blocks_) {
@@ -254,7 +254,7 @@ StepDecoder::StepDecoder(StepModel model, const StepInputs& context, int64_t ste
   const auto own = episode.eq(episode.narrow(1, read - 1, 1));    // its steps are the last ones
   const StepModelOptions& options = model_->options_;
   if (const TransformerParts parts = model_->transformer(); PackedTransformer::Applies(parts)) {
-    packed_ = PackedTransformer::Refresh(model_->packed_, parts);
+    packed_ = PackedTransformer::Of(parts, model_->packed_);
     kernel_cache_.emplace(options.layers, b, options.heads, options.width / options.heads, places_);
     std::vector<int64_t> steps_read(static_cast<size_t>(read));
     std::iota(steps_read.begin(), steps_read.end(), 0);

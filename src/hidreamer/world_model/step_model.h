@@ -122,7 +122,7 @@ class StepModelImpl : public torch::nn::Module {
   std::vector<torch::nn::Linear> depth_in_, depth_out_;
   std::vector<std::vector<torch::nn::Embedding>> depth_coarser_;
   torch::nn::LayerNorm norm_{nullptr};
-  std::shared_ptr<const PackedTransformer> packed_;
+  nn::MadeFrom<PackedTransformer> packed_;
 };
 TORCH_MODULE(StepModel);
 

@@ -177,7 +177,7 @@ TransformerParts WorldModelImpl::transformer() const {
 }
 
 std::shared_ptr<const PackedTransformer> WorldModelImpl::Packed() {
-  return PackedTransformer::Refresh(packed_, transformer());
+  return PackedTransformer::Of(transformer(), packed_);
 }
 
 const AttentionPattern& WorldModelImpl::Pattern(int64_t positions, torch::Device device) {

@@ -115,7 +115,7 @@ class WorldModelImpl : public torch::nn::Module {
   torch::nn::ModuleList blocks_{nullptr};
   torch::nn::LayerNorm ln_final_{nullptr};
   std::vector<nn::PackedLinear> heads_;  // registered as headl0, headl1, …
-  std::shared_ptr<const PackedTransformer> packed_;
+  nn::MadeFrom<PackedTransformer> packed_;
   std::map<int64_t, AttentionPattern> patterns_;  // by length, of the last device
 };
 TORCH_MODULE(WorldModel);
