@@ -211,26 +211,13 @@ nn::Figures OnlineLearner::Update(int64_t update) {
     nn::LoadNamedState(*dreaming_->world_model, nn::NamedState(*models_->world_model));
     nn::LoadNamedState(*dreaming_->actor, nn::NamedState(*models_->actor));
     nn::WaitFor(device_);
-    // Two lines of work, each with half of the threads, or with a stream of the GPU. Recording a
-    // CUDA graph wants no other work beside it: the first updates are made one after the other.
-    const bool records = device_.is_cuda() && policy_updates_++ < kRecording;
-    const int half = std::max(1, threads_ / 2);
-    auto dreams = std::async(records ? std::launch::deferred : std::launch::async, [&] {
-      RunOnAnyCore();
-      at::set_num_threads(half);
-      const nn::OwnStream stream(device_);
-      return policy_trainer_->Update(dreaming_, reader_, trained, total);
-    });
-    at::set_num_threads(half);
-    const nn::Figures model = model_learner_->Update(reader_, trained, total);
-    nn::WaitFor(device_);
-    figures.Add(dreams.get());
-    figures.Add(model);
-    at::set_num_threads(threads_);
+    UpdateBoth(trained, total, figures);
   } else {
     figures.Add(model_learner_->Update(reader_, trained, total));
     if (policy) {
-      figures.Add(policy_trainer_->Update(models_, reader_, trained, total));
+      policy_trainer_->Begin(models_, reader_, trained, total);
+      policy_trainer_->Work(threads_);
+      figures.Add(policy_trainer_->Finish());
     }
   }
   if (meter) {
@@ -242,6 +229,38 @@ nn::Figures OnlineLearner::Update(int64_t update) {
                  config_.steps);
   }
   return figures;
+}
+
+void OnlineLearner::UpdateBoth(int64_t trained, int64_t total, nn::Figures& figures) {
+  policy_trainer_->Begin(dreaming_, reader_, trained, total);
+  // Half of the threads train the world model, each of the others dreams on its own; whoever is
+  // done first helps with what is left of the policy. A GPU has a stream for each; recording a CUDA
+  // graph wants no other work beside it: the first updates are made one after the other.
+  const bool records = device_.is_cuda() && policy_updates_++ < kRecording;
+  const int half = std::max(1, threads_ / 2), to_learn = std::max(1, threads_ / 4);
+  const int64_t dreamers =
+      std::min<int64_t>(std::max(1, threads_ - half), policy_trainer_->parts());
+  std::vector<std::future<void>> dreams;
+  for (int64_t i = 0; i < dreamers; ++i) {
+    dreams.push_back(std::async(records ? std::launch::deferred : std::launch::async, [&] {
+      RunOnAnyCore();
+      at::set_num_threads(1);
+      const nn::OwnStream stream(device_);
+      policy_trainer_->Work(to_learn);
+    }));
+  }
+  at::set_num_threads(half);
+  const nn::Figures model = model_learner_->Update(reader_, trained, total);
+  nn::WaitFor(device_);
+  if (!device_.is_cuda()) {
+    policy_trainer_->Work(to_learn);
+  }
+  for (auto& dreamer : dreams) {
+    dreamer.get();
+  }
+  figures.Add(policy_trainer_->Finish());
+  figures.Add(model);
+  at::set_num_threads(threads_);
 }
 
 nlohmann::json OnlineLearner::EndEpoch(int64_t epoch) {

@@ -64,6 +64,8 @@ class OnlineLearner : public nn::Learner {
   void ReplayGames();
   // `count` steps over all streams; returns the scores of games that ended.
   std::vector<double> Play(int64_t count, int64_t update);
+  // World model and policy side by side.
+  void UpdateBoth(int64_t trained, int64_t total, nn::Figures& figures);
   bool training(int64_t update) const { return update >= prefill_updates_; }
 
   config::AgentConfig config_;

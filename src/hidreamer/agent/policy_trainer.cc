@@ -4,24 +4,19 @@
 #include <cmath>
 
 #include "hidreamer/agent/windows.h"
-#include "hidreamer/nn/figures.h"
+#include "hidreamer/nn/bf16_product.h"
 #include "hidreamer/policy/losses.h"
 #include "hidreamer/policy/returns.h"
 
 namespace hidreamer::agent {
 namespace {
 
+constexpr int64_t kDreamsOfPart = 64;
+
 Windows Read(AgentModels models, const ReplayReader& reader,
              const std::vector<data::ReplayIndex>& starts, int64_t length) {
   return ReadWindows(models, reader.replay().Read(starts, length, /*frames=*/false),
                      reader.Frames(starts, length));
-}
-
-std::vector<nn::NamedParameter> ActorAndCritic(AgentModels& models) {
-  auto both = nn::NamedParameters(*models->actor, "actor.");
-  const auto critic = nn::NamedParameters(*models->critic, "critic.");
-  both.insert(both.end(), critic.begin(), critic.end());
-  return both;
 }
 
 }  // namespace
@@ -36,34 +31,123 @@ PolicyTrainer::PolicyTrainer(AgentModels models, const config::AgentConfig& conf
       actor_optimizer_(nn::NamedParameters(*models_->actor, "actor."), nn::AdamOptions{}),
       critic_optimizer_(nn::NamedParameters(*models_->critic, "critic."), nn::AdamOptions{}),
       judge_([this](const nn::GraphedWork::Tensors& inputs) { return Judge(inputs); }),
-      gradients_([this](const nn::GraphedWork::Tensors& inputs) { return Gradients(inputs); },
-                 ActorAndCritic(models_)) {}
+      actor_gradients_(
+          [this](const nn::GraphedWork::Tensors& inputs) { return ActorGradients(inputs); },
+          actor_optimizer_.parameters()),
+      critic_gradients_(
+          [this](const nn::GraphedWork::Tensors& inputs) { return CriticGradients(inputs); },
+          critic_optimizer_.parameters()) {}
 
-nn::Figures PolicyTrainer::Update(AgentModels dreaming, const ReplayReader& reader, int64_t update,
-                                  int64_t total) {
-  Rng rng = seeds_.Generator("policy/update", static_cast<uint64_t>(update));
-  const auto [first, last] = std::pair(config_.policy.entropy, config_.policy.final_entropy);
-  const double progress = static_cast<double>(update) / static_cast<double>(total);
-  const double entropy = first > 0 ? first * std::pow(last / first, progress) : 0;
-  return Learn(config_.policy.experience == "dream" ? Imagine(dreaming, reader, rng)
-                                                    : RealSteps(dreaming, reader, rng),
-               entropy);
-}
-
-Dreams PolicyTrainer::Imagine(AgentModels dreaming, const ReplayReader& reader, Rng& rng) {
+void PolicyTrainer::Begin(AgentModels dreaming, const ReplayReader& reader, int64_t update,
+                          int64_t total) {
   const auto& config = config_.policy;
-  const auto starts = reader.replay().Sample(config.batch, config.context + config.horizon,
+  Rng rng = seeds_.Generator("policy/update", static_cast<uint64_t>(update));
+  dreaming_ = std::move(dreaming);
+  reader_ = &reader;
+  parts_.clear();
+  begun_ = dreamed_ = 0;
+  learners_begun_ = 0;
+  judged_ = {};
+  is_judged_ = judged_.get_future().share();
+  failed_.clear();
+  const auto [first, last] = std::pair(config.entropy, config.final_entropy);
+  const double progress = static_cast<double>(update) / static_cast<double>(total);
+  entropy_bonus_ = first > 0 ? first * std::pow(last / first, progress) : 0;
+  const int64_t length = config.context + config.horizon;
+  if (config.experience == "real") {
+    // Windows of the newest steps: as many as there are states in a batch of dreams.
+    const data::SampleOptions newest{.recent_share = 1,
+                                     .recent_steps = config.batch * config.horizon};
+    parts_.push_back({.starts = reader.replay().Sample(config.batch, length, newest, rng),
+                      .rng = Rng(rng.Next())});
+    return;
+  }
+  const auto starts = reader.replay().Sample(config.batch, length,
                                              {.recent_share = config_.replay.recent_share,
                                               .recent_steps = config_.replay.recent_steps,
                                               .near_reward_share = config_.replay.near_reward_share,
                                               .horizon = config.horizon},
                                              rng);
+  // A GPU dreams all at once.
+  const int64_t count = device_.is_cuda() ? 1 : (config.batch + kDreamsOfPart - 1) / kDreamsOfPart;
+  for (int64_t i = 0; i < count; ++i) {
+    const nn::Part share{i, count};
+    parts_.push_back({.starts = {starts.begin() + share.Begin(config.batch),
+                                 starts.begin() + share.End(config.batch)},
+                      .rng = Rng(rng.Next())});
+  }
+}
+
+void PolicyTrainer::Work(int threads) {
+  const std::shared_future<void> is_judged = is_judged_;
+  try {
+    for (int64_t i = begun_++; i < parts(); i = begun_++) {
+      Part& part = parts_[static_cast<size_t>(i)];
+      part.dreams = config_.policy.experience == "dream" ? Imagine(part) : RealSteps(part);
+      if (++dreamed_ == parts()) {
+        JudgeDreams();
+        judged_.set_value();
+      }
+    }
+  } catch (...) {
+    if (!failed_.test_and_set()) {
+      judged_.set_exception(std::current_exception());
+    }
+  }
+  is_judged.get();
+  at::set_num_threads(threads);
+  for (int i = learners_begun_++; i < 2; i = learners_begun_++) {
+    i == 0 ? LearnActor() : LearnCritic();
+  }
+}
+
+void PolicyTrainer::JudgeDreams() {
+  const auto all = [&](torch::Tensor Dreams::*field) {
+    std::vector<torch::Tensor> pieces;
+    for (const Part& part : parts_) {
+      pieces.push_back(part.dreams.*field);
+    }
+    return pieces.size() == 1 ? pieces.front() : torch::cat(pieces);
+  };
+  const Dreams dreams{.features = all(&Dreams::features),
+                      .actions = all(&Dreams::actions),
+                      .log_probs = all(&Dreams::log_probs),
+                      .rewards = all(&Dreams::rewards),
+                      .continues = all(&Dreams::continues),
+                      .codes = {}};
+  const int64_t horizon = dreams.actions.size(1);
+  const auto judged = judge_.Run({dreams.features, dreams.rewards, dreams.continues});
+  const torch::Tensor &values = judged[0], &returns = judged[1], &weights = judged[2];
+  torch::NoGradGuard no_grad;
+  normalizer_.Update(returns);
+  auto advantages = returns - values.narrow(1, 0, horizon);
+  if (config_.policy.normalize_returns) {
+    advantages = advantages / normalizer_.Scale();
+  }
+  // A critic that lags behind would push every action the same way.
+  advantages = advantages - (weights * advantages).sum() / weights.sum();
+  lesson_ = {.features = dreams.features.narrow(1, 0, horizon),
+             .actions = dreams.actions,
+             .advantages = advantages,
+             .weights = weights,
+             .returns = returns,
+             .log_probs = dreams.log_probs};
+  policy::AddDreamFigures(dreams.rewards, values, dreams.continues, returns, dream_figures_);
+  dream_figures_.Add("return_scale", normalizer_.Scale());
+}
+
+Dreams PolicyTrainer::Imagine(Part& part) {
+  const auto& config = config_.policy;
   const nn::AutocastGuard autocast(device_, precision_);
-  const auto context = Read(dreaming, reader, starts, config.context).inputs;
+  const auto context = Read(dreaming_, *reader_, part.starts, config.context).inputs;
   const DreamOptions options{.horizon = config.horizon, .temperature = config.temperature};
-  const DreamDraws draws = DrawForDreams(dreaming, config.batch, options, rng, device_);
+  const DreamDraws draws =
+      DrawForDreams(dreaming_, std::ssize(part.starts), options, part.rng, device_);
+  if (!device_.is_cuda()) {
+    return DreamOn(dreaming_, context, options, draws);
+  }
   if (!dream_) {
-    dream_ = std::make_unique<nn::GraphedWork>([this, dreaming,
+    dream_ = std::make_unique<nn::GraphedWork>([this, dreaming = dreaming_,
                                                 options](const nn::GraphedWork::Tensors& x)
                                                    -> nn::GraphedWork::Tensors {
       const nn::AutocastGuard inner(device_, precision_);
@@ -86,23 +170,18 @@ Dreams PolicyTrainer::Imagine(AgentModels dreaming, const ReplayReader& reader, 
           .codes = {}};
 }
 
-Dreams PolicyTrainer::RealSteps(AgentModels seeing, const ReplayReader& reader, Rng& rng) {
+Dreams PolicyTrainer::RealSteps(const Part& part) {
   const auto& config = config_.policy;
-  // Windows of the newest steps: as many as there are states in a batch of dreams.
-  const int64_t length = config.context + config.horizon;
-  const auto starts = reader.replay().Sample(
-      config.batch, length, {.recent_share = 1, .recent_steps = config.batch * config.horizon},
-      rng);
   torch::NoGradGuard no_grad;
   const nn::AutocastGuard autocast(device_, precision_);
-  const Windows windows = Read(seeing, reader, starts, length);
-  const auto states = seeing->world_model->Observe(windows.inputs);
+  const Windows windows = Read(dreaming_, *reader_, part.starts, config.context + config.horizon);
+  const auto states = dreaming_->world_model->Observe(windows.inputs);
   const auto last = [&](const torch::Tensor& x, int64_t count) {
     return x.narrow(1, config.context - 1, count);
   };
   const int64_t h = config.horizon;
   Dreams real;
-  real.features = seeing
+  real.features = dreaming_
                       ->Features({last(windows.inputs.values, h + 1).flatten(0, 1),
                                   last(states.hidden, h + 1).flatten(0, 1),
                                   last(states.local, h + 1).flatten(0, 1)})
@@ -128,68 +207,72 @@ nn::GraphedWork::Tensors PolicyTrainer::Judge(const nn::GraphedWork::Tensors& in
           policy::ContinueWeights(continues, config.gamma)};
 }
 
-nn::GraphedWork::Tensors PolicyTrainer::Gradients(const nn::GraphedWork::Tensors& inputs) {
+nn::GraphedWork::Tensors PolicyTrainer::ActorGradients(const nn::GraphedWork::Tensors& inputs) {
   const auto& config = config_.policy;
   const policy::PolicyTargets targets{inputs[1], inputs[2], inputs[3]};
-  const torch::Tensor &features = inputs[0], &returns = inputs[4], &log_probs = inputs[5],
-                      &entropy_bonus = inputs[6];
-  torch::Tensor actor_loss, critic_loss, entropy;
+  torch::Tensor loss, entropy;
   {
     const nn::AutocastGuard autocast(device_, precision_);
-    const auto distribution = models_->Policy(features);
-    actor_loss =
-        config.algorithm == "ppo"
-            ? policy::PpoLoss(distribution, targets, log_probs, config.ppo_clip, entropy_bonus)
-            : policy::ReinforceLoss(distribution, targets, entropy_bonus);
+    const auto distribution = models_->Policy(inputs[0]);
+    loss = config.algorithm == "ppo"
+               ? policy::PpoLoss(distribution, targets, inputs[4], config.ppo_clip, inputs[5])
+               : policy::ReinforceLoss(distribution, targets, inputs[5]);
     entropy = distribution.Entropy().mean();
-    const auto outputs = models_->critic->forward(features).to(torch::kFloat32);
-    critic_loss = (targets.weights * models_->scalars().Loss(outputs, returns)).mean();
   }
-  (actor_loss + critic_loss).backward();
-  return {actor_loss, critic_loss, entropy};
+  loss.backward();
+  return {loss, entropy};
 }
 
-nn::Figures PolicyTrainer::Learn(const Dreams& dreams, double entropy_bonus) {
-  const auto& config = config_.policy;
-  const int64_t horizon = dreams.actions.size(1);
-  const auto judged = judge_.Run({dreams.features, dreams.rewards, dreams.continues});
-  const torch::Tensor &values = judged[0], &returns = judged[1], &weights = judged[2];
-  torch::Tensor advantages;
+nn::GraphedWork::Tensors PolicyTrainer::CriticGradients(const nn::GraphedWork::Tensors& inputs) {
+  torch::Tensor loss;
   {
-    torch::NoGradGuard no_grad;
-    normalizer_.Update(returns);
-    advantages = returns - values.narrow(1, 0, horizon);
-    if (config.normalize_returns) {
-      advantages = advantages / normalizer_.Scale();
-    }
-    // A critic that lags behind would push every action the same way.
-    advantages = advantages - (weights * advantages).sum() / weights.sum();
+    const nn::AutocastGuard autocast(device_, precision_);
+    const auto outputs = models_->critic->forward(inputs[0]).to(torch::kFloat32);
+    loss = (inputs[1] * models_->scalars().Loss(outputs, inputs[2])).mean();
   }
+  loss.backward();
+  return {loss};
+}
+
+int64_t PolicyTrainer::passes() const {
+  return config_.policy.algorithm == "ppo" ? config_.policy.passes : 1;
+}
+
+void PolicyTrainer::LearnActor() {
   const nn::GraphedWork::Tensors inputs = {
-      dreams.features.narrow(1, 0, horizon),
-      dreams.actions,
-      advantages,
-      weights,
-      returns,
-      dreams.log_probs,
-      nn::ToDevice(torch::tensor(entropy_bonus, torch::kFloat32), device_)};
+      lesson_.features,   lesson_.actions,
+      lesson_.advantages, lesson_.weights,
+      lesson_.log_probs,  nn::ToDevice(torch::tensor(entropy_bonus_, torch::kFloat32), device_)};
   nn::GraphedWork::Tensors losses;
   torch::Tensor norm;
-  for (int64_t pass = 0; pass < (config.algorithm == "ppo" ? config.passes : 1); ++pass) {
-    losses = gradients_.Run(inputs);
-    norm = nn::ClipGradNorm(actor_optimizer_.parameters(), config.clip_norm);
-    nn::ClipGradNorm(critic_optimizer_.parameters(), config.clip_norm);
-    actor_optimizer_.Step(config.lr);
-    critic_optimizer_.Step(config.lr);
+  for (int64_t pass = 0; pass < passes(); ++pass) {
+    losses = actor_gradients_.Run(inputs);
+    norm = nn::ClipGradNorm(actor_optimizer_.parameters(), config_.policy.clip_norm);
+    actor_optimizer_.Step(config_.policy.lr);
   }
-  nn::MoveTowards(*models_->slow_critic, *models_->critic, config.slow_tau);
+  actor_figures_.Add("actor_loss", losses[0]);
+  actor_figures_.Add("entropy", losses[1]);
+  actor_figures_.Add("actor_grad_norm", norm);
+}
+
+void PolicyTrainer::LearnCritic() {
+  nn::GraphedWork::Tensors losses;
+  for (int64_t pass = 0; pass < passes(); ++pass) {
+    losses = critic_gradients_.Run({lesson_.features, lesson_.weights, lesson_.returns});
+    nn::ClipGradNorm(critic_optimizer_.parameters(), config_.policy.clip_norm);
+    critic_optimizer_.Step(config_.policy.lr);
+  }
+  nn::MoveTowards(*models_->slow_critic, *models_->critic, config_.policy.slow_tau);
+  critic_figures_.Add("critic_loss", losses[0]);
+}
+
+nn::Figures PolicyTrainer::Finish() {
+  parts_.clear();
+  lesson_ = {};
   nn::Figures figures;
-  policy::AddDreamFigures(dreams.rewards, values, dreams.continues, returns, figures);
-  figures.Add("return_scale", normalizer_.Scale());
-  figures.Add("entropy", losses[2]);
-  figures.Add("actor_loss", losses[0]);
-  figures.Add("critic_loss", losses[1]);
-  figures.Add("actor_grad_norm", norm);
+  for (nn::Figures* const some : {&dream_figures_, &actor_figures_, &critic_figures_}) {
+    figures.Add(std::exchange(*some, {}));
+  }
   return figures;
 }
 

@@ -370,8 +370,8 @@ struct AgentConfig {
        .max = 1024},
       threads);
     v({.name = "overlap",
-       .help = "train the world model and dream at the same time, each on half of the threads; the "
-               "dreams then use the world model of the update before"},
+       .help = "train the world model and dream at the same time, on half of the threads each at "
+               "first; the dreams then use the world model of the update before"},
       overlap);
     v({.name = "device", .help = "where the networks live", .choices = {"cpu", "cuda"}}, device);
     v({.name = "precision",
