@@ -253,6 +253,7 @@ void OnlineLearner::UpdateBoth(int64_t trained, int64_t total, nn::Figures& figu
   const nn::Figures model = model_learner_->Update(reader_, trained, total);
   nn::WaitFor(device_);
   if (!device_.is_cuda()) {
+    at::set_num_threads(1);  // as any dreamer: the library's sums may depend on it
     policy_trainer_->Work(to_learn);
   }
   for (auto& dreamer : dreams) {

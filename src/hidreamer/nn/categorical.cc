@@ -40,23 +40,12 @@ torch::Tensor CategoryOfLogits(const torch::Tensor& logits, double temperature,
   return chosen;
 }
 
-namespace {
-
-torch::Tensor Uniforms(const torch::Tensor& rows, at::Generator generator) {  // one a row
-  auto shape = rows.sizes().vec();
-  shape.pop_back();
-  return ToDevice(torch::rand(shape, std::move(generator), torch::kFloat64), rows.device());
-}
-
-}  // namespace
-
-torch::Tensor SampleCategory(const torch::Tensor& probabilities, at::Generator generator) {
-  return CategoryAt(probabilities, Uniforms(probabilities, std::move(generator)));
-}
-
 torch::Tensor SampleCategoryOfLogits(const torch::Tensor& logits, double temperature,
                                      at::Generator generator) {
-  return CategoryOfLogits(logits, temperature, Uniforms(logits, std::move(generator)));
+  auto rows = logits.sizes().vec();
+  rows.pop_back();
+  const auto uniforms = torch::rand(rows, std::move(generator), torch::kFloat64);
+  return CategoryOfLogits(logits, temperature, ToDevice(uniforms, logits.device()));
 }
 
 }  // namespace hidreamer::nn

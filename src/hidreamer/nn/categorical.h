@@ -13,9 +13,7 @@ torch::Tensor CategoryAt(const torch::Tensor& probabilities, const torch::Tensor
 torch::Tensor CategoryOfLogits(const torch::Tensor& logits, double temperature,
                                const torch::Tensor& uniforms);
 
-// Of either, with uniforms drawn on the CPU from `generator`, so that all devices see the same
-// numbers.
-torch::Tensor SampleCategory(const torch::Tensor& probabilities, at::Generator generator);
+// With uniforms drawn on the CPU from `generator`, so that all devices see the same numbers.
 torch::Tensor SampleCategoryOfLogits(const torch::Tensor& logits, double temperature,
                                      at::Generator generator);
 

@@ -31,10 +31,10 @@ TEST(CategoryOfLogits, IsThatOfTheSoftmax) {
   EXPECT_EQ(last.item<int64_t>(), 2);
 }
 
-TEST(SampleCategory, FollowsTheProbabilitiesAndTheSeed) {
-  const auto probabilities = torch::tensor({0.1F, 0.6F, 0.3F}).expand({20000, 3});
+TEST(SampleCategoryOfLogits, FollowsTheProbabilitiesAndTheSeed) {
+  const auto logits = torch::tensor({0.1F, 0.6F, 0.3F}).log().expand({20000, 3});
   const auto draw = [&](uint64_t seed) {
-    return SampleCategory(probabilities, at::make_generator<at::CPUGeneratorImpl>(seed));
+    return SampleCategoryOfLogits(logits, 1.0, at::make_generator<at::CPUGeneratorImpl>(seed));
   };
   const auto sample = draw(3);
   EXPECT_TRUE(torch::equal(sample, draw(3)));

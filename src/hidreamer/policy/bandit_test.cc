@@ -20,8 +20,9 @@ double ShareOfTheBestArm(bool ppo) {
   const auto state = torch::ones({64, 1, 4});
   for (int step = 0; step < 100; ++step) {
     const auto old = ActionDistribution(actor->forward(state).detach(), 0.01);
-    const auto actions = nn::SampleCategory(old.probabilities(), generator);
-    const auto uniforms = torch::rand({64, 1}, generator, torch::kFloat32);
+    const auto draw = [&] { return torch::rand({64, 1}, generator, torch::kFloat32); };
+    const auto actions = nn::CategoryAt(old.probabilities(), draw());
+    const auto uniforms = draw();
     const auto rewards =
         (uniforms < pay.index_select(0, actions.flatten()).view({64, 1})).to(torch::kFloat32);
     const PolicyTargets targets{actions, rewards - rewards.mean(), torch::ones({64, 1})};
