@@ -11,7 +11,7 @@
 namespace hidreamer::agent {
 namespace {
 
-constexpr int64_t kDreamsOfPart = 64;
+constexpr int64_t kDreamsOfPart = 64;  // fewer cost more each, more leave threads waiting
 
 Windows Read(AgentModels models, const ReplayReader& reader,
              const std::vector<data::ReplayIndex>& starts, int64_t length) {

@@ -30,9 +30,8 @@ NormWeights NormOf(const torch::Tensor& weight, const torch::Tensor& bias) {
 bool PackedTransformer::Can(const TransformerParts& parts) {
   const torch::Tensor weight = parts.final_norm->weight;
   const int64_t width = weight.size(0);
-  const auto expand = parts.blocks.front()->named_parameters()["ffn.0.weight"];
   return nn::HasBf16Kernels() && weight.is_cpu() && weight.scalar_type() == torch::kFloat32 &&
-         width % 32 == 0 && width / parts.heads % 32 == 0 && expand.size(0) % 32 == 0;
+         width % 32 == 0 && width / parts.heads % 32 == 0 && parts.hidden_width % 32 == 0;
 }
 
 bool PackedTransformer::Applies(const TransformerParts& parts) {
@@ -52,6 +51,7 @@ std::shared_ptr<const PackedTransformer> PackedTransformer::Of(
 PackedTransformer::PackedTransformer(const TransformerParts& parts) {
   weights_.width = parts.final_norm->weight.size(0);
   weights_.heads = parts.heads;
+  weights_.hidden_width = parts.hidden_width;
   weights_.blocks.resize(parts.blocks.size());
   struct Job {
     torch::Tensor weight, bias;
@@ -79,7 +79,6 @@ PackedTransformer::PackedTransformer(const TransformerParts& parts) {
       job.to->bias = Copy(job.bias);
     }
   });
-  weights_.hidden_width = weights_.blocks.front().expand.weight.outputs();
 }
 
 void PackedTransformer::CountProducts(int64_t rows, int64_t last_block_rows) const {

@@ -16,6 +16,7 @@ struct TransformerParts {
   std::vector<TransformerBlock> blocks;
   torch::nn::LayerNorm final_norm{nullptr};
   int64_t heads = 1;
+  int64_t hidden_width = 0;  // of the feed-forward layers
 };
 
 // A transformer's blocks for evaluation in bf16 on the CPU, with the weights in the order in which

@@ -13,6 +13,7 @@ namespace {
 constexpr int64_t kTokenChannels = 8;    // of the local features, flattened into the step's token
 constexpr int64_t kOutcomeChannels = 4;  // of the places, flattened for reward and continue
 constexpr int64_t kDepthWidth = 64;      // hidden size of a place's level
+constexpr int64_t kFfnFactor = 4;        // hidden size of the feed-forward layers over D
 
 torch::nn::Conv2d Conv(int64_t in, int64_t out, int64_t kernel) {
   return torch::nn::Conv2d(torch::nn::Conv2dOptions(in, out, kernel).padding(kernel / 2));
@@ -46,7 +47,7 @@ StepModelImpl::StepModelImpl(const StepModelOptions& options) : options_(options
   torch::nn::init::normal_(step_embedding_->weight, 0, 0.02);
   for (int64_t i = 0; i < options.layers; ++i) {
     blocks_.push_back(register_module("blocks_" + std::to_string(i),
-                                      TransformerBlock(d, options.heads, 4 * d, 0.0)));
+                                      TransformerBlock(d, options.heads, kFfnFactor * d, 0.0)));
   }
   norm_ = register_module("norm", torch::nn::LayerNorm(torch::nn::LayerNormOptions({d})));
 
@@ -131,7 +132,10 @@ StepStates StepModelImpl::Observe(const StepInputs& inputs,
 }
 
 TransformerParts StepModelImpl::transformer() const {
-  return {.blocks = blocks_, .final_norm = norm_, .heads = options_.heads};
+  return {.blocks = blocks_,
+          .final_norm = norm_,
+          .heads = options_.heads,
+          .hidden_width = kFfnFactor * options_.width};
 }
 
 torch::Tensor StepModelImpl::Transform(torch::Tensor x, const torch::Tensor& first,

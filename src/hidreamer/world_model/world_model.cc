@@ -169,7 +169,10 @@ TransformerBlock WorldModelImpl::block(int64_t layer) const {
 }
 
 TransformerParts WorldModelImpl::transformer() const {
-  TransformerParts parts{.blocks = {}, .final_norm = ln_final_, .heads = options_.heads};
+  TransformerParts parts{.blocks = {},
+                         .final_norm = ln_final_,
+                         .heads = options_.heads,
+                         .hidden_width = options_.ffn_width};
   for (int64_t layer = 0; layer < options_.layers; ++layer) {
     parts.blocks.push_back(block(layer));
   }
