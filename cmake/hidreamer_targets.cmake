@@ -4,8 +4,8 @@
 #   LINK     third-party targets
 #   TORCH    uses libtorch: gets the shared precompiled header and -O1 (it only calls torch); others are built with -O2
 #   HOT      sources with inner loops of their own: -O3, no precompiled header, and the vectorizer may forget errno and traps
-# hidreamer_test(NAME SOURCES a_test.cc … DEPENDS … [LABELS unit] [TIMEOUT s] [MATRIX_UNITS]): one gtest executable, one CTest entry.
-#   MATRIX_UNITS  a second entry, NAME_matrix_units: the same with matrix units (AMX) emulated
+# hidreamer_test(NAME SOURCES a_test.cc … DEPENDS … [LABELS unit] [TIMEOUT s] [KERNELS]): one gtest executable, one CTest entry.
+#   KERNELS  three more entries: the same with matrix units (AMX) emulated (NAME_matrix_units), with AVX2 where there is more (NAME_avx2), and without our kernels for bf16 (NAME_library)
 
 set(HID_WARNINGS -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wnon-virtual-dtor -Woverloaded-virtual)
 if(HID_WERROR)
@@ -47,7 +47,7 @@ function(hidreamer_test name)
   if(NOT HID_TESTS)
     return()
   endif()
-  cmake_parse_arguments(arg "TORCH;MATRIX_UNITS" "TIMEOUT" "SOURCES;DEPENDS;LINK;LABELS" ${ARGN})
+  cmake_parse_arguments(arg "TORCH;KERNELS" "TIMEOUT" "SOURCES;DEPENDS;LINK;LABELS" ${ARGN})
   set(target ${name}_test)
   add_executable(${target} ${arg_SOURCES})
   hid_compile_settings(${target} "${arg_TORCH}")
@@ -65,9 +65,15 @@ function(hidreamer_test name)
   endif()
   add_test(NAME ${name} COMMAND ${target})
   set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT} ENVIRONMENT "OMP_NUM_THREADS=1")
-  if(arg_MATRIX_UNITS)
-    add_test(NAME ${name}_matrix_units COMMAND ${target})
-    set_tests_properties(${name}_matrix_units PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT}
-      ENVIRONMENT "OMP_NUM_THREADS=1;HIDREAMER_MATRIX_UNITS=emulated")
+  if(arg_KERNELS)
+    set(variants matrix_units HIDREAMER_MATRIX_UNITS=emulated avx2 HIDREAMER_KERNELS=avx2 library HIDREAMER_KERNELS=off)
+    foreach(at RANGE 0 4 2)
+      math(EXPR next "${at} + 1")
+      list(GET variants ${at} variant)
+      list(GET variants ${next} setting)
+      add_test(NAME ${name}_${variant} COMMAND ${target})
+      set_tests_properties(${name}_${variant} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT}
+        ENVIRONMENT "OMP_NUM_THREADS=1;${setting}")
+    endforeach()
   endif()
 endfunction()

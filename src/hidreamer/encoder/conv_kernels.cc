@@ -1,8 +1,13 @@
+#ifndef HID_TARGET
+
 #include "hidreamer/encoder/conv_kernels.h"
 
 #include <algorithm>
 
 #include "hidreamer/nn/bf16_vectors.h"
+
+#define HID_KERNELS "hidreamer/encoder/conv_kernels.cc"
+#include "hidreamer/nn/each_target.h"
 
 namespace hidreamer::encoder {
 
@@ -82,10 +87,38 @@ int64_t SummedCells(const ConvShape& shape) {
   return nn::RoundUp(shape.run(), nn::TileInner() / 2);
 }
 
-#ifdef HID_BF16_KERNELS
-HID_BEGIN_BF16_TARGET
+void ScaleFrame(const uint8_t* frame, int64_t side, Bf16* out) {
+  HID_DISPATCH(ScaleFrame(frame, side, out));
+}
 
+void TransposeNumbers(const Bf16* in, int64_t rows, int64_t columns, Bf16* out, const Bf16* lit) {
+  HID_DISPATCH(TransposeNumbers(in, rows, columns, out, lit));
+}
+
+void ConvRelu(const ConvWeights& weights, const Bf16* in, Bf16* out, nn::ReadAhead& ahead) {
+  HID_DISPATCH(ConvRelu(weights, in, out, ahead));
+}
+
+void ConvInputGradient(const ConvGradientWeights& weights, const Bf16* gradient, const Bf16* in,
+                       Bf16* in_gradient) {
+  HID_DISPATCH(ConvInputGradient(weights, gradient, in, in_gradient));
+}
+
+void AddConvWeightGradient(const ConvShape& shape, const Bf16* ins, const Bf16* gradients,
+                           float* weight_gradient, float* bias_gradient, nn::ReadAhead& ahead) {
+  HID_DISPATCH(AddConvWeightGradient(shape, ins, gradients, weight_gradient, bias_gradient, ahead));
+}
+
+}  // namespace hidreamer::encoder
+
+#else
+
+namespace hidreamer::encoder::HID_TARGET {
 namespace {
+
+using namespace nn::HID_TARGET;
+using nn::Bf16;
+using nn::kPanelOutputs;
 
 // Of a patch the runs from the `first` on, each `length` numbers, `stride` after the one before;
 // the next patch's lie `patch_stride` after them.
@@ -101,8 +134,11 @@ void MultiplyPatches(const nn::Bf16Matrix& matrix, int64_t pixels, const Runs& r
                      nn::TileLeft& left, const Use& use) {
   alignas(64) float tile[nn::kMostTileRows * kPanelOutputs];
   const int64_t groups = nn::TilesOf(pixels);
-  // Without matrix units a panel stays in the first cache while all patches pass.
-  const int64_t panels = matrix.panels(), panels_at_once = nn::HasMatrixUnits() ? panels : 1;
+  // A panel stays in the first cache while all patches pass, unless these must be made ready.
+  const int64_t panels = matrix.panels();
+  const int64_t panels_at_once = nn::HasMatrixUnits() || nn::WantsWide() ? panels : 1;
+  nn::TileRight right;
+  right.Take(matrix, 0, panels, groups);
   for (int64_t first = 0; first < panels; first += panels_at_once) {
     for (int64_t g = 0; g < groups; ++g) {
       const nn::RowsOfTile group = nn::TileOfRows(g, pixels);
@@ -113,25 +149,19 @@ void MultiplyPatches(const nn::Bf16Matrix& matrix, int64_t pixels, const Runs& r
                  .row_stride = runs.patch_stride},
                 [&](int64_t r) { return at(group.begin + r); });
       for (int64_t p = first; p < first + panels_at_once; ++p) {
-        left.Multiply(matrix.panel(p) + runs.first * runs.length * kPanelOutputs, tile);
+        left.Multiply(right.panel(p).From(runs.first * runs.length), tile);
         for (int64_t pixel = group.first; pixel < group.end; ++pixel) {
           const float* const sums = tile + (pixel - group.begin) * kPanelOutputs;
-          use(pixel, p * kPanelOutputs, _mm512_loadu_ps(sums),
-              _mm512_loadu_ps(sums + kPanelOutputs / 2));
+          use(pixel, p * kPanelOutputs, Load(sums), Load(sums + kPanelOutputs / 2));
         }
       }
     }
   }
 }
 
-__m512i ToBf16(__m512 low, __m512 high) {
-  return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low));
-}
-
 void StoreScaled(__m128i bytes, Bf16* out) {
-  const __m512 numbers = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes));
   // Rounded to bf16, all 256 quotients are those of a division.
-  nn::StoreBf16(out, _mm512_mul_ps(numbers, _mm512_set1_ps(1.0f / 255)));
+  StoreBf16(out, FromBytes(bytes) * Spread(1.0f / 255));
 }
 
 }  // namespace
@@ -163,31 +193,23 @@ void TransposeNumbers(const Bf16* in, int64_t rows, int64_t columns, Bf16* out, 
   constexpr int64_t kBlock = 16;  // columns, and pairs of rows
   for (int64_t c = 0; c < columns; c += kBlock) {
     const int64_t width = std::min(kBlock, columns - c);
-    const __mmask16 in_row = nn::MaskOf(width);
     const auto load = [&](int64_t row) {
       if (row >= rows) {
-        return _mm256_setzero_si256();
+        return NoBits();
       }
       const int64_t at = row * columns + c;
-      const __mmask16 shown =
-          lit == nullptr
-              ? in_row
-              : _mm256_mask_test_epi16_mask(in_row, _mm256_maskz_loadu_epi16(in_row, lit + at),
-                                            _mm256_set1_epi16(-1));
-      return _mm256_maskz_loadu_epi16(shown, in + at);
+      const Bits numbers = LoadHalves(in + at, width);
+      return lit == nullptr ? numbers : KeepWhere(LoadHalves(lit + at, width), numbers);
     };
     for (int64_t r = 0; r < rows; r += 2 * kBlock) {
-      __m512i block[kBlock];
+      Bits block[kBlock];
       for (int64_t i = 0; i < kBlock; ++i) {
-        block[i] =
-            _mm512_or_si512(_mm512_cvtepu16_epi32(load(r + 2 * i)),
-                            _mm512_slli_epi32(_mm512_cvtepu16_epi32(load(r + 2 * i + 1)), 16));
+        block[i] = Or(load(r + 2 * i), ShiftLeft<16>(load(r + 2 * i + 1)));
       }
-      nn::Transpose(block);
+      Transpose(block);
       const int64_t height = std::min(2 * kBlock, rows - r);
-      const auto in_column = static_cast<__mmask32>((uint64_t{1} << height) - 1);
       for (int64_t i = 0; i < width; ++i) {
-        _mm512_mask_storeu_epi16(out + (c + i) * rows + r, in_column, block[i]);
+        StoreNumbers(out + (c + i) * rows + r, height, block[i]);
       }
     }
   }
@@ -208,18 +230,17 @@ void ConvRelu(const ConvWeights& weights, const Bf16* in, Bf16* out, nn::ReadAhe
         return in + weights.pixels[static_cast<size_t>(pixel)].from;
       },
       left,
-      [&](int64_t pixel, int64_t output, __m512 low, __m512 high) {
+      [&](int64_t pixel, int64_t output, Vector low, Vector high) {
         const int64_t to = weights.pixels[static_cast<size_t>(pixel)].to;
         if (to < 0) {
           return;
         }
         const float* const bias = weights.bias.data() + output;
-        const auto rectified = [&](__m512 sums, int64_t from) {
-          return _mm512_max_ps(_mm512_add_ps(sums, _mm512_loadu_ps(bias + from)),
-                               _mm512_setzero_ps());
+        const auto rectified = [&](Vector sums, int64_t from) {
+          return Largest(sums + Load(bias + from), Zero());
         };
-        _mm512_storeu_si512(out + to + output,
-                            ToBf16(rectified(low, 0), rectified(high, kPanelOutputs / 2)));
+        StoreBits(out + to + output,
+                  Rounded(rectified(low, 0), rectified(high, kPanelOutputs / 2)));
       });
 }
 
@@ -246,13 +267,12 @@ void ConvInputGradient(const ConvGradientWeights& weights, const Bf16* gradient,
          .patch_stride = outputs},
         [&](int64_t i) { return gradient + (begin + i + first * grid - shape.reach()) * outputs; },
         left,
-        [&](int64_t i, int64_t channel, __m512 low, __m512 high) {
+        [&](int64_t i, int64_t channel, Vector low, Vector high) {
           const int64_t cell = begin + i;
-          const __m512i lit = _mm512_loadu_si512(in + cell * depth + channel);
-          _mm512_storeu_si512(
-              in_gradient + weights.cell_places[static_cast<size_t>(cell)] +
-                  weights.panel_places[static_cast<size_t>(channel / kPanelOutputs)],
-              _mm512_maskz_mov_epi16(_mm512_test_epi16_mask(lit, lit), ToBf16(low, high)));
+          const Bits lit = LoadBits(in + cell * depth + channel);
+          StoreBits(in_gradient + weights.cell_places[static_cast<size_t>(cell)] +
+                        weights.panel_places[static_cast<size_t>(channel / kPanelOutputs)],
+                    KeepWhereNumbers(lit, Rounded(low, high)));
         });
   }
 }
@@ -289,20 +309,10 @@ void AddConvWeightGradient(const ConvShape& shape, const Bf16* ins, const Bf16* 
     }
   }
   for (int64_t o = 0; o < outputs; o += kPanelOutputs) {
-    nn::AddPairs(gradients + 2 * o, shape.run(), 2 * outputs, bias_gradient + o);
+    AddPairs(gradients + 2 * o, shape.run(), 2 * outputs, bias_gradient + o);
   }
 }
 
-HID_END_BF16_TARGET
-#else
-
-void ScaleFrame(const uint8_t*, int64_t, Bf16*) {}
-void TransposeNumbers(const Bf16*, int64_t, int64_t, Bf16*, const Bf16*) {}
-void ConvRelu(const ConvWeights&, const Bf16*, Bf16*, nn::ReadAhead&) {}
-void ConvInputGradient(const ConvGradientWeights&, const Bf16*, const Bf16*, Bf16*) {}
-void AddConvWeightGradient(const ConvShape&, const Bf16*, const Bf16*, float*, float*,
-                           nn::ReadAhead&) {}
+}  // namespace hidreamer::encoder::HID_TARGET
 
 #endif
-
-}  // namespace hidreamer::encoder

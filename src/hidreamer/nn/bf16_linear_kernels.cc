@@ -1,3 +1,5 @@
+#ifndef HID_TARGET
+
 #include "hidreamer/nn/bf16_linear_kernels.h"
 
 #include <algorithm>
@@ -6,15 +8,39 @@
 #include "hidreamer/nn/bf16_vectors.h"
 #include "hidreamer/nn/read_ahead.h"
 
+#define HID_KERNELS "hidreamer/nn/bf16_linear_kernels.cc"
+#include "hidreamer/nn/each_target.h"
+
 namespace hidreamer::nn {
 
-#ifdef HID_BF16_KERNELS
-HID_BEGIN_BF16_TARGET
+void WeightGradient(const WeightGradientBlock& block, float* weight_gradient, int64_t stride,
+                    float* bias_gradient) {
+  HID_DISPATCH(WeightGradient(block, weight_gradient, stride, bias_gradient));
+}
 
+}  // namespace hidreamer::nn
+
+#else
+
+namespace hidreamer::nn::HID_TARGET {
 namespace {
 
-// Both sides packed fill half of the second cache: 1 MB, or 2 beside matrix units.
-int64_t RowsAtOnce() { return HasMatrixUnits() ? 512 : 256; }
+// Both sides packed fill half of the second cache: 1 MB, or 2 beside matrix units; less with AVX2
+// alone.
+int64_t RowsAtOnce() { return HasMatrixUnits() ? 512 : WantsWide() ? 128 : 256; }
+
+// The columns of x (rows, inner) bf16, rows `stride` apart, as f32: [inner / 32][padded][32].
+void WidenColumns(const Bf16* x, int64_t rows, int64_t inner, int64_t stride, int64_t padded,
+                  float* out) {
+  for (int64_t column = 0; column < inner; column += kPanelOutputs, out += padded * kPanelOutputs) {
+    for (int64_t r = 0; r < padded; ++r) {
+      for (int64_t j = 0; j < kPanelOutputs; j += kLanes) {
+        Store(out + r * kPanelOutputs + j,
+              r < rows ? LoadBf16(x + r * stride + column + j) : Zero());
+      }
+    }
+  }
+}
 
 }  // namespace
 
@@ -27,7 +53,9 @@ void WeightGradient(const WeightGradientBlock& block, float* weight_gradient, in
   if (bias_gradient != nullptr) {
     std::fill_n(bias_gradient, outputs, 0.0f);
   }
-  AlignedBuffer<Bf16> gradient_pairs(rows_at_once * outputs), x_pairs(rows_at_once * inner);
+  const bool wide = WantsWide();
+  AlignedBuffer<Bf16> gradient_pairs(rows_at_once * outputs), x_pairs;
+  AlignedBuffer<float> x_wide;
   std::vector<TileLeft> left(static_cast<size_t>(outputs / kPanelOutputs * TilesOfPanel()));
   const int64_t tiles = std::ssize(left) * (inner / kPanelOutputs);
   const TileScope scope;
@@ -36,8 +64,15 @@ void WeightGradient(const WeightGradientBlock& block, float* weight_gradient, in
     const int64_t padded = RoundUp(rows, TileInner());
     PackAsInner(block.gradient + first * block.gradient_stride, rows, outputs,
                 block.gradient_stride, gradient_pairs.data(), TileInner());
-    PackAsInner(block.x + first * block.x_stride, rows, inner, block.x_stride, x_pairs.data(),
-                TileInner());
+    const Bf16* const x = block.x + first * block.x_stride;
+    Bf16Columns right;
+    if (wide) {
+      right.wide = x_wide.Room(rows_at_once * inner);
+      WidenColumns(x, rows, inner, block.x_stride, padded, x_wide.data());
+    } else {
+      right.first = x_pairs.Room(rows_at_once * inner);
+      PackAsInner(x, rows, inner, block.x_stride, x_pairs.data(), TileInner());
+    }
     const int64_t next = first + rows, following = std::min(rows_at_once, block.rows - next);
     constexpr int64_t kBytes = sizeof(Bf16), kLineBytes = 64;
     ReadAhead ahead;
@@ -54,7 +89,7 @@ void WeightGradient(const WeightGradientBlock& block, float* weight_gradient, in
                                            [&](int64_t r) { return pairs + 2 * r; });
     }
     for (int64_t column = 0; column < inner; column += kPanelOutputs) {
-      const Bf16Columns columns{.first = x_pairs.data() + column * padded};
+      const Bf16Columns columns = right.From(column / kPanelOutputs * padded);
       for (int64_t tile = 0; tile < std::ssize(left); ++tile) {
         ahead.Some(lines);
         left[static_cast<size_t>(tile)].AddTo(
@@ -68,11 +103,6 @@ void WeightGradient(const WeightGradientBlock& block, float* weight_gradient, in
   }
 }
 
-HID_END_BF16_TARGET
-#else
-
-void WeightGradient(const WeightGradientBlock&, float*, int64_t, float*) {}
+}  // namespace hidreamer::nn::HID_TARGET
 
 #endif
-
-}  // namespace hidreamer::nn

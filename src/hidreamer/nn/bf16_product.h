@@ -8,14 +8,19 @@
 
 #include "hidreamer/nn/aligned_buffer.h"
 
-// Products of bf16 numbers with sums in f32, by the instruction of AVX-512 BF16 or by matrix units
-// (AMX). For work with much to do between products, where the library's calls and passes over
-// memory cost more than its products.
+// Products of bf16 numbers with sums in f32: by the instruction of AVX-512 BF16, by matrix units
+// (AMX), or with AVX2 by the multiply-adds of f32, whose upper halves bf16 numbers are. For work
+// with much to do between products, where the library's calls and passes over memory cost more than
+// its products.
 namespace hidreamer::nn {
 
-// Whether the processor has the instruction. The functions below may be called only where this
-// holds.
-bool HasBf16Kernels();
+// The widest set of instructions that the processor has and kernels are compiled for. The variable
+// HIDREAMER_KERNELS takes less: "avx2", or "off".
+enum class Bf16Kernels { kNone, kAvx2, kAvx512 };
+Bf16Kernels Bf16KernelsHere();
+// Whether there is any. The functions below may be called only where this holds.
+inline bool HasBf16Kernels() { return Bf16KernelsHere() != Bf16Kernels::kNone; }
+[[noreturn]] void NoBf16Kernels();  // an error: they were called where there are none
 // Whether it has matrix units (AMX) besides and the system lets this process use them. The variable
 // HIDREAMER_MATRIX_UNITS decides otherwise: "off", or "emulated" (slow; for tests elsewhere).
 bool HasMatrixUnits();
@@ -74,8 +79,30 @@ inline int64_t TileBegin(int64_t tile) {
   return tile / of_panel * kPanelOutputs + Part{tile % of_panel, of_panel}.Begin(kPanelOutputs);
 }
 
+// 32 columns of a right-hand side.
+struct Bf16Columns {
+  // The numbers of a column in pairs along k, as the instruction reads them: the 64 of a pair lie
+  // `step` after those of the pair before, a segment's first `segment_stride` after the last's
+  // first.
+  const Bf16* first = nullptr;
+  int64_t step = 2 * kPanelOutputs;
+  int64_t segment_stride = 0;
+  // The same as f32, (k, 32), where WantsWide(): read instead.
+  const float* wide = nullptr;
+
+  // From the k-th number of each column on; of a panel.
+  Bf16Columns From(int64_t k) const {
+    Bf16Columns columns = *this;
+    columns.first = first == nullptr ? nullptr : first + k * kPanelOutputs;
+    columns.wide = wide == nullptr ? nullptr : wide + k * kPanelOutputs;
+    return columns;
+  }
+};
+// Whether columns that are multiplied by many tiles should be f32: bf16 is multiplied as such.
+inline bool WantsWide() { return Bf16KernelsHere() == Bf16Kernels::kAvx2 && !HasMatrixUnits(); }
+
 // The right-hand side of a product, (K, N), kept as its columns of 32 with the numbers of a column
-// in pairs along K, as the instruction reads them: [N / 32][K / 2][32][2]. Missing columns are 0.
+// in pairs along K: [N / 32][K / 2][32][2]. Missing columns are 0.
 class Bf16Matrix {
  public:
   Bf16Matrix() = default;
@@ -90,11 +117,31 @@ class Bf16Matrix {
   int64_t outputs() const { return outputs_; }
   int64_t inner() const { return inner_; }
   int64_t panels() const { return (outputs_ + kPanelOutputs - 1) / kPanelOutputs; }
-  const Bf16* panel(int64_t index) const { return packed_.data() + index * kPanelOutputs * inner_; }
+  Bf16Columns panel(int64_t index) const {
+    return {.first = packed_.data() + index * kPanelOutputs * inner_};
+  }
 
  private:
   int64_t outputs_ = 0, inner_ = 0;
   AlignedBuffer<Bf16> packed_;
+};
+
+// Panels made ready for many tiles.
+class TileRight {
+ public:
+  // The panels of a matrix from the `first` on, to be used by about so many tiles each.
+  void Take(const Bf16Matrix& matrix, int64_t first, int64_t count, int64_t tiles);
+  Bf16Columns panel(int64_t index) const {  // of the matrix
+    return is_wide_ ? Bf16Columns{.wide = wide_.data() +
+                                          (index - first_) * kPanelOutputs * matrix_->inner()}
+                    : matrix_->panel(index);
+  }
+
+ private:
+  const Bf16Matrix* matrix_ = nullptr;
+  int64_t first_ = 0;
+  bool is_wide_ = false;
+  AlignedBuffer<float> wide_;
 };
 
 // A row of a left-hand side: `segments` runs of `length` numbers (even), each `segment_stride`
@@ -110,14 +157,6 @@ struct Bf16Row {
   int64_t row_stride = 0;
 };
 
-// 32 columns of a right-hand side that is not packed by panels: the 64 numbers of a pair of k lie
-// `step` after those of the pair before, a segment's first `segment_stride` after the last's first.
-struct Bf16Columns {
-  const Bf16* first = nullptr;
-  int64_t step = 2 * kPanelOutputs;
-  int64_t segment_stride = 0;
-};
-
 // To be alive in a thread that multiplies tiles: the library sets matrix units up in another way.
 class TileScope {
  public:
@@ -131,7 +170,7 @@ class TileScope {
 // TileScope.
 class TileLeft {
  public:
-  TileLeft() {}  // rows_ is not set to 0
+  TileLeft() {}
   TileLeft(const TileLeft&) = delete;
   TileLeft& operator=(const TileLeft&) = delete;
 
@@ -140,18 +179,20 @@ class TileLeft {
   template <class FirstOf>
   void Take(int64_t count, const Bf16Row& row, const FirstOf& first_of) {
     for (int64_t r = 0; r < count; ++r) {
-      rows_[static_cast<size_t>(r)] = first_of(r);
+      parts_.rows[static_cast<size_t>(r)] = first_of(r);
     }
-    count_ = count;
-    row_ = row;
+    parts_.count = count;
+    parts_.row = row;
     if (in_tiles_) {
       PlaceTiles();
+    } else if (widens_) {
+      Widen();
     }
   }
 
-  // out (count, 32), rows `out_stride` apart, = rows (count, segments * length) times a panel.
-  // `out` has room for a whole tile.
-  void Multiply(const Bf16* panel, float* out, int64_t out_stride = kPanelOutputs) const;
+  // out (count, 32), rows `out_stride` apart, = rows (count, segments * length) times a panel,
+  // whose pairs follow each other. `out` has room for a whole tile.
+  void Multiply(const Bf16Columns& panel, float* out, int64_t out_stride = kPanelOutputs) const;
   // The same beside other work: with matrix units some(work) is called again and again meanwhile,
   // without them once before. Where `fetches`, what lies behind the panel is fetched: for matrices
   // larger than the second cache.
@@ -160,7 +201,7 @@ class TileLeft {
     void* work = nullptr;
     bool fetches = false;
   };
-  void MultiplyBeside(const Beside& beside, const Bf16* panel, float* out) const;
+  void MultiplyBeside(const Beside& beside, const Bf16Columns& panel, float* out) const;
   // out (count, 32), rows `out_stride` apart, += rows times the columns.
   void AddTo(const Bf16Columns& columns, float* out, int64_t out_stride) const;
 
@@ -172,16 +213,30 @@ class TileLeft {
     int64_t pairs = 0;
   };
 
+  // What is multiplied by f32's instructions is made f32 first: (pairs of the sum, rows, 2), rows
+  // rounded up to `rows`.
+  struct Wide {
+    const float* first = nullptr;
+    int64_t rows = 0;
+  };
+  // What kernels read.
+  struct Parts {
+    std::array<const Bf16*, kMostTileRows> rows;  // not set to 0
+    int64_t count = 0;
+    Bf16Row row;
+    Tiles tiles;
+    Wide wide;
+  };
+
  private:
   void PlaceTiles();
-  void CopyToTiles();
+  void Widen();
 
-  std::array<const Bf16*, kMostTileRows> rows_;
-  int64_t count_ = 0;
-  Bf16Row row_;
+  Parts parts_;
   const bool in_tiles_ = HasMatrixUnits();
-  Tiles tiles_;
+  const bool widens_ = Bf16KernelsHere() == Bf16Kernels::kAvx2;
   AlignedBuffer<Bf16> copied_;  // (parts of the sum, 16 or 32 rows, 32)
+  AlignedBuffer<float> widened_;
 };
 
 // Panels of a right-hand side that is not a weight. x (n, d), rows `stride` apart:
@@ -229,12 +284,14 @@ void MultiplyRows(const Bf16* x, int64_t rows, int64_t stride, const Bf16Matrix&
   alignas(64) float tiles[2][kMostTileRows * kPanelOutputs];
   float* tile = tiles[0];
   const auto some = [](void* work) { static_cast<UseOfTile*>(work)->Some(kRowsBeside); };
+  TileRight right;
   for (int64_t p = part.Begin(matrix.panels()); p < part.End(matrix.panels()); ++p) {
+    right.Take(matrix, p, 1, groups);
     const int64_t column = p * kPanelOutputs;
     const int64_t outputs = std::min(kPanelOutputs, matrix.outputs() - column);
     for (int64_t g = 0; g < groups; ++g) {
       left[static_cast<size_t>(g)].MultiplyBeside(
-          {.some = some, .work = &before, .fetches = g == 0}, matrix.panel(p), tile);
+          {.some = some, .work = &before, .fetches = g == 0}, right.panel(p), tile);
       before.Some(kMostTileRows);
       const RowsOfTile group = TileOfRows(g, rows);
       before.sums = {.row = group.first,

@@ -95,7 +95,7 @@ TEST_F(Bf16Products, PackBothWays) {
   TileLeft left;
 
   left.Take(kRows, {.length = kWidth}, [&](int64_t r) { return narrow.data() + r * kWidth; });
-  left.Multiply(outputs.data(), tile);
+  left.Multiply({.first = outputs.data()}, tile);
   for (int64_t a = 0; a < kRows; ++a) {
     for (int64_t b = 0; b < kPanelOutputs; ++b) {
       double sum = 0;
@@ -108,7 +108,7 @@ TEST_F(Bf16Products, PackBothWays) {
 
   left.Take(TileRows(), {.length = kEven, .pair_stride = 2 * kPanelOutputs},
             [&](int64_t c) { return inner.data() + 2 * c; });
-  left.Multiply(inner.data(), tile);
+  left.Multiply({.first = inner.data()}, tile);
   for (int64_t a = 0; a < TileRows(); ++a) {
     for (int64_t b = 0; b < kWidth; ++b) {
       double sum = 0;

@@ -7,7 +7,7 @@
 #include "hidreamer/nn/bf16_linear.h"
 #include "hidreamer/nn/flop_meter.h"
 #include "hidreamer/nn/linear_kernels.h"
-#include "hidreamer/nn/torch_compat.h"
+#include "hidreamer/nn/precision.h"
 
 namespace hidreamer::nn {
 namespace {
@@ -16,6 +16,17 @@ constexpr int64_t kFewRows = 64;
 
 bool IsPlain(const torch::Tensor& x) {
   return x.is_cpu() && x.scalar_type() == torch::kFloat32 && x.is_contiguous();
+}
+
+// The result is of the type that autocast gives it, whoever multiplies.
+torch::Tensor ByTorch(const torch::Tensor& x, const torch::Tensor& weight,
+                      const torch::Tensor& bias) {
+  const auto linear = [&](const torch::Tensor& in) {
+    return bias.defined() ? torch::linear(in, weight, bias) : torch::linear(in, weight);
+  };
+  return KeepsTorchInF32(x.device()) && IsBf16Autocast(x.device())
+             ? linear(x.to(weight.scalar_type())).to(torch::kBFloat16)
+             : linear(x);
 }
 
 }  // namespace
@@ -28,9 +39,8 @@ torch::Tensor Linear(const torch::Tensor& x, const torch::Tensor& weight,
   const int64_t inner = weight.size(1), outputs = weight.size(0);
   const int64_t rows = x.numel() / inner;
   if (rows == 0 || rows > kFewRows || torch::GradMode::is_enabled() || !IsPlain(x) ||
-      !IsPlain(weight) || !bias.defined() || !IsPlain(bias) ||
-      compat::IsAutocastEnabled(torch::kCPU)) {
-    return bias.defined() ? torch::linear(x, weight, bias) : torch::linear(x, weight);
+      !IsPlain(weight) || !bias.defined() || !IsPlain(bias) || IsBf16Autocast(torch::kCPU)) {
+    return ByTorch(x, weight, bias);
   }
   auto shape = x.sizes().vec();
   shape.back() = outputs;

@@ -78,12 +78,12 @@ class EmulatedUnits {
     State& units = state();
     for (size_t r = 0; r < 16; ++r) {
       for (size_t pair = 0; pair < static_cast<size_t>(units.pairs); ++pair) {
+        const Bf16* const left = units.tiles[kLeft][r].numbers + 2 * pair;
+        const float even = FromBf16(left[0]), odd = FromBf16(left[1]);
+        const Bf16* const right = units.tiles[kRight][pair].numbers;
+        float* const sums = units.tiles[kSums][r].sums;
         for (size_t o = 0; o < 16; ++o) {
-          float& sum = units.tiles[kSums][r].sums[o];
-          for (size_t i = 0; i < 2; ++i) {
-            sum += FromBf16(units.tiles[kLeft][r].numbers[2 * pair + i]) *
-                   FromBf16(units.tiles[kRight][pair].numbers[2 * o + i]);
-          }
+          sums[o] += even * FromBf16(right[2 * o]) + odd * FromBf16(right[2 * o + 1]);
         }
       }
     }

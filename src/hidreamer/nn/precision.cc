@@ -5,6 +5,9 @@
 #include <chrono>
 
 #include "hidreamer/base/error.h"
+#include "hidreamer/nn/bf16_product.h"
+#include "hidreamer/nn/device.h"
+#include "hidreamer/nn/linear.h"
 #include "hidreamer/nn/torch_compat.h"
 
 namespace hidreamer::nn {
@@ -13,25 +16,33 @@ namespace {
 constexpr int kTimedRuns = 5;
 constexpr double kWorthwhile = 0.9;  // bf16 must take at most this share of f32's time
 
+// bf16 autocast on a CPU where torch is kept in f32.
+thread_local bool own_kernels_take_bf16 = false;
+
 }  // namespace
 
 std::string PrecisionName(Precision precision) {
   return precision == Precision::kBf16 ? "bf16" : "f32";
 }
 
-double TimeMatmul(Precision precision, int64_t rows, int64_t width, torch::Device device) {
-  torch::NoGradGuard no_grad;
-  const auto options =
-      torch::TensorOptions()
-          .dtype(precision == Precision::kBf16 ? torch::kBFloat16 : torch::kFloat32)
-          .device(device);
-  const torch::Tensor x = torch::ones({rows, width}, options);
-  const torch::Tensor w = torch::ones({width, 4 * width}, options);
-  torch::matmul(x, w)[0][0].item<float>();  // first call pays for set-up
+double TimeLinear(Precision precision, int64_t rows, int64_t width, torch::Device device) {
+  const torch::AutoGradMode with_gradients(true);
+  const AutocastGuard autocast(device, precision);
+  const auto leaf = [&](at::IntArrayRef sizes) {
+    return torch::ones(sizes, torch::TensorOptions(device).requires_grad(true));
+  };
+  const torch::Tensor x = leaf({rows, width}), weight = leaf({4 * width, width});
+  const torch::Tensor bias = leaf({4 * width});
+  const auto run = [&] {
+    const torch::Tensor out = Linear(x, weight, bias);
+    torch::autograd::grad({out}, {x, weight, bias}, {torch::ones_like(out)});
+    WaitFor(device);
+  };
+  run();  // the first call pays for set-up
   std::array<double, kTimedRuns> milliseconds;
   for (double& time : milliseconds) {
     const auto start = std::chrono::steady_clock::now();
-    torch::matmul(x, w)[0][0].item<float>();  // item waits for the device
+    run();
     time =
         std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
   }
@@ -51,26 +62,38 @@ Precision ChoosePrecision(const std::string& config_value, int64_t rows, int64_t
     throw UserError("one of auto, f32, bf16", "unknown precision '{}'", config_value);
   }
   // Where bf16 is emulated, a product of the full size may take seconds: a slice of it tells.
-  const int64_t slice = std::min<int64_t>(rows, 64);
-  if (TimeMatmul(Precision::kBf16, slice, width, device) >
-      3 * TimeMatmul(Precision::kF32, slice, width, device)) {
+  const int64_t slice = std::min<int64_t>(rows, 256);
+  if (TimeLinear(Precision::kBf16, slice, width, device) >
+      3 * TimeLinear(Precision::kF32, slice, width, device)) {
     return Precision::kF32;
   }
-  const double bf16 = TimeMatmul(Precision::kBf16, rows, width, device);
-  const double f32 = TimeMatmul(Precision::kF32, rows, width, device);
+  const double bf16 = TimeLinear(Precision::kBf16, rows, width, device);
+  const double f32 = TimeLinear(Precision::kF32, rows, width, device);
   return bf16 < kWorthwhile * f32 ? Precision::kBf16 : Precision::kF32;
 }
 
+bool KeepsTorchInF32(torch::Device device) {
+  return device.is_cpu() && Bf16KernelsHere() == Bf16Kernels::kAvx2;
+}
+
 bool IsBf16Autocast(torch::Device device) {
+  if (KeepsTorchInF32(device)) {
+    return own_kernels_take_bf16;
+  }
   return compat::IsAutocastEnabled(device) && compat::AutocastType(device) == torch::kBFloat16;
 }
 
 AutocastGuard::AutocastGuard(torch::Device device, Precision precision)
     : device_(device),
       enabled_before_(compat::IsAutocastEnabled(device)),
+      own_before_(own_kernels_take_bf16),
       dtype_before_(compat::AutocastType(device)) {
   at::autocast::increment_nesting();
-  compat::SetAutocast(device_, precision == Precision::kBf16, torch::kBFloat16);
+  const bool wanted = precision == Precision::kBf16, own = KeepsTorchInF32(device);
+  compat::SetAutocast(device_, wanted && !own, torch::kBFloat16);
+  if (device_.is_cpu()) {
+    own_kernels_take_bf16 = wanted && own;
+  }
 }
 
 AutocastGuard::~AutocastGuard() {
@@ -78,6 +101,7 @@ AutocastGuard::~AutocastGuard() {
     at::autocast::clear_cache();
   }
   compat::SetAutocast(device_, enabled_before_, dtype_before_);
+  own_kernels_take_bf16 = own_before_;
 }
 
 }  // namespace hidreamer::nn

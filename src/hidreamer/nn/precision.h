@@ -12,23 +12,27 @@ enum class Precision { kF32, kBf16 };
 
 std::string PrecisionName(Precision precision);  // "f32", "bf16"
 
-// Median milliseconds of one (rows, width) x (width, 4 width) product on `device`.
-double TimeMatmul(Precision precision, int64_t rows, int64_t width,
+// Median milliseconds of nn::Linear from (rows, width) to 4 width, with its gradient, on `device`.
+double TimeLinear(Precision precision, int64_t rows, int64_t width,
                   torch::Device device = torch::kCPU);
 
-// config_value "f32" or "bf16": that. "auto": times a matrix product of the model's own shape (rows
-// of the batch, width of the model) in both and takes bf16 if it is at least 10 % faster (on a CPU
-// without bf16 units it is far slower). The result depends on the machine: a run records it and a
-// resumed run keeps it.
+// config_value "f32" or "bf16": that. "auto": times a linear layer of the model's own shape (rows of
+// the batch, width of the model) with its gradient in both and takes bf16 if it is at least 10 %
+// faster. The result depends on the machine: a run records it and a resumed run keeps it.
 Precision ChoosePrecision(const std::string& config_value, int64_t rows, int64_t width,
                           torch::Device device = torch::kCPU);
+
+// Whether torch's own products are left in f32 under bf16 autocast: the CPU has no instruction for
+// bf16, and torch's take ten times as long then. Only kernels of our own take bf16.
+bool KeepsTorchInF32(torch::Device device);
 
 // Whether autocast to bf16 is on for the device on this thread.
 bool IsBf16Autocast(torch::Device device);
 
-// While alive, torch's autocast runs matrix products in the given precision on this thread; losses,
-// returns and vector-quantizer distances stay in f32 by explicit casts at their place. Restores the
-// state before it and drops the cached bf16 weights, so no stale weight outlives an optimizer step.
+// While alive, matrix products are in the given precision on this thread, by torch's autocast but
+// where KeepsTorchInF32; losses, returns and vector-quantizer distances stay in f32 by explicit
+// casts at their place. Restores the state before it and drops the cached bf16 weights, so no stale
+// weight outlives an optimizer step.
 class AutocastGuard {
  public:
   AutocastGuard(torch::Device device, Precision precision);
@@ -39,7 +43,7 @@ class AutocastGuard {
 
  private:
   torch::Device device_;
-  bool enabled_before_;
+  bool enabled_before_, own_before_;
   at::ScalarType dtype_before_;
 };
 

@@ -3,12 +3,20 @@
 #include <gtest/gtest.h>
 
 #include "hidreamer/base/error.h"
+#include "hidreamer/nn/linear.h"
 
 namespace hidreamer::nn {
 namespace {
 
 torch::Dtype ProductType() {
-  return torch::matmul(torch::ones({2, 2}), torch::ones({2, 2})).scalar_type();
+  return Linear(torch::ones({2, 2}), torch::ones({2, 2}), torch::ones({2})).scalar_type();
+}
+
+TEST(AutocastGuard, LeavesTorchsProductsInF32WhereItsBf16IsEmulated) {
+  const AutocastGuard guard(Precision::kBf16);
+  EXPECT_TRUE(IsBf16Autocast(torch::kCPU));
+  EXPECT_EQ(torch::matmul(torch::ones({2, 2}), torch::ones({2, 2})).scalar_type(),
+            KeepsTorchInF32(torch::kCPU) ? torch::kFloat32 : torch::kBFloat16);
 }
 
 TEST(AutocastGuard, HoldsForItsScopeAndRestores) {
@@ -29,7 +37,9 @@ TEST(AutocastGuard, DoesNotRememberWeightsFromBeforeAnUpdate) {
   torch::nn::Linear linear(2, 1);
   const auto forward = [&] {
     const AutocastGuard guard(Precision::kBf16);
-    return linear->forward(torch::ones({1, 2})).to(torch::kFloat32).item<float>();
+    return Linear(torch::ones({1, 2}), linear->weight, linear->bias)
+        .to(torch::kFloat32)
+        .item<float>();
   };
   forward();
   {
@@ -48,8 +58,8 @@ TEST(ChoosePrecision, TakesWhatTheConfigSays) {
 
 TEST(ChoosePrecision, AutoTakesTheMeasuredFaster) {
   const Precision chosen = ChoosePrecision("auto", 256, 64);
-  const double f32 = TimeMatmul(Precision::kF32, 256, 64);
-  const double bf16 = TimeMatmul(Precision::kBf16, 256, 64);
+  const double f32 = TimeLinear(Precision::kF32, 256, 64);
+  const double bf16 = TimeLinear(Precision::kBf16, 256, 64);
   EXPECT_GT(f32, 0);
   if (bf16 > 3 * f32) {  // clear cases only: timings wobble
     EXPECT_EQ(chosen, Precision::kF32);

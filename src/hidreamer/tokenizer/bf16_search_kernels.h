@@ -22,13 +22,18 @@ class Bf16Search {
   // the first. Does not depend on the other rows.
   void Find(const float* rows, int64_t n, int64_t* nearest) const;
 
+  // What the kernels work on.
+  struct Prepared {
+    const float* centers;
+    int64_t count, dim, padded;  // padded: a multiple of a panel's 32
+    nn::Bf16Matrix panels;
+    std::vector<float> norms;      // (V) |c|^2
+    std::vector<float> low, high;  // (padded) the same less and more than any rounding makes of it
+    std::vector<float> radii;      // (padded) how far bf16 can move 2 x.c, over |x|
+  };
+
  private:
-  const float* centers_;
-  int64_t count_, dim_, padded_;  // padded: a multiple of a panel's 32
-  nn::AlignedBuffer<nn::Bf16> panels_;
-  std::vector<float> norms_;       // (V) |c|^2
-  std::vector<float> low_, high_;  // (padded) the same less and more than any rounding makes of it
-  std::vector<float> radii_;       // (padded) how far bf16 can move 2 x.c, over |x|
+  Prepared prepared_;
 };
 
 }  // namespace hidreamer::tokenizer

@@ -1,3 +1,5 @@
+#ifndef HID_TARGET
+
 #include "hidreamer/world_model/bf16_attention_kernels.h"
 
 #include <algorithm>
@@ -6,12 +8,35 @@
 #include "hidreamer/nn/bf16_vectors.h"
 #include "hidreamer/nn/vector_math.h"
 
+#define HID_KERNELS "hidreamer/world_model/bf16_attention_kernels.cc"
+#include "hidreamer/nn/each_target.h"
+
 namespace hidreamer::world_model {
 
-#ifdef HID_BF16_KERNELS
-HID_BEGIN_BF16_TARGET
+void AttendHead(const Bf16Head& head, nn::Bf16* out, int64_t out_stride, float* statistics,
+                Bf16AttentionScratch& scratch) {
+  HID_DISPATCH(AttendHead(head, out, out_stride, statistics, scratch));
+}
 
+void AttendHeadBackward(const Bf16Head& head, const float* statistics, const nn::Bf16* gradient,
+                        int64_t gradient_stride, nn::Bf16* q_gradient, nn::Bf16* k_gradient,
+                        nn::Bf16* v_gradient, Bf16AttentionScratch& scratch) {
+  HID_DISPATCH(AttendHeadBackward(head, statistics, gradient, gradient_stride, q_gradient,
+                                  k_gradient, v_gradient, scratch));
+}
+
+void SumColumns(const nn::Bf16* x, int64_t rows, int64_t stride, int64_t width, float* sums) {
+  HID_DISPATCH(SumColumns(x, rows, stride, width, sums));
+}
+
+}  // namespace hidreamer::world_model
+
+#else
+
+namespace hidreamer::world_model::HID_TARGET {
 namespace {
+
+using namespace nn::HID_TARGET;
 
 using nn::Bf16;
 using nn::kPanelOutputs;
@@ -30,13 +55,13 @@ void Multiply(const Rows& rows, int64_t count, int64_t inner, const Bf16* panels
   left.Take(count, {.length = inner, .pair_stride = rows.pair_stride},
             [&](int64_t r) { return rows.first + r * rows.stride; });
   for (int64_t p = 0; p < panel_count; ++p) {
-    left.Multiply(panels + p * panel_stride, out + p * kPanelOutputs, out_stride);
+    left.Multiply({.first = panels + p * panel_stride}, out + p * kPanelOutputs, out_stride);
   }
 }
 
 void StoreRow(const float* numbers, int64_t n, Bf16* to) {
   for (int64_t i = 0; i < n; i += 16) {
-    nn::StoreBf16(to + i, _mm512_loadu_ps(numbers + i));
+    StoreBf16(to + i, Load(numbers + i));
   }
 }
 
@@ -48,32 +73,29 @@ struct RowStatistics {
 RowStatistics Exponentiate(float* scores, const float* additive, float scale, int64_t n,
                            int64_t padded) {
   std::fill(scores + n, scores + padded, -INFINITY);
-  __m512 most = _mm512_set1_ps(-INFINITY);
+  Vector most = Spread(-INFINITY);
   for (int64_t i = 0; i < n; ++i) {
     scores[i] = scores[i] * scale + additive[i];
   }
   for (int64_t i = 0; i < padded; i += 16) {
-    most = _mm512_max_ps(most, _mm512_loadu_ps(scores + i));
+    most = Largest(most, Load(scores + i));
   }
-  const float largest = _mm512_reduce_max_ps(most);
+  const float largest = LargestOf(most);
   for (int64_t i = 0; i < padded; ++i) {
     scores[i] = nn::ExpOfNegative(scores[i] - largest);
   }
-  __m512 sum = _mm512_setzero_ps();
+  Vector sum = Zero();
   for (int64_t i = 0; i < padded; i += 16) {
-    sum = _mm512_add_ps(sum, _mm512_loadu_ps(scores + i));
+    sum = sum + Load(scores + i);
   }
-  return {largest, _mm512_reduce_add_ps(sum)};
+  return {largest, SumOf(sum)};
 }
 
 // Two rows (n each) as pairs: out[i] = {first[i], second[i]}.
 void StorePairs(const float* first, const float* second, int64_t n, Bf16* out) {
   for (int64_t i = 0; i < n; i += 16) {
-    const auto low = _mm512_cvtepu16_epi32(
-        reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(_mm512_loadu_ps(first + i))));
-    const auto high = _mm512_cvtepu16_epi32(
-        reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(_mm512_loadu_ps(second + i))));
-    _mm512_storeu_si512(out + 2 * i, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
+    StoreBits(out + 2 * i,
+              Or(ToHalves(Load(first + i)), ShiftLeft<16>(ToHalves(Load(second + i)))));
   }
 }
 
@@ -118,10 +140,9 @@ void AttendHead(const Bf16Head& head, Bf16* out, int64_t out_stride, float* stat
     Multiply({weights, padded}, count, RoundUp(keys, multiple), v_panels, v_panel,
              d / kPanelOutputs, scratch.left, sums, d);
     for (int64_t r = 0; r < count; ++r) {
-      const __m512 share = _mm512_set1_ps(shares[r]);
+      const Vector share = Spread(shares[r]);
       for (int64_t j = 0; j < d; j += 16) {
-        nn::StoreBf16(out + (first + r) * out_stride + j,
-                      _mm512_mul_ps(share, _mm512_loadu_ps(sums + r * d + j)));
+        StoreBf16(out + (first + r) * out_stride + j, share * Load(sums + r * d + j));
       }
     }
   }
@@ -173,14 +194,14 @@ void AttendHeadBackward(const Bf16Head& head, const float* statistics, const Bf1
       // The softmax's gradient, and the weights as they were after dropout.
       const nn::DropoutPlan plan = head.dropout;
       const auto index = head.dropout_index + static_cast<uint32_t>((first + r) * positions);
-      __m512 dots = _mm512_setzero_ps();
+      Vector dots = Zero();
       if (plan.threshold > 0) {
         nn::ApplyDropout(plan, index, upstream, keys, upstream);
       }
       for (int64_t i = 0; i < width; i += 16) {
-        dots = _mm512_fmadd_ps(_mm512_loadu_ps(weights + i), _mm512_loadu_ps(upstream + i), dots);
+        dots = MultiplyAdd(Load(weights + i), Load(upstream + i), dots);
       }
-      const float dot = _mm512_reduce_add_ps(dots);
+      const float dot = SumOf(dots);
       for (int64_t i = 0; i < width; ++i) {
         upstream[i] = weights[i] * (upstream[i] - dot) * scale;
       }
@@ -227,24 +248,16 @@ void AttendHeadBackward(const Bf16Head& head, const float* statistics, const Bf1
 
 void SumColumns(const Bf16* x, int64_t rows, int64_t stride, int64_t width, float* sums) {
   for (int64_t c = 0; c < width; c += 32) {
-    __m512 low = _mm512_setzero_ps(), high = _mm512_setzero_ps();
+    Vector low = Zero(), high = Zero();
     for (int64_t r = 0; r < rows; ++r) {
-      low = _mm512_add_ps(low, nn::LoadBf16(x + r * stride + c));
-      high = _mm512_add_ps(high, nn::LoadBf16(x + r * stride + c + 16));
+      low = low + LoadBf16(x + r * stride + c);
+      high = high + LoadBf16(x + r * stride + c + 16);
     }
-    _mm512_storeu_ps(sums + c, low);
-    _mm512_storeu_ps(sums + c + 16, high);
+    Store(sums + c, low);
+    Store(sums + c + 16, high);
   }
 }
 
-HID_END_BF16_TARGET
-#else
-
-void AttendHead(const Bf16Head&, nn::Bf16*, int64_t, float*, Bf16AttentionScratch&) {}
-void AttendHeadBackward(const Bf16Head&, const float*, const nn::Bf16*, int64_t, nn::Bf16*,
-                        nn::Bf16*, nn::Bf16*, Bf16AttentionScratch&) {}
-void SumColumns(const nn::Bf16*, int64_t, int64_t, int64_t, float*) {}
+}  // namespace hidreamer::world_model::HID_TARGET
 
 #endif
-
-}  // namespace hidreamer::world_model

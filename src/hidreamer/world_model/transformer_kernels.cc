@@ -1,3 +1,5 @@
+#ifndef HID_TARGET
+
 #include "hidreamer/world_model/transformer_kernels.h"
 
 #include <algorithm>
@@ -8,6 +10,9 @@
 #include "hidreamer/nn/bf16_vectors.h"
 #include "hidreamer/nn/vector_math.h"
 #include "hidreamer/world_model/bf16_attention_kernels.h"
+
+#define HID_KERNELS "hidreamer/world_model/transformer_kernels.cc"
+#include "hidreamer/nn/each_target.h"
 
 namespace hidreamer::world_model {
 
@@ -80,10 +85,24 @@ void DecodeTeam::Meet(int64_t size) {
   }
 }
 
-#ifdef HID_BF16_KERNELS
-HID_BEGIN_BF16_TARGET
+void TransformSequence(const TransformerWeights& weights, const float* additive, int64_t positions,
+                       int64_t from, float* x, const std::vector<nn::Bf16*>& qkv) {
+  HID_DISPATCH(TransformSequence(weights, additive, positions, from, x, qkv));
+}
 
+void DecodeRows(const TransformerWeights& weights, DecodeCache& cache, const int64_t* begins,
+                int64_t place, int64_t rows, float* x, DecodeTeam& team, nn::Part part) {
+  HID_DISPATCH(DecodeRows(weights, cache, begins, place, rows, x, team, part));
+}
+
+}  // namespace hidreamer::world_model
+
+#else
+
+namespace hidreamer::world_model::HID_TARGET {
 namespace {
+
+using namespace nn::HID_TARGET;
 
 using nn::Bf16;
 using nn::kPanelOutputs;
@@ -92,16 +111,16 @@ using nn::kPanelOutputs;
 template <class Use>
 void Apply(const LinearWeights& linear, const Bf16* x, int64_t rows, nn::Part part,
            const Use& use) {
-  nn::MultiplyRows(x, rows, linear.weight.inner(), linear.weight, part,
-                   [&](int64_t begin, int64_t count, int64_t column, int64_t, const float* tile) {
-                     for (int64_t r = 0; r < count; ++r) {
-                       for (int64_t j = 0; j < kPanelOutputs; j += 16) {
-                         use(begin + r, column + j,
-                             _mm512_add_ps(_mm512_loadu_ps(tile + r * kPanelOutputs + j),
-                                           _mm512_loadu_ps(linear.bias.data() + column + j)));
-                       }
-                     }
-                   });
+  nn::MultiplyRows(
+      x, rows, linear.weight.inner(), linear.weight, part,
+      [&](int64_t begin, int64_t count, int64_t column, int64_t, const float* tile) {
+        for (int64_t r = 0; r < count; ++r) {
+          for (int64_t j = 0; j < kPanelOutputs; j += 16) {
+            use(begin + r, column + j,
+                Load(tile + r * kPanelOutputs + j) + Load(linear.bias.data() + column + j));
+          }
+        }
+      });
 }
 
 void ApplyTo(const LinearWeights& linear, const Bf16* x, int64_t rows, nn::Part part, Bf16* out) {
@@ -110,17 +129,17 @@ void ApplyTo(const LinearWeights& linear, const Bf16* x, int64_t rows, nn::Part 
 
 void ApplyGeluTo(const LinearWeights& linear, const Bf16* x, int64_t rows, nn::Part part,
                  Bf16* out) {
-  Apply(linear, x, rows, part, [&](int64_t r, int64_t column, __m512 sums) {
-    nn::StoreBf16(out + r * linear.weight.outputs() + column, nn::EachOf(sums, nn::Gelu));
+  Apply(linear, x, rows, part, [&](int64_t r, int64_t column, Vector sums) {
+    StoreBf16(out + r * linear.weight.outputs() + column, EachOf(sums, nn::Gelu));
   });
 }
 
 // out (rows, N) f32 += the linear map of x.
 void AddApplied(const LinearWeights& linear, const Bf16* x, int64_t rows, nn::Part part,
                 float* out) {
-  Apply(linear, x, rows, part, [&](int64_t r, int64_t column, __m512 sums) {
+  Apply(linear, x, rows, part, [&](int64_t r, int64_t column, Vector sums) {
     float* const at = out + r * linear.weight.outputs() + column;
-    _mm512_storeu_ps(at, _mm512_add_ps(_mm512_loadu_ps(at), sums));
+    Store(at, Load(at) + sums);
   });
 }
 
@@ -145,24 +164,22 @@ void Fetch(const Bf16* line) { _mm_prefetch(reinterpret_cast<const char*>(line),
 template <int kPanels>
 void ScorePanels(const Bf16* q, const Bf16* keys, int64_t d, int64_t ahead, float* scores) {
   constexpr int64_t kPlaces = DecodeCache::kPanelPlaces;
-  __m512 sums[kPanels][2] = {};
+  Vector sums[kPanels][2] = {};
   for (int64_t k = 0; k < d; k += 4) {
 #pragma GCC unroll 2
     for (int half = 0; half < 2; ++half) {
-      int32_t pair;
-      __builtin_memcpy(&pair, q + k + 2 * half, sizeof(pair));
-      const auto spread = reinterpret_cast<__m512bh>(_mm512_set1_epi32(pair));
+      const Pair pair = SpreadPair(q + k + 2 * half);
 #pragma GCC unroll 4
       for (int p = 0; p < kPanels; ++p) {
         const Bf16* const at = keys + p * kPlaces * d + (k + 2 * half) * kPlaces;
         Fetch(at + ahead);
-        sums[p][half] = _mm512_dpbf16_ps(sums[p][half], spread, nn::LoadPairs(at));
+        sums[p][half] = AddProducts(sums[p][half], pair, at);
       }
     }
   }
 #pragma GCC unroll 4
   for (int p = 0; p < kPanels; ++p) {
-    _mm512_storeu_ps(scores + p * kPlaces, _mm512_add_ps(sums[p][0], sums[p][1]));
+    Store(scores + p * kPlaces, sums[p][0] + sums[p][1]);
   }
 }
 
@@ -170,30 +187,24 @@ void ScorePanels(const Bf16* q, const Bf16* keys, int64_t d, int64_t ahead, floa
 // sum.
 float Exponentiate(const float* scores, int64_t n, int64_t begin, int64_t end, float scale,
                    Bf16* weights) {
-  const __m512 nothing = _mm512_set1_ps(-INFINITY);
-  const auto seen = [&](int64_t i) {
-    const auto below = static_cast<uint32_t>(end - i >= 16 ? 0xffff : (1 << (end - i)) - 1);
-    const auto above =
-        static_cast<uint32_t>(begin > i ? (1 << std::min<int64_t>(begin - i, 16)) - 1 : 0);
-    return static_cast<__mmask16>(below & ~above);
-  };
-  __m512 most = nothing;
+  const Vector nothing = Spread(-INFINITY);
+  const auto seen = [&](int64_t i) { return LanesBetween(begin - i, end - i); };
+  Vector most = nothing;
   for (int64_t i = 0; i < n; i += 16) {
     if (i < end) {
-      most = _mm512_max_ps(most, _mm512_mask_loadu_ps(nothing, seen(i), scores + i));
+      most = Largest(most, Load(seen(i), scores + i, nothing));
     }
   }
-  const float largest = _mm512_reduce_max_ps(most);
-  __m512 sum = _mm512_setzero_ps();
+  const float largest = LargestOf(most);
+  Vector sum = Zero();
   for (int64_t i = 0; i < n; i += 16) {
-    const __mmask16 mask = i < end ? seen(i) : __mmask16{0};
-    const __m512 shares =
-        nn::EachOf(_mm512_mask_loadu_ps(nothing, mask, scores + i),
-                   [&](float score) { return nn::ExpOfNegative((score - largest) * scale); });
-    sum = _mm512_add_ps(sum, shares);
-    nn::StoreBf16(weights + i, shares);
+    const Vector shares = EachOf(Load(seen(i), scores + i, nothing), [&](float score) {
+      return nn::ExpOfNegative((score - largest) * scale);
+    });
+    sum = sum + shares;
+    StoreBf16(weights + i, shares);
   }
-  return _mm512_reduce_add_ps(sum);
+  return SumOf(sum);
 }
 
 // out (d) bf16 = softmax(scale * keys q) values over [begin, end). Of the cache's panels only those
@@ -215,27 +226,23 @@ void AttendInBf16(const DecodeCache& cache, const Bf16* q, const Bf16* keys, con
   const float scale = 1 / std::sqrt(static_cast<float>(d));
   const float sum =
       Exponentiate(scores, panels * kPlaces, begin - first, end - first, scale, weights);
-  const __m512 share = _mm512_set1_ps(1 / sum);
+  const Vector share = Spread(1 / sum);
   const int64_t pairs = (end - first + 3) / 4 * 2;  // behind `end` a weight is 0
   for (int64_t column = 0; column < d; column += nn::kPanelOutputs) {
     const Bf16* at = values + column * cache.places() + first * nn::kPanelOutputs;
-    __m512 sums[2][2] = {};
+    Vector sums[2][2] = {};
     for (int64_t pair = 0; pair < pairs; pair += 2) {
 #pragma GCC unroll 2
       for (int half = 0; half < 2; ++half, at += 2 * nn::kPanelOutputs) {
-        int32_t both;
-        __builtin_memcpy(&both, weights + 2 * (pair + half), sizeof(both));
-        const auto spread = reinterpret_cast<__m512bh>(_mm512_set1_epi32(both));
+        const Pair both = SpreadPair(weights + 2 * (pair + half));
         Fetch(at + ahead);
         Fetch(at + ahead + nn::kPanelOutputs);
-        sums[half][0] = _mm512_dpbf16_ps(sums[half][0], spread, nn::LoadPairs(at));
-        sums[half][1] =
-            _mm512_dpbf16_ps(sums[half][1], spread, nn::LoadPairs(at + nn::kPanelOutputs));
+        sums[half][0] = AddProducts(sums[half][0], both, at);
+        sums[half][1] = AddProducts(sums[half][1], both, at + nn::kPanelOutputs);
       }
     }
     for (int half = 0; half < 2; ++half) {
-      nn::StoreBf16(out + column + 16 * half,
-                    _mm512_mul_ps(_mm512_add_ps(sums[0][half], sums[1][half]), share));
+      StoreBf16(out + column + 16 * half, (sums[0][half] + sums[1][half]) * share);
     }
   }
 }
@@ -322,14 +329,6 @@ void DecodeRows(const TransformerWeights& weights, DecodeCache& cache, const int
   Normalize(weights.final_norm, x, rows, part);
 }
 
-HID_END_BF16_TARGET
-#else
-
-void TransformSequence(const TransformerWeights&, const float*, int64_t, int64_t, float*,
-                       const std::vector<nn::Bf16*>&) {}
-void DecodeRows(const TransformerWeights&, DecodeCache&, const int64_t*, int64_t, int64_t, float*,
-                DecodeTeam&, nn::Part) {}
+}  // namespace hidreamer::world_model::HID_TARGET
 
 #endif
-
-}  // namespace hidreamer::world_model
