@@ -41,8 +41,6 @@ Bf16Kernels FindKernels() {
   return has_avx512 && name != "avx2" ? Bf16Kernels::kAvx512 : Bf16Kernels::kAvx2;
 }
 
-constexpr int64_t kVectorTileRows = 12;  // of a tile without matrix units
-
 enum class Units { kNone, kAmx, kEmulated };
 
 // Linux lets a process use the units' 8 kB a thread when it asks for them.
@@ -91,12 +89,13 @@ thread_local int64_t tile_pairs = 0;
 
 #endif
 
-// What a tile without matrix units does, and parts of one with them.
+constexpr int64_t kVectorTileRows = 12;  // of a tile without matrix units
 enum class TileKind {
   kPlain,
   kFetching,  // of a panel that comes from memory
   kAdding     // to what `out` holds, of columns that lie apart
 };
+// Of a unit's tile.
 constexpr int64_t kUnitRows = 16;
 constexpr int64_t kRowNumbers = 2 * kUnitRows;
 

@@ -48,5 +48,6 @@
 
 #define HID_DISPATCH(...) ::hidreamer::nn::NoBf16Kernels()
 #pragma GCC diagnostic ignored "-Wunused-parameter"
+#pragma GCC diagnostic ignored "-Wunused-variable"
 
 #endif
