@@ -16,8 +16,8 @@ std::string PrecisionName(Precision precision);  // "f32", "bf16"
 double TimeLinear(Precision precision, int64_t rows, int64_t width,
                   torch::Device device = torch::kCPU);
 
-// config_value "f32" or "bf16": that. "auto": times a linear layer of the model's own shape (rows of
-// the batch, width of the model) with its gradient in both and takes bf16 if it is at least 10 %
+// config_value "f32" or "bf16": that. "auto": times a linear layer of the model's own shape (rows
+// of the batch, width of the model) with its gradient in both and takes bf16 if it is at least 10 %
 // faster. The result depends on the machine: a run records it and a resumed run keeps it.
 Precision ChoosePrecision(const std::string& config_value, int64_t rows, int64_t width,
                           torch::Device device = torch::kCPU);
