@@ -9,6 +9,7 @@
 #include "commands.h"
 #include "hidreamer/base/error.h"
 #include "hidreamer/env/make_environment.h"
+#include "hidreamer/nn/bf16_product.h"
 #include "hidreamer/nn/precision.h"
 #include "hidreamer/nn/runtime.h"
 #include "hidreamer/parity/parity.h"
@@ -50,6 +51,18 @@ std::string Text(const nlohmann::json& value) {
   return value.is_structured() ? (text.empty() ? "none" : text) : value.dump();
 }
 
+std::string KernelsHere() {
+  switch (nn::Bf16KernelsHere()) {
+    case nn::Bf16Kernels::kAvx512:
+      return nn::HasMatrixUnits() ? "AVX-512 and matrix units" : "AVX-512";
+    case nn::Bf16Kernels::kAvx2:
+      return "AVX2";
+    case nn::Bf16Kernels::kNone:
+      break;
+  }
+  return "none, torch's are used";
+}
+
 void ReportMatmul() {
   constexpr double kProducts = 3;  // of a layer and its gradients
   const double milliseconds = nn::TimeLinear(nn::Precision::kF32, kRows, kWidth);
@@ -60,6 +73,7 @@ void ReportMatmul() {
   if (gigaflops < kSlowGigaflops) {
     Warn("that is the slow reference BLAS; install libopenblas0-openmp (50 times faster)");
   }
+  Line("kernels", "for bf16: " + KernelsHere());
   Line("precision",
        fmt::format("auto takes {}", nn::PrecisionName(nn::ChoosePrecision("auto", kRows, kWidth))));
 }

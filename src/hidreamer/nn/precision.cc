@@ -61,6 +61,9 @@ Precision ChoosePrecision(const std::string& config_value, int64_t rows, int64_t
   if (config_value != "auto") {
     throw UserError("one of auto, f32, bf16", "unknown precision '{}'", config_value);
   }
+  if (KeepsTorchInF32(device)) {
+    return width % kPanelOutputs == 0 ? Precision::kBf16 : Precision::kF32;
+  }
   // Where bf16 is emulated, a product of the full size may take seconds: a slice of it tells.
   const int64_t slice = std::min<int64_t>(rows, 256);
   if (TimeLinear(Precision::kBf16, slice, width, device) >

@@ -18,7 +18,9 @@ double TimeLinear(Precision precision, int64_t rows, int64_t width,
 
 // config_value "f32" or "bf16": that. "auto": times a linear layer of the model's own shape (rows
 // of the batch, width of the model) with its gradient in both and takes bf16 if it is at least 10 %
-// faster. The result depends on the machine: a run records it and a resumed run keeps it.
+// faster. Where KeepsTorchInF32 it takes bf16 for all that our kernels can do: a layer alone is no
+// faster by them, the whole work is. The result depends on the machine: a run records it and a
+// resumed run keeps it.
 Precision ChoosePrecision(const std::string& config_value, int64_t rows, int64_t width,
                           torch::Device device = torch::kCPU);
 
