@@ -79,6 +79,11 @@ bool KeepsTorchInF32(torch::Device device) {
   return device.is_cpu() && Bf16KernelsHere() == Bf16Kernels::kAvx2;
 }
 
+torch::ScalarType TypeOfTorch(Precision precision, torch::Device device) {
+  return precision == Precision::kBf16 && !KeepsTorchInF32(device) ? torch::kBFloat16
+                                                                   : torch::kFloat32;
+}
+
 bool IsBf16Autocast(torch::Device device) {
   if (KeepsTorchInF32(device)) {
     return own_kernels_take_bf16;

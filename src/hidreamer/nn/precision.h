@@ -18,15 +18,16 @@ double TimeLinear(Precision precision, int64_t rows, int64_t width,
 
 // config_value "f32" or "bf16": that. "auto": times a linear layer of the model's own shape (rows
 // of the batch, width of the model) with its gradient in both and takes bf16 if it is at least 10 %
-// faster. Where KeepsTorchInF32 it takes bf16 for all that our kernels can do: a layer alone is no
-// faster by them, the whole work is. The result depends on the machine: a run records it and a
-// resumed run keeps it.
+// faster. Where KeepsTorchInF32 it takes bf16 for all that our kernels can do, without timing. The
+// result depends on the machine: a run records it and a resumed run keeps it.
 Precision ChoosePrecision(const std::string& config_value, int64_t rows, int64_t width,
                           torch::Device device = torch::kCPU);
 
 // Whether torch's own products are left in f32 under bf16 autocast: the CPU has no instruction for
-// bf16, and torch's take ten times as long then. Only kernels of our own take bf16.
+// bf16, and torch's take much longer then. Only kernels of our own take bf16.
 bool KeepsTorchInF32(torch::Device device);
+// What torch's own products take under AutocastGuard(device, precision).
+torch::ScalarType TypeOfTorch(Precision precision, torch::Device device);
 
 // Whether autocast to bf16 is on for the device on this thread.
 bool IsBf16Autocast(torch::Device device);

@@ -12,9 +12,7 @@ MatmulPeak MeasureMatmulPeak(nn::Precision precision, int64_t largest, torch::De
   torch::NoGradGuard no_grad;
   MatmulPeak peak;
   for (int64_t size = 256; size <= largest; size *= 2) {
-    const auto type = torch::TensorOptions(device).dtype(
-        precision == nn::Precision::kBf16 && !nn::KeepsTorchInF32(device) ? torch::kBFloat16
-                                                                          : torch::kFloat32);
+    const auto type = torch::TensorOptions(device).dtype(nn::TypeOfTorch(precision, device));
     // Random numbers: a GPU multiplies constants faster.
     const torch::Tensor a = torch::rand({size, size}, torch::TensorOptions(device)).to(type),
                         b = torch::rand({size, size}, torch::TensorOptions(device)).to(type);

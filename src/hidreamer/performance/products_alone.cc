@@ -17,12 +17,11 @@ torch::Tensor Make(const Operand& operand, nn::Precision precision, torch::Devic
   for (size_t d = 0; d < operand.sizes.size(); ++d) {
     elements += (operand.sizes[d] - 1) * operand.strides[d];
   }
-  torch::ScalarType type = precision == nn::Precision::kBf16 ? torch::kBFloat16 : operand.type;
-  if (nn::KeepsTorchInF32(device)) {
-    type = torch::kFloat32;
+  if (operand.type == torch::kBFloat16) {
+    precision = nn::Precision::kBf16;
   }
   return torch::rand({std::max<int64_t>(1, elements)}, torch::TensorOptions(device))
-      .to(type)
+      .to(nn::TypeOfTorch(precision, device))
       .as_strided(operand.sizes, operand.strides);
 }
 
