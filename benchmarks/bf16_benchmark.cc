@@ -12,7 +12,7 @@
 #include "hidreamer/world_model/transformer.h"
 #include "quality.h"
 
-// Kernels for processors with AVX-512 BF16, each beside the operators that it stands for. Errors
+// Kernels for bf16 numbers, each beside the operators that it stands for. Errors
 // are against double precision on the same rounded inputs; a bf16 number has 8 bits: 4e-3.
 namespace hidreamer::benchmarks {
 namespace {

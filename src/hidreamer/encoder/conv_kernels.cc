@@ -3,6 +3,7 @@
 #include "hidreamer/encoder/conv_kernels.h"
 
 #include <algorithm>
+#include <array>
 
 #include "hidreamer/nn/bf16_vectors.h"
 
@@ -104,7 +105,7 @@ void ConvInputGradient(const ConvGradientWeights& weights, const Bf16* gradient,
   HID_DISPATCH(ConvInputGradient(weights, gradient, in, in_gradient));
 }
 
-void AddConvWeightGradient(const ConvShape& shape, const Bf16* ins, const Bf16* gradients,
+void AddConvWeightGradient(const ConvShape& shape, Bf16* ins, Bf16* gradients,
                            float* weight_gradient, float* bias_gradient, nn::ReadAhead& ahead) {
   HID_DISPATCH(AddConvWeightGradient(shape, ins, gradients, weight_gradient, bias_gradient, ahead));
 }
@@ -120,25 +121,66 @@ using namespace nn::HID_TARGET;
 using nn::Bf16;
 using nn::kPanelOutputs;
 
+// Cells of a folded image as products take them: as they are, or in fixed point, where the patch
+// with the largest norm decides on the scale of all.
+class Cells {
+ public:
+  // (count, depth) numbers; patches are `steps` cells of as many rows of `grid`.
+  Cells(const Bf16* numbers, int64_t count, int64_t depth, int64_t grid, int64_t steps)
+      : numbers_(numbers) {
+    if (!nn::InFixedPoint()) {
+      return;
+    }
+    std::vector<float> squares(static_cast<size_t>(count));
+    for (int64_t cell = 0; cell < count; ++cell) {
+      Vector sum = Zero();
+      for (int64_t i = 0; i < depth; i += kLanes) {
+        const Vector some = LoadBf16(numbers + cell * depth + i);
+        sum = MultiplyAdd(some, some, sum);
+      }
+      squares[static_cast<size_t>(cell)] = SumOf(sum);
+    }
+    float most = 0;
+    for (int64_t first = 0; first + (steps - 1) * (grid + 1) < count; ++first) {
+      float sum = 0;
+      for (int64_t step = 0; step < steps * steps; ++step) {
+        sum += squares[static_cast<size_t>(first + step / steps * grid + step % steps)];
+      }
+      if (!(sum <= most) && most == most) {  // once it is no number it stays so
+        most = sum;
+      }
+    }
+    float scale = 0;
+    nn::FixNumbers(numbers, count * depth, most, fixed_.Room(count * depth), &scale);
+    scales_.fill(scale);
+    numbers_ = fixed_.data();
+  }
+  const Bf16* numbers() const { return numbers_; }
+  const float* scales() const { return numbers_ == fixed_.data() ? scales_.data() : nullptr; }
+
+ private:
+  const Bf16* numbers_;
+  nn::AlignedBuffer<Bf16> fixed_;
+  std::array<float, nn::kMostTileRows> scales_;
+};
+
 // Of a patch the runs from the `first` on, each `length` numbers, `stride` after the one before;
 // the next patch's lie `patch_stride` after them.
 struct Runs {
   int64_t first = 0, count, length, stride, patch_stride;
 };
-// The patches of `pixels` against all panels of a matrix. at(pixel) is the first number of a
-// patch's first run, use(pixel, first output, sums of it and the next 15, sums of 16 more) takes
+// The patches of `pixels` against all panels of a matrix. at(pixel) is where in the cells a patch's
+// first run begins, use(pixel, first output, sums of it and the next 15, sums of 16 more) takes
 // the results. With matrix units there are at least as many pixels as a tile has rows, and each
 // patch lies at the stride. `left` is scratch.
 template <class At, class Use>
-void MultiplyPatches(const nn::Bf16Matrix& matrix, int64_t pixels, const Runs& runs, const At& at,
-                     nn::TileLeft& left, const Use& use) {
+void MultiplyPatches(const nn::Bf16Matrix& matrix, const Cells& cells, int64_t pixels,
+                     const Runs& runs, const At& at, nn::TileLeft& left, const Use& use) {
   alignas(64) float tile[nn::kMostTileRows * kPanelOutputs];
   const int64_t groups = nn::TilesOf(pixels);
   // A panel stays in the first cache while all patches pass, unless these must be made ready.
   const int64_t panels = matrix.panels();
-  const int64_t panels_at_once = nn::HasMatrixUnits() || nn::WantsWide() ? panels : 1;
-  nn::TileRight right;
-  right.Take(matrix, 0, panels, groups);
+  const int64_t panels_at_once = nn::HasMatrixUnits() ? panels : 1;
   for (int64_t first = 0; first < panels; first += panels_at_once) {
     for (int64_t g = 0; g < groups; ++g) {
       const nn::RowsOfTile group = nn::TileOfRows(g, pixels);
@@ -146,10 +188,11 @@ void MultiplyPatches(const nn::Bf16Matrix& matrix, int64_t pixels, const Runs& r
                 {.length = runs.length,
                  .segments = runs.count,
                  .segment_stride = runs.stride,
-                 .row_stride = runs.patch_stride},
-                [&](int64_t r) { return at(group.begin + r); });
+                 .row_stride = runs.patch_stride,
+                 .scales = cells.scales()},
+                [&](int64_t r) { return cells.numbers() + at(group.begin + r); });
       for (int64_t p = first; p < first + panels_at_once; ++p) {
-        left.Multiply(right.panel(p).From(runs.first * runs.length), tile);
+        left.Multiply(matrix.panel(p).From(runs.first * runs.length), tile);
         for (int64_t pixel = group.first; pixel < group.end; ++pixel) {
           const float* const sums = tile + (pixel - group.begin) * kPanelOutputs;
           use(pixel, p * kPanelOutputs, Load(sums), Load(sums + kPanelOutputs / 2));
@@ -219,15 +262,16 @@ void ConvRelu(const ConvWeights& weights, const Bf16* in, Bf16* out, nn::ReadAhe
   const ConvShape& shape = weights.shape;
   const nn::TileScope scope;
   nn::TileLeft left;
+  const Cells cells(in, shape.cells(), shape.depth(), shape.grid(), shape.steps());
   MultiplyPatches(
-      weights.matrix, static_cast<int64_t>(weights.pixels.size()),
+      weights.matrix, cells, static_cast<int64_t>(weights.pixels.size()),
       {.count = shape.steps(),
        .length = shape.steps() * shape.depth(),
        .stride = shape.grid() * shape.depth(),
        .patch_stride = shape.depth()},
       [&](int64_t pixel) {
         ahead.Some(1);
-        return in + weights.pixels[static_cast<size_t>(pixel)].from;
+        return weights.pixels[static_cast<size_t>(pixel)].from;
       },
       left,
       [&](int64_t pixel, int64_t output, Vector low, Vector high) {
@@ -254,19 +298,20 @@ void ConvInputGradient(const ConvGradientWeights& weights, const Bf16* gradient,
   const bool whole = nn::HasMatrixUnits();
   const nn::TileScope scope;
   nn::TileLeft left;
+  const Cells cells(gradient - shape.gradient_begin(), shape.reach() + shape.cells(), outputs, grid,
+                    steps);
   for (int64_t y = 0; y < grid; y += whole ? grid : 1) {
     const int64_t first = whole ? 0 : std::max<int64_t>(0, border - y);
     const int64_t last = whole ? steps : std::min(steps, shape.out_side() + border - y);
     const int64_t begin = y * grid;
     MultiplyPatches(
-        weights.matrix, whole ? shape.cells() : grid,
+        weights.matrix, cells, whole ? shape.cells() : grid,
         {.first = first,
          .count = last - first,
          .length = steps * outputs,
          .stride = grid * outputs,
          .patch_stride = outputs},
-        [&](int64_t i) { return gradient + (begin + i + first * grid - shape.reach()) * outputs; },
-        left,
+        [&](int64_t i) { return (begin + i + first * grid) * outputs; }, left,
         [&](int64_t i, int64_t channel, Vector low, Vector high) {
           const int64_t cell = begin + i;
           const Bits lit = LoadBits(in + cell * depth + channel);
@@ -277,11 +322,20 @@ void ConvInputGradient(const ConvGradientWeights& weights, const Bf16* gradient,
   }
 }
 
-void AddConvWeightGradient(const ConvShape& shape, const Bf16* ins, const Bf16* gradients,
+void AddConvWeightGradient(const ConvShape& shape, Bf16* ins, Bf16* gradients,
                            float* weight_gradient, float* bias_gradient, nn::ReadAhead& ahead) {
   const int64_t outputs = shape.out_channels, inner = shape.inner(), depth = shape.depth();
   const int64_t row = shape.grid() * depth, run = shape.steps() * depth;
   constexpr int64_t kLinesBetweenProducts = 12, kMostOutputTiles = 6;  // of 64 outputs
+  for (int64_t o = 0; o < outputs; o += kPanelOutputs) {
+    AddPairs(gradients + 2 * o, shape.run(), 2 * outputs, bias_gradient + o);
+  }
+  std::vector<float> scales(static_cast<size_t>(depth + outputs));
+  float* const out_scales = scales.data() + depth;
+  if (nn::InFixedPoint()) {
+    nn::FixColumns(ins, shape.cells(), depth, 2 * depth, scales.data());
+    nn::FixColumns(gradients, shape.run(), outputs, 2 * outputs, out_scales);
+  }
   // The sums run over the output's pixels, and of each over the pair of images: with matrix units
   // along the grid, so that tiles are full; the cells without an output are zeros.
   const bool whole = nn::HasMatrixUnits();
@@ -294,22 +348,21 @@ void AddConvWeightGradient(const ConvShape& shape, const Bf16* ins, const Bf16* 
                     {.length = 2 * (whole ? SummedCells(shape) : shape.out_side()),
                      .pair_stride = 2 * outputs,
                      .segments = whole ? 1 : shape.out_side(),
-                     .segment_stride = 2 * shape.grid() * outputs},
+                     .segment_stride = 2 * shape.grid() * outputs,
+                     .scales = out_scales + o},
                     [&](int64_t r) { return gradients + 2 * (o + r); });
   }
   for (int64_t column = 0; column < inner; column += kPanelOutputs) {
     const nn::Bf16Columns columns{.first = ins + 2 * (column / run * row + column % run),
                                   .step = 2 * depth,
-                                  .segment_stride = 2 * row};
+                                  .segment_stride = 2 * row,
+                                  .scales = scales.data() + column % depth};
     for (int64_t tile = 0; tile < tiles; ++tile) {
       ahead.Some(kLinesBetweenProducts);
       left[tile].AddTo(columns,
                        weight_gradient + column * outputs + nn::TileBegin(tile) * kPanelOutputs,
                        kPanelOutputs);
     }
-  }
-  for (int64_t o = 0; o < outputs; o += kPanelOutputs) {
-    AddPairs(gradients + 2 * o, shape.run(), 2 * outputs, bias_gradient + o);
   }
 }
 

@@ -86,9 +86,9 @@ void ConvInputGradient(const ConvGradientWeights& weights, const nn::Bf16* gradi
 
 // Adds to weight_gradient (k k C / 32, O, 32), its numbers in the order of a patch, and
 // bias_gradient (O) what a pair of images, ins (cells, s^2 C, 2), and their gradients (cells, O, 2)
-// give, both packed by nn::PackAsInner. It reads SummedCells() of the gradients and reach() more of
-// the images, which must be numbers.
-void AddConvWeightGradient(const ConvShape& shape, const nn::Bf16* ins, const nn::Bf16* gradients,
+// give, both packed by nn::PackAsInner; they are lost. It reads SummedCells() of the gradients and
+// reach() more of the images, which must be numbers.
+void AddConvWeightGradient(const ConvShape& shape, nn::Bf16* ins, nn::Bf16* gradients,
                            float* weight_gradient, float* bias_gradient, nn::ReadAhead& ahead);
 // The cells of a run that are summed over: those of whole tiles.
 int64_t SummedCells(const ConvShape& shape);

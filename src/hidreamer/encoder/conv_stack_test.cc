@@ -66,9 +66,11 @@ TEST_F(ConvStackTest, AgreesWithTheConvolutionsAndTheirGradients) {
   const auto found = Differentiate(ConvStack(frames_, parameters_));
   const auto expected = Differentiate(Plain());
   ASSERT_EQ(found.size(), expected.size());
+  // In fixed point one output in a thousand, near 0, is cut off on one side only.
+  const double most = nn::InFixedPoint() ? 0.06 : 0.006;
   for (size_t i = 0; i < found.size(); ++i) {
     ASSERT_EQ(found[i].sizes(), expected[i].sizes());
-    EXPECT_LT(nn::RelativeError(found[i], expected[i]), 0.006) << i;
+    EXPECT_LT(nn::RelativeError(found[i], expected[i]), i == 0 ? 0.006 : most) << i;
   }
 }
 

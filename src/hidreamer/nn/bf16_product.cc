@@ -120,7 +120,11 @@ bool HasMatrixUnits() { return false; }
 namespace hidreamer::nn {
 
 Bf16Matrix::Bf16Matrix(int64_t outputs, int64_t inner)
-    : outputs_(outputs), inner_(inner), packed_(panels() * kPanelOutputs * inner) {}
+    : outputs_(outputs), inner_(inner), packed_(panels() * kPanelOutputs * inner) {
+  if (InFixedPoint()) {
+    scales_.Room(panels() * kPanelOutputs);
+  }
+}
 
 Bf16Matrix::Bf16Matrix(const float* weight, int64_t outputs, int64_t inner)
     : Bf16Matrix(outputs, inner) {
@@ -133,22 +137,45 @@ void Bf16Matrix::PackPanel(int64_t index, const float* weight) {
   const int64_t first = index * kPanelOutputs, count = std::min(kPanelOutputs, outputs_ - first);
   Bf16* const to = packed_.data() + first * inner_;
   HID_DISPATCH(PackPairs(weight + first * inner_, count, inner_, to));
+  MakeReady(index);
 }
 
 void Bf16Matrix::PackPanelTransposed(int64_t index, const float* weight) {
   const int64_t first = index * kPanelOutputs;
   Bf16* const to = packed_.data() + first * inner_;
   HID_DISPATCH(PackPairsTransposed(weight + first, outputs_, inner_, to));
+  MakeReady(index);
 }
 
-void TileRight::Take(const Bf16Matrix& matrix, int64_t first, int64_t count, int64_t tiles) {
-  constexpr int64_t kFewestTiles = 4;  // that pay for it
-  matrix_ = &matrix;
-  first_ = first;
-  is_wide_ = WantsWide() && tiles >= kFewestTiles;
-  if (is_wide_) {
-    const int64_t numbers = count * kPanelOutputs * matrix.inner();
-    HID_DISPATCH(WidenPairs(matrix.panel(first).first, numbers, wide_.Room(numbers)));
+void Bf16Matrix::MakeReady(int64_t index) {
+  if (InFixedPoint()) {
+    FixColumns(packed_.data() + index * kPanelOutputs * inner_, inner_ / 2, kPanelOutputs,
+               2 * kPanelOutputs, scales_.data() + index * kPanelOutputs);
+  }
+}
+
+void Bf16Panels::PackAsOutputs(const Bf16* x, int64_t n, int64_t d, int64_t stride) {
+  const int64_t padded = RoundUp(n, kPanelOutputs);
+  Bf16* const to = packed_.Room(padded * d);
+  HID_DISPATCH(PackAsOutputs(x, n, d, stride, to));
+  inner_ = d;
+  MakeReady(padded);
+}
+
+void Bf16Panels::PackAsInner(const Bf16* x, int64_t n, int64_t d, int64_t stride) {
+  inner_ = RoundUp(n, TileInner());
+  nn::PackAsInner(x, n, d, stride, packed_.Room(inner_ * d), TileInner());
+  MakeReady(d);
+}
+
+void Bf16Panels::MakeReady(int64_t columns) {
+  if (!InFixedPoint()) {
+    return;
+  }
+  float* const scales = scales_.Room(columns);
+  for (int64_t column = 0; column < columns; column += kPanelOutputs) {
+    FixColumns(packed_.data() + column * inner_, inner_ / 2, kPanelOutputs, 2 * kPanelOutputs,
+               scales + column);
   }
 }
 
@@ -194,12 +221,16 @@ void TileLeft::PlaceTiles() {
   parts_.tiles.below = kUnitRows * parts_.row.row_stride;
 }
 
-void TileLeft::Widen() {
-  constexpr int64_t kTransposed = 4;  // rows at once
-  const int64_t rows = RoundUp(parts_.count, kTransposed);
-  float* const to = widened_.Room(rows * parts_.row.segments * parts_.row.length);
-  parts_.wide = {.first = to, .rows = rows};
-  HID_DISPATCH(Widen(parts_, to));
+void TileLeft::Fix() {
+  Bf16Row& row = parts_.row;
+  const int64_t inner = row.segments * row.length;
+  Bf16* const to = fixed_.Room(parts_.count * inner);
+  HID_DISPATCH_AVX2(FixRows(parts_, to, scales_.data()));
+  for (int64_t r = 0; r < parts_.count; ++r) {
+    parts_.rows[static_cast<size_t>(r)] = to + r * inner;
+  }
+  row.segment_stride = row.length;
+  row.scales = scales_.data();
 }
 
 void TileLeft::Multiply(const Bf16Columns& panel, float* out, int64_t out_stride) const {
@@ -243,13 +274,17 @@ void TileLeft::AddTo(const Bf16Columns& columns, float* out, int64_t out_stride)
   }
 }
 
-void PackAsOutputs(const Bf16* x, int64_t n, int64_t d, int64_t stride, Bf16* packed) {
-  HID_DISPATCH(PackAsOutputs(x, n, d, stride, packed));
-}
-
 void PackAsInner(const Bf16* x, int64_t n, int64_t d, int64_t stride, Bf16* packed,
                  int64_t multiple) {
   HID_DISPATCH(PackAsInner(x, n, d, stride, packed, multiple));
+}
+
+void FixNumbers(const Bf16* from, int64_t count, float squares, Bf16* to, float* scale) {
+  HID_DISPATCH_AVX2(FixNumbers(from, count, squares, to, scale));
+}
+
+void FixColumns(Bf16* pairs, int64_t count, int64_t columns, int64_t stride, float* scales) {
+  HID_DISPATCH_AVX2(FixColumns(pairs, count, columns, stride, scales));
 }
 
 void LinearRows(const Bf16* x, int64_t rows, const Bf16Matrix& matrix, const float* bias, Part part,
@@ -261,148 +296,23 @@ void LinearRows(const Bf16* x, int64_t rows, const Bf16Matrix& matrix, const flo
 
 #else
 
+#ifdef HID_AVX512
+#include "hidreamer/nn/tile_avx512.h"
+#else
+#include "hidreamer/nn/tile_avx2.h"
+#endif
+
 namespace hidreamer::nn::HID_TARGET {
 namespace {
 
-constexpr int64_t kAhead = 4096;  // how far in front a panel is fetched
-#ifdef HID_AVX512
-// 2 x 12 sums, 2 weights and a pair of the row fit the 32 registers; 24 multiply-adds go with 14
-// loads.
-constexpr int64_t kMostRows = kVectorTileRows;
-template <TileKind kKind, int kRows, bool /*wide*/>
-void Tile(const TileLeft::Parts& of, int64_t /*first*/, const Bf16Columns& right, float* out,
-          int64_t out_stride) {
-  const Bf16Row& left = of.row;
-  constexpr int64_t kHalf = kPanelOutputs / 2;
-  const bool adding = kKind == TileKind::kAdding;
-  const int64_t right_step = adding ? right.step : 2 * kPanelOutputs;
-  Vector sums[kRows][2];
-#pragma GCC unroll 12
-  for (int r = 0; r < kRows; ++r) {
-    sums[r][0] = adding ? Load(out + r * out_stride) : Zero();
-    sums[r][1] = adding ? Load(out + r * out_stride + kHalf) : Zero();
-  }
-  const Bf16* panel = right.first;
-  for (int64_t s = 0; s < left.segments; ++s) {
-    if (adding) {
-      panel = right.first + s * right.segment_stride;
-    }
-    const Bf16* rows[kRows];
-#pragma GCC unroll 12
-    for (int r = 0; r < kRows; ++r) {
-      rows[r] = of.rows[static_cast<size_t>(r)] + s * left.segment_stride;
-    }
-    const int64_t step = left.pair_stride, end = left.length / 2 * step;
-    for (int64_t k = 0; k < end; k += step, panel += right_step) {
-      if constexpr (kKind == TileKind::kFetching) {
-        _mm_prefetch(reinterpret_cast<const char*>(panel + kAhead), _MM_HINT_T0);
-        _mm_prefetch(reinterpret_cast<const char*>(panel + kAhead + kPanelOutputs), _MM_HINT_T0);
-      }
-      const auto first = reinterpret_cast<__m512bh>(LoadBits(panel));
-      const auto second = reinterpret_cast<__m512bh>(LoadBits(panel + kPanelOutputs));
-#pragma GCC unroll 12
-      for (int r = 0; r < kRows; ++r) {
-        const Pair pair = SpreadPair(rows[r] + k);
-        sums[r][0] = _mm512_dpbf16_ps(sums[r][0], pair, first);
-        sums[r][1] = _mm512_dpbf16_ps(sums[r][1], pair, second);
-      }
-    }
-  }
-#pragma GCC unroll 12
-  for (int r = 0; r < kRows; ++r) {
-    Store(out + r * out_stride, sums[r][0]);
-    Store(out + r * out_stride + kHalf, sums[r][1]);
-  }
-}
-#else
-// 6 rows by 16 outputs, or 2 by 32: 12 sums, 2 weights and a number of the row fit the 16
-// registers.
-constexpr int64_t kMostRows = 6;
-template <TileKind kKind, int kRows, bool kWide>
-void Tile(const TileLeft::Parts& of, int64_t first, const Bf16Columns& right, float* out,
-          int64_t out_stride) {
-  constexpr int kVectors = kRows <= 2 ? 4 : 2, kVectorOutputs = 8;  // beside each other
-  const bool adding = kKind == TileKind::kAdding;
-  const int64_t right_step = adding && !kWide ? right.step : 2 * kPanelOutputs;
-  const int64_t pairs = of.row.length / 2, left_step = 2 * of.wide.rows;
-  for (int64_t column = 0; column < kPanelOutputs; column += kVectors * kVectorOutputs) {
-    __m256 sums[kRows][kVectors];
-#pragma GCC unroll 6
-    for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 4
-      for (int v = 0; v < kVectors; ++v) {
-        sums[r][v] = adding ? _mm256_loadu_ps(out + r * out_stride + column + v * kVectorOutputs)
-                            : _mm256_setzero_ps();
-      }
-    }
-    const float* left = of.wide.first + 2 * first;
-    const float* wide = right.wide + column;
-    const Bf16* narrow = right.first + 2 * column;
-    for (int64_t s = 0; s < of.row.segments; ++s) {
-      if (adding && !kWide) {
-        narrow = right.first + s * right.segment_stride + 2 * column;
-      }
-      for (const float* const end = left + pairs * left_step; left != end; left += left_step) {
-        if constexpr (kKind == TileKind::kFetching) {
-          _mm_prefetch(reinterpret_cast<const char*>(narrow + kAhead), _MM_HINT_T0);
-        }
-        // Of pairs first all even numbers, then all odd ones.
-#pragma GCC unroll 2
-        for (int i = 0; i < 2; ++i) {
-          __m256 numbers[kVectors];
-#pragma GCC unroll 4
-          for (int v = 0; v < kVectors; ++v) {
-            if constexpr (kWide) {
-              numbers[v] = _mm256_loadu_ps(wide + i * kPanelOutputs + v * kVectorOutputs);
-            } else {
-              const __m256i both = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(narrow) + v);
-              numbers[v] = i == 0 ? EvenOf(both) : OddOf(both);
-            }
-          }
-#pragma GCC unroll 6
-          for (int r = 0; r < kRows; ++r) {
-            const __m256 number = _mm256_broadcast_ss(left + 2 * r + i);
-#pragma GCC unroll 4
-            for (int v = 0; v < kVectors; ++v) {
-              sums[r][v] = _mm256_fmadd_ps(number, numbers[v], sums[r][v]);
-            }
-          }
-        }
-        wide += kWide ? right_step : 0;
-        narrow += kWide ? 0 : right_step;
-      }
-    }
-#pragma GCC unroll 6
-    for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 4
-      for (int v = 0; v < kVectors; ++v) {
-        _mm256_storeu_ps(out + r * out_stride + column + v * kVectorOutputs, sums[r][v]);
-      }
-    }
-  }
-}
-#endif
-
 using TileFunction = void (*)(const TileLeft::Parts&, int64_t, const Bf16Columns&, float*, int64_t);
 
-template <TileKind kKind, bool kWide, size_t... kCounts>
+template <TileKind kKind, size_t... kCounts>
 constexpr auto TilesOf(std::index_sequence<kCounts...> /*counts*/) {
   struct Table {
     TileFunction by_rows[sizeof...(kCounts)];
   };
-  return Table{{Tile<kKind, static_cast<int>(kCounts + 1), kWide>...}};
-}
-
-template <TileKind kKind, bool kWide>
-void MultiplyTile(const TileLeft::Parts& left, const Bf16Columns& columns, float* out,
-                  int64_t out_stride) {
-  static constexpr auto kTiles = TilesOf<kKind, kWide>(std::make_index_sequence<kMostRows>());
-  const int64_t parts = (left.count + kMostRows - 1) / kMostRows;
-  for (int64_t i = 0; i < parts; ++i) {
-    const Part part{i, parts};
-    const int64_t first = part.Begin(left.count), rows = part.End(left.count) - first;
-    kTiles.by_rows[rows - 1](left, first, columns, out + first * out_stride, out_stride);
-  }
+  return Table{{Tile<kKind, static_cast<int>(kCounts + 1)>...}};
 }
 
 }  // namespace
@@ -410,88 +320,14 @@ void MultiplyTile(const TileLeft::Parts& left, const Bf16Columns& columns, float
 template <TileKind kKind>
 void MultiplyTile(const TileLeft::Parts& left, const Bf16Columns& columns, float* out,
                   int64_t out_stride) {
-#ifndef HID_AVX512
-  if (columns.wide != nullptr) {  // just made ready: nothing to be fetched
-    constexpr TileKind kOfWide = kKind == TileKind::kFetching ? TileKind::kPlain : kKind;
-    return MultiplyTile<kOfWide, true>(left, columns, out, out_stride);
-  }
-#endif
-  MultiplyTile<kKind, false>(left, columns, out, out_stride);
-}
-
-// Panels of pairs -> the same as f32, (k, 32).
-void WidenPairs(const Bf16* pairs, int64_t numbers, float* to) {
-  constexpr int64_t kRow = 2 * kPanelOutputs;
-  for (int64_t i = 0; i < numbers; i += kRow) {
-    for (int64_t j = 0; j < kPanelOutputs; j += kLanes) {
-      const Bits both = LoadBits(pairs + i + 2 * j);
-      Store(to + i + j, FromHalves(both));
-      Store(to + i + kPanelOutputs + j, FromHalves(ShiftRight<16>(both)));
-    }
+  static constexpr auto kTiles = TilesOf<kKind>(std::make_index_sequence<kTileRows>());
+  const int64_t parts = (left.count + kTileRows - 1) / kTileRows;
+  for (int64_t i = 0; i < parts; ++i) {
+    const Part part{i, parts};
+    const int64_t first = part.Begin(left.count), rows = part.End(left.count) - first;
+    kTiles.by_rows[rows - 1](left, first, columns, out + first * out_stride, out_stride);
   }
 }
-
-// The rows of a tile as TileLeft::Wide says; rows behind the last are the last again. The other set
-// of instructions has no use for it.
-#ifdef HID_AVX512
-void Widen(const TileLeft::Parts& /*left*/, float* /*to*/) {}
-#else
-void Widen(const TileLeft::Parts& left, float* to) {
-  constexpr int64_t kBeside = 4, kNumbers = 8;  // 4 rows of 4 pairs
-  const Bf16Row& row = left.row;
-  const int64_t step = 2 * left.wide.rows;
-  for (int64_t s = 0; s < row.segments; ++s, to += row.length / 2 * step) {
-    const int64_t offset = s * row.segment_stride;
-    if (row.pair_stride != 2) {  // the numbers of a pair lie side by side already
-      for (int64_t pair = 0; pair < row.length / 2; ++pair) {
-        const Bf16* const from = left.rows[0] + offset + pair * row.pair_stride;
-        for (int64_t i = 0; i < 2 * left.count; i += kNumbers) {
-          const int64_t numbers = std::min(kNumbers, 2 * left.count - i);
-          __m128i halves = _mm_setzero_si128();
-          if (numbers == kNumbers) {
-            halves = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + i));
-          } else {
-            __builtin_memcpy(&halves, from + i, static_cast<size_t>(numbers) * sizeof(Bf16));
-          }
-          _mm256_storeu_ps(to + pair * step + i, EvenOf(_mm256_cvtepu16_epi32(halves)));
-        }
-      }
-      continue;
-    }
-    for (int64_t r = 0; r < left.count; r += kBeside) {
-      const Bf16* from[kBeside];
-      for (int64_t i = 0; i < kBeside; ++i) {
-        from[i] = left.rows[static_cast<size_t>(std::min(r + i, left.count - 1))] + offset;
-      }
-      int64_t k = 0;
-      for (; k + kNumbers <= row.length; k += kNumbers) {
-        __m256d rows[kBeside];
-        for (int64_t i = 0; i < kBeside; ++i) {
-          rows[i] = _mm256_castps_pd(EvenOf(_mm256_cvtepu16_epi32(
-              _mm_loadu_si128(reinterpret_cast<const __m128i*>(from[i] + k)))));
-        }
-        // A pair is 64 bits: 4 x 4 of them.
-        const __m256d low[] = {_mm256_unpacklo_pd(rows[0], rows[1]),
-                               _mm256_unpackhi_pd(rows[0], rows[1])};
-        const __m256d high[] = {_mm256_unpacklo_pd(rows[2], rows[3]),
-                                _mm256_unpackhi_pd(rows[2], rows[3])};
-        const auto store = [&](int64_t pair, __m256d numbers) {
-          _mm256_storeu_ps(to + (k / 2 + pair) * step + 2 * r, _mm256_castpd_ps(numbers));
-        };
-        for (int64_t pair = 0; pair < 2; ++pair) {
-          store(pair, _mm256_permute2f128_pd(low[pair], high[pair], 0x20));
-          store(pair + 2, _mm256_permute2f128_pd(low[pair], high[pair], 0x31));
-        }
-      }
-      for (; k < row.length; ++k) {
-        for (int64_t i = 0; i < kBeside; ++i) {
-          to[k / 2 * step + 2 * (r + i) + k % 2] = FromBf16(from[i][k]);
-        }
-      }
-    }
-  }
-}
-#endif
 
 // The same by matrix units: 16 or 32 rows in tiles, so that four sums use each tile twice.
 struct UnitsWork {

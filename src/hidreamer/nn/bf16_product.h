@@ -3,15 +3,15 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cmath>
 #include <cstdint>
 #include <vector>
 
 #include "hidreamer/nn/aligned_buffer.h"
 
 // Products of bf16 numbers with sums in f32: by the instruction of AVX-512 BF16, by matrix units
-// (AMX), or with AVX2 by the multiply-adds of f32, whose upper halves bf16 numbers are. For work
-// with much to do between products, where the library's calls and passes over memory cost more than
-// its products.
+// (AMX), or with AVX2 in fixed point. For work with much to do between products, where the
+// library's calls and passes over memory cost more than its products.
 namespace hidreamer::nn {
 
 // The widest set of instructions that the processor has and kernels are compiled for. The variable
@@ -24,6 +24,21 @@ inline bool HasBf16Kernels() { return Bf16KernelsHere() != Bf16Kernels::kNone; }
 // Whether it has matrix units (AMX) besides and the system lets this process use them. The variable
 // HIDREAMER_MATRIX_UNITS decides otherwise: "off", or "emulated" (slow; for tests elsewhere).
 bool HasMatrixUnits();
+
+// Whether bf16 numbers are multiplied in fixed point, with AVX2 (dynamic fixed point: Das et al.,
+// "Mixed precision training of convolutional neural networks using integer operations", 2018). A
+// row of the left and a column of the right side are rounded to integers of 16 bits times a scale,
+// their Euclidean norm as integers being about 2^15: sums of products then fit 32 bits whatever the
+// numbers are (Cauchy and Schwarz). A multiplication and an addition of integers do as much as two
+// multiply-adds of f32, and processors begin three of the former in a cycle, two of the latter.
+// Norms below 2^-60 count as 0; a number that is none makes its whole row or column so.
+inline bool InFixedPoint() { return Bf16KernelsHere() == Bf16Kernels::kAvx2 && !HasMatrixUnits(); }
+constexpr float kFixedNorm = 32760;
+// How far that can move a sum of `inner` products, over the norms of both sides: each moves by half
+// a unit a number. (Rounding f32 to bf16 can move it by 2^-8.) 0 where nothing is in fixed point.
+inline float FixedPointError(int64_t inner) {
+  return InFixedPoint() ? 1.001f * std::sqrt(static_cast<float>(inner)) / kFixedNorm : 0.0f;
+}
 
 using Bf16 = uint16_t;  // the upper half of an f32
 
@@ -87,19 +102,16 @@ struct Bf16Columns {
   const Bf16* first = nullptr;
   int64_t step = 2 * kPanelOutputs;
   int64_t segment_stride = 0;
-  // The same as f32, (k, 32), where WantsWide(): read instead.
-  const float* wide = nullptr;
+  // (32) In fixed point: the numbers are integers, of each column this multiple.
+  const float* scales = nullptr;
 
   // From the k-th number of each column on; of a panel.
   Bf16Columns From(int64_t k) const {
     Bf16Columns columns = *this;
-    columns.first = first == nullptr ? nullptr : first + k * kPanelOutputs;
-    columns.wide = wide == nullptr ? nullptr : wide + k * kPanelOutputs;
+    columns.first = first + k * kPanelOutputs;
     return columns;
   }
 };
-// Whether columns that are multiplied by many tiles should be f32: bf16 is multiplied as such.
-inline bool WantsWide() { return Bf16KernelsHere() == Bf16Kernels::kAvx2 && !HasMatrixUnits(); }
 
 // The right-hand side of a product, (K, N), kept as its columns of 32 with the numbers of a column
 // in pairs along K: [N / 32][K / 2][32][2]. Missing columns are 0.
@@ -118,43 +130,65 @@ class Bf16Matrix {
   int64_t inner() const { return inner_; }
   int64_t panels() const { return (outputs_ + kPanelOutputs - 1) / kPanelOutputs; }
   Bf16Columns panel(int64_t index) const {
-    return {.first = packed_.data() + index * kPanelOutputs * inner_};
+    return {.first = packed_.data() + index * kPanelOutputs * inner_,
+            .scales = InFixedPoint() ? scales_.data() + index * kPanelOutputs : nullptr};
   }
 
  private:
+  void MakeReady(int64_t index);
+
   int64_t outputs_ = 0, inner_ = 0;
   AlignedBuffer<Bf16> packed_;
+  AlignedBuffer<float> scales_;  // (panels, 32), in fixed point
 };
 
-// Panels made ready for many tiles.
-class TileRight {
+// The right-hand side of a product that is not a weight: of x (n, d) bf16, rows `stride` apart.
+class Bf16Panels {
  public:
-  // The panels of a matrix from the `first` on, to be used by about so many tiles each.
-  void Take(const Bf16Matrix& matrix, int64_t first, int64_t count, int64_t tiles);
-  Bf16Columns panel(int64_t index) const {  // of the matrix
-    return is_wide_ ? Bf16Columns{.wide = wide_.data() +
-                                          (index - first_) * kPanelOutputs * matrix_->inner()}
-                    : matrix_->panel(index);
+  // (d, n): [n / 32][d / 2][32][2], n rounded up to 32 with zeros. d is even.
+  void PackAsOutputs(const Bf16* x, int64_t n, int64_t d, int64_t stride);
+  // (n, d): [d / 32][n' / 2][32][2], n' = n rounded up to TileInner() with zeros. d is a multiple
+  // of 32.
+  void PackAsInner(const Bf16* x, int64_t n, int64_t d, int64_t stride);
+
+  Bf16Columns panel(int64_t index) const {
+    return {.first = packed_.data() + index * kPanelOutputs * inner_,
+            .scales = InFixedPoint() ? scales_.data() + index * kPanelOutputs : nullptr};
   }
 
  private:
-  const Bf16Matrix* matrix_ = nullptr;
-  int64_t first_ = 0;
-  bool is_wide_ = false;
-  AlignedBuffer<float> wide_;
+  void MakeReady(int64_t columns);
+
+  int64_t inner_ = 0;
+  AlignedBuffer<Bf16> packed_;
+  AlignedBuffer<float> scales_;
 };
+
+// The same into memory of one's own: for a left-hand side, whose rows then are columns of pairs.
+void PackAsInner(const Bf16* x, int64_t n, int64_t d, int64_t stride, Bf16* packed,
+                 int64_t multiple = 2);
+
+// Numbers to fixed point with one scale; the squares of no row of a left-hand side sum up to more
+// than `squares`. Only where InFixedPoint(), as the next.
+void FixNumbers(const Bf16* from, int64_t count, float squares, Bf16* to, float* scale);
+
+// Pairs (count, columns, 2), those of one column `stride` apart, to fixed point in place: integers
+// and the scale of each column. columns is a multiple of 32.
+void FixColumns(Bf16* pairs, int64_t count, int64_t columns, int64_t stride, float* scales);
 
 // A row of a left-hand side: `segments` runs of `length` numbers (even), each `segment_stride`
 // after the one before: one run is a plain row, several the rows of an image's patch. The pairs of
 // a run lie `pair_stride` apart: 2 in a row, more in a column of pairs. Where pairs follow each
 // other, and each row of a whole tile lies `row_stride` after the one before, that says so and
-// nothing need be copied.
+// nothing need be copied. Numbers that are in fixed point already say so by the scales of the
+// tile's rows; others are copied to be so. Columns of pairs must be (FixColumns).
 struct Bf16Row {
   int64_t length = 0;
   int64_t pair_stride = 2;
   int64_t segments = 1;
   int64_t segment_stride = 0;
   int64_t row_stride = 0;
+  const float* scales = nullptr;
 };
 
 // To be alive in a thread that multiplies tiles: the library sets matrix units up in another way.
@@ -185,8 +219,8 @@ class TileLeft {
     parts_.row = row;
     if (in_tiles_) {
       PlaceTiles();
-    } else if (widens_) {
-      Widen();
+    } else if (in_fixed_point_ && row.scales == nullptr) {
+      Fix();
     }
   }
 
@@ -213,39 +247,25 @@ class TileLeft {
     int64_t pairs = 0;
   };
 
-  // What is multiplied by f32's instructions is made f32 first: (pairs of the sum, rows, 2), rows
-  // rounded up to `rows`.
-  struct Wide {
-    const float* first = nullptr;
-    int64_t rows = 0;
-  };
   // What kernels read.
   struct Parts {
     std::array<const Bf16*, kMostTileRows> rows;  // not set to 0
     int64_t count = 0;
     Bf16Row row;
     Tiles tiles;
-    Wide wide;
   };
 
  private:
   void PlaceTiles();
-  void Widen();
+  void Fix();
 
   Parts parts_;
   const bool in_tiles_ = HasMatrixUnits();
-  const bool widens_ = Bf16KernelsHere() == Bf16Kernels::kAvx2;
+  const bool in_fixed_point_ = InFixedPoint();
   AlignedBuffer<Bf16> copied_;  // (parts of the sum, 16 or 32 rows, 32)
-  AlignedBuffer<float> widened_;
+  AlignedBuffer<Bf16> fixed_;   // (rows, segments * length)
+  std::array<float, kMostTileRows> scales_;
 };
-
-// Panels of a right-hand side that is not a weight. x (n, d), rows `stride` apart:
-//   PackAsOutputs  (d, n): [n / 32][d / 2][32][2], n rounded up to 32 with zeros
-//   PackAsInner    (n, d): [d / 32][n' / 2][32][2], n' = n rounded up to `multiple` with zeros
-// d and `multiple` are even, in PackAsInner d is a multiple of 32.
-void PackAsOutputs(const Bf16* x, int64_t n, int64_t d, int64_t stride, Bf16* packed);
-void PackAsInner(const Bf16* x, int64_t n, int64_t d, int64_t stride, Bf16* packed,
-                 int64_t multiple = 2);
 
 // x (rows, K) bf16, rows `stride` apart, times all of the matrix. Each tile's sums go to
 //   use(first row, rows, first output, outputs, sums (rows, 32))
@@ -284,14 +304,12 @@ void MultiplyRows(const Bf16* x, int64_t rows, int64_t stride, const Bf16Matrix&
   alignas(64) float tiles[2][kMostTileRows * kPanelOutputs];
   float* tile = tiles[0];
   const auto some = [](void* work) { static_cast<UseOfTile*>(work)->Some(kRowsBeside); };
-  TileRight right;
   for (int64_t p = part.Begin(matrix.panels()); p < part.End(matrix.panels()); ++p) {
-    right.Take(matrix, p, 1, groups);
     const int64_t column = p * kPanelOutputs;
     const int64_t outputs = std::min(kPanelOutputs, matrix.outputs() - column);
     for (int64_t g = 0; g < groups; ++g) {
       left[static_cast<size_t>(g)].MultiplyBeside(
-          {.some = some, .work = &before, .fetches = g == 0}, right.panel(p), tile);
+          {.some = some, .work = &before, .fetches = g == 0}, matrix.panel(p), tile);
       before.Some(kMostTileRows);
       const RowsOfTile group = TileOfRows(g, rows);
       before.sums = {.row = group.first,

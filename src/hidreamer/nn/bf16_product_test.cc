@@ -36,6 +36,26 @@ TEST(Bf16, RoundsToTheNearestEven) {
   EXPECT_TRUE(std::isnan(FromBf16(ToBf16(std::numeric_limits<float>::quiet_NaN()))));
 }
 
+// A sum of products, and how far off a product of tiles may be: by little more than f32's rounding,
+// in fixed point by what the norms of both sides allow.
+class Sum {
+ public:
+  void Add(double a, double b) {
+    sum_ += a * b;
+    squares_[0] += a * a;
+    squares_[1] += b * b;
+    ++count_;
+  }
+  double sum() const { return sum_; }
+  double error() const {
+    return 1e-4 + double{FixedPointError(count_)} * std::sqrt(squares_[0] * squares_[1]);
+  }
+
+ private:
+  double sum_ = 0, squares_[2] = {};
+  int64_t count_ = 0;
+};
+
 class Bf16Products : public testing::Test {
  protected:
   void SetUp() override {
@@ -67,12 +87,13 @@ TEST_F(Bf16Products, MultiplyRowsByAMatrix) {
     }
     for (int64_t r = 0; r < rows; ++r) {
       for (int64_t o = 0; o < outputs; ++o) {
-        double sum = 0;
+        Sum expected;
         for (int64_t k = 0; k < inner; ++k) {
-          sum += double{x[static_cast<size_t>(r * inner + k)]} *
-                 double{weight[static_cast<size_t>(o * inner + k)]};
+          expected.Add(double{x[static_cast<size_t>(r * inner + k)]},
+                       double{weight[static_cast<size_t>(o * inner + k)]});
         }
-        EXPECT_NEAR(out[static_cast<size_t>(r * outputs + o)], sum, 1e-4) << rows << " " << o;
+        EXPECT_NEAR(out[static_cast<size_t>(r * outputs + o)], expected.sum(), expected.error())
+            << rows << " " << o;
       }
     }
   }
@@ -84,9 +105,15 @@ TEST_F(Bf16Products, PackBothWays) {
   constexpr int64_t kRows = 5, kWidth = 32, kEven = 6;
   const auto x = Random(kRows * kWidth, 3);
   const auto narrow = Narrow(x);
-  std::vector<Bf16> outputs(kPanelOutputs * kWidth, 1), inner(kEven * kWidth, 1);
-  PackAsOutputs(narrow.data(), kRows, kWidth, kWidth, outputs.data());
-  PackAsInner(narrow.data(), kRows, kWidth, kWidth, inner.data());
+  Bf16Panels outputs, inner;
+  std::vector<Bf16> pairs(kEven * kWidth, 1);
+  outputs.PackAsOutputs(narrow.data(), kRows, kWidth, kWidth);
+  inner.PackAsInner(narrow.data(), kRows, kWidth, kWidth);
+  PackAsInner(narrow.data(), kRows, kWidth, kWidth, pairs.data());
+  std::vector<float> scales(kWidth);
+  if (InFixedPoint()) {
+    FixColumns(pairs.data(), kEven / 2, kWidth, 2 * kWidth, scales.data());
+  }
   const auto at = [&](int64_t r, int64_t c) {
     return double{x[static_cast<size_t>(r * kWidth + c)]};
   };
@@ -95,52 +122,113 @@ TEST_F(Bf16Products, PackBothWays) {
   TileLeft left;
 
   left.Take(kRows, {.length = kWidth}, [&](int64_t r) { return narrow.data() + r * kWidth; });
-  left.Multiply({.first = outputs.data()}, tile);
+  left.Multiply(outputs.panel(0), tile);
   for (int64_t a = 0; a < kRows; ++a) {
     for (int64_t b = 0; b < kPanelOutputs; ++b) {
-      double sum = 0;
+      Sum expected;
       for (int64_t c = 0; c < kWidth && b < kRows; ++c) {
-        sum += at(a, c) * at(b, c);
+        expected.Add(at(a, c), at(b, c));
       }
-      EXPECT_NEAR(tile[a * kPanelOutputs + b], sum, 1e-4) << a << " " << b;
+      EXPECT_NEAR(tile[a * kPanelOutputs + b], expected.sum(), expected.error()) << a << " " << b;
     }
   }
 
-  left.Take(TileRows(), {.length = kEven, .pair_stride = 2 * kPanelOutputs},
-            [&](int64_t c) { return inner.data() + 2 * c; });
-  left.Multiply({.first = inner.data()}, tile);
+  left.Take(TileRows(),
+            {.length = kEven, .pair_stride = 2 * kPanelOutputs, .scales = scales.data()},
+            [&](int64_t c) { return pairs.data() + 2 * c; });
+  left.Multiply(inner.panel(0), tile);
   for (int64_t a = 0; a < TileRows(); ++a) {
     for (int64_t b = 0; b < kWidth; ++b) {
-      double sum = 0;
+      Sum expected;
       for (int64_t r = 0; r < kRows; ++r) {
-        sum += at(r, a) * at(r, b);
+        expected.Add(at(r, a), at(r, b));
       }
-      EXPECT_NEAR(tile[a * kPanelOutputs + b], sum, 1e-4) << a << " " << b;
+      EXPECT_NEAR(tile[a * kPanelOutputs + b], expected.sum(), expected.error()) << a << " " << b;
     }
   }
 }
 
-// As the gradient of a convolution's weight takes them: columns that overlap and lie in segments.
+// As the gradient of a convolution's weight takes them: columns in segments that overlap.
 TEST_F(Bf16Products, AddColumnsThatLieApart) {
-  constexpr int64_t kRows = 3, kPairs = 5, kSegments = 2, kStep = 32, kNext = 256, kStride = 48;
-  const auto left = Random(kRows * kSegments * 2 * kPairs, 4), right = Random(512, 5);
-  const auto narrow_left = Narrow(left), narrow_right = Narrow(right);
-  std::vector<float> out(kRows * kStride, 0.5f);
+  constexpr int64_t kRows = 3, kPairs = 5, kSegments = 2, kCells = 8, kNext = 128, kStride = 48;
+  constexpr int64_t kStep = 2 * kPanelOutputs;
+  const auto left = Random(kRows * kSegments * 2 * kPairs, 4), right = Random(kCells * kStep, 5);
+  const auto narrow_left = Narrow(left);
+  auto narrow_right = Narrow(right);
+  std::vector<float> scales(kPanelOutputs), out(kRows * kStride, 0.5f);
+  if (InFixedPoint()) {
+    FixColumns(narrow_right.data(), kCells, kPanelOutputs, kStep, scales.data());
+  }
   const TileScope scope;
   TileLeft tile;
   tile.Take(kRows, {.length = 2 * kPairs, .segments = kSegments, .segment_stride = 2 * kPairs},
             [&](int64_t r) { return narrow_left.data() + r * kSegments * 2 * kPairs; });
-  tile.AddTo({.first = narrow_right.data(), .step = kStep, .segment_stride = kNext}, out.data(),
-             kStride);
+  tile.AddTo({.first = narrow_right.data(),
+              .step = kStep,
+              .segment_stride = kNext,
+              .scales = scales.data()},
+             out.data(), kStride);
   for (int64_t r = 0; r < kRows; ++r) {
     for (int64_t j = 0; j < kStride; ++j) {
-      double sum = 0.5;
+      Sum expected;
       for (int64_t i = 0; i < kSegments * kPairs * 2 && j < kPanelOutputs; ++i) {
         const int64_t segment = i / (2 * kPairs), pair = i / 2 % kPairs;
-        sum += double{left[static_cast<size_t>(r * kSegments * 2 * kPairs + i)]} *
-               double{right[static_cast<size_t>(segment * kNext + pair * kStep + 2 * j + i % 2)]};
+        expected.Add(
+            double{left[static_cast<size_t>(r * kSegments * 2 * kPairs + i)]},
+            double{right[static_cast<size_t>(segment * kNext + pair * kStep + 2 * j + i % 2)]});
       }
-      EXPECT_NEAR(out[static_cast<size_t>(r * kStride + j)], sum, 1e-4) << r << " " << j;
+      EXPECT_NEAR(out[static_cast<size_t>(r * kStride + j)], 0.5 + expected.sum(),
+                  2 * expected.error())
+          << r << " " << j;
+    }
+  }
+}
+
+// Rows and columns of any size come out as exactly as others; none at all give 0, what is no
+// number none.
+TEST_F(Bf16Products, MultiplyWhateverTheSizesAre) {
+  constexpr int64_t kInner = 64;
+  auto x = Random(TileRows() * kInner, 8), weight = Random(kPanelOutputs * kInner, 9);
+  const auto scale = [](std::vector<float>& numbers, int64_t row, float by) {
+    for (int64_t k = 0; k < kInner; ++k) {
+      float& number = numbers[static_cast<size_t>(row * kInner + k)];
+      number = by == 0 ? 0 : number * by;
+    }
+  };
+  scale(x, 0, 0x1p40f);
+  scale(x, 1, 0x1p-40f);
+  scale(x, 2, 0);
+  scale(x, 3, NAN);
+  scale(weight, 0, 0x1p-40f);
+  scale(weight, 1, 0);
+  scale(weight, 2, INFINITY);
+  std::fill_n(x.begin() + 4 * kInner, kInner, 0.0f);
+  x[static_cast<size_t>(4 * kInner + 9)] = 3;  // all of a row's norm
+  const auto narrow = Narrow(x);
+  const Bf16Matrix matrix(weight.data(), kPanelOutputs, kInner);
+  float tile[kMostTileRows * kPanelOutputs];
+  const TileScope scope;
+  TileLeft left;
+  left.Take(TileRows(), {.length = kInner}, [&](int64_t r) { return narrow.data() + r * kInner; });
+  left.Multiply(matrix.panel(0), tile);
+  for (int64_t r = 0; r < TileRows(); ++r) {
+    for (int64_t o = 0; o < kPanelOutputs; ++o) {
+      const double product = double{tile[r * kPanelOutputs + o]};
+      double sum = 0, squares[2] = {};
+      for (int64_t k = 0; k < kInner; ++k) {
+        const double a = double{x[static_cast<size_t>(r * kInner + k)]};
+        const double b = double{weight[static_cast<size_t>(o * kInner + k)]};
+        sum += a * b;
+        squares[0] += a * a;
+        squares[1] += b * b;
+      }
+      if (!std::isfinite(sum)) {
+        EXPECT_FALSE(std::isfinite(product)) << r << " " << o;
+        continue;
+      }
+      EXPECT_NEAR(product, sum,
+                  (1e-6 + double{FixedPointError(kInner)}) * std::sqrt(squares[0] * squares[1]))
+          << r << " " << o;
     }
   }
 }
@@ -164,13 +252,14 @@ TEST_F(Bf16Products, TakeRowsAtAStrideAsTheyLie) {
   tile.Multiply(matrix.panel(0), out.data());
   for (int64_t r = 0; r < rows; ++r) {
     for (int64_t o = 0; o < kPanelOutputs; ++o) {
-      double sum = 0;
+      Sum expected;
       for (int64_t k = 0; k < kInner; ++k) {
         const int64_t at = r * kStride + k / kLength * kNext + k % kLength;
-        sum += double{image[static_cast<size_t>(at)]} *
-               double{weight[static_cast<size_t>(o * kInner + k)]};
+        expected.Add(double{image[static_cast<size_t>(at)]},
+                     double{weight[static_cast<size_t>(o * kInner + k)]});
       }
-      EXPECT_NEAR(out[static_cast<size_t>(r * kPanelOutputs + o)], sum, 1e-4) << r << " " << o;
+      EXPECT_NEAR(out[static_cast<size_t>(r * kPanelOutputs + o)], expected.sum(), expected.error())
+          << r << " " << o;
     }
   }
 }

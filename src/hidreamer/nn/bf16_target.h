@@ -25,6 +25,8 @@
        ? avx512::__VA_ARGS__                                                   \
        : avx2::__VA_ARGS__)
 
+#define HID_DISPATCH_AVX2(...) avx2::__VA_ARGS__  // where there is nothing for AVX-512
+
 // Between HID_BEGIN_… and HID_END_TARGET functions are compiled for that set. The warnings are of
 // gcc 12's own headers.
 // clang-format off
@@ -47,6 +49,7 @@
 #else
 
 #define HID_DISPATCH(...) ::hidreamer::nn::NoBf16Kernels()
+#define HID_DISPATCH_AVX2(...) ::hidreamer::nn::NoBf16Kernels()
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 #pragma GCC diagnostic ignored "-Wunused-variable"
 

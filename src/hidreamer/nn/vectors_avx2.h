@@ -1,5 +1,6 @@
-// A vector is two registers of AVX2; what its functions do vectors_avx512.h says. bf16 numbers are
-// multiplied as the f32 that they are the upper half of. Included by bf16_vector_functions.h alone.
+// A vector is two registers of AVX2; what its functions do vectors_avx512.h says. Here bf16 numbers
+// are multiplied as the f32 that they are the upper half of; tile_avx2.h multiplies rows and
+// columns in fixed point. Included by bf16_vector_functions.h alone.
 namespace hidreamer::nn::avx2 {
 
 struct Vector {

@@ -62,7 +62,8 @@ void Pack(Bf16Search::Prepared& to, int64_t first, int64_t count) {
   }
   // Each factor is rounded by at most 2^-9 of itself, so a sum of products, by Cauchy and Schwarz,
   // by 2^-8 |x| |c| and a little; adding up D of them in f32 moves it by D 2^-23 |x| |c| at most.
-  const float error = 0x1.02p-8F + static_cast<float>(to.dim) * 0x1p-23F;
+  const float error =
+      0x1.02p-8F + static_cast<float>(to.dim) * 0x1p-23F + 1.01F * nn::FixedPointError(to.dim);
   constexpr float kRounding = 0x1p-21F;  // of |c|^2 - 2 x.c itself
   for (int64_t v = first; v < first + count; ++v) {
     const auto i = static_cast<size_t>(v);
@@ -80,8 +81,6 @@ void Find(const Bf16Search::Prepared& among, const float* rows, int64_t n, int64
   nn::AlignedBuffer<float> products(tile_rows * among.padded);  // (rows, V)
   const nn::TileScope scope;
   nn::TileLeft tile;
-  nn::TileRight right;
-  right.Take(among.panels, 0, among.panels.panels(), n / tile_rows);
   for (int64_t first = 0; first < n; first += tile_rows) {
     const int64_t count = std::min(tile_rows, n - first);
     for (int64_t r = 0; r < count; ++r) {
@@ -90,7 +89,7 @@ void Find(const Bf16Search::Prepared& among, const float* rows, int64_t n, int64
     tile.Take(count, {.length = among.dim},
               [&](int64_t r) { return narrow.data() + r * among.dim; });
     for (int64_t p = 0; p < among.panels.panels(); ++p) {
-      tile.Multiply(right.panel(p), products.data() + p * kPanelOutputs, among.padded);
+      tile.Multiply(among.panels.panel(p), products.data() + p * kPanelOutputs, among.padded);
     }
     for (int64_t r = 0; r < count; ++r) {
       const float* const row = rows + (first + r) * among.dim;

@@ -42,20 +42,21 @@ using nn::Bf16;
 using nn::kPanelOutputs;
 using nn::RoundUp;
 
-// rows (count, …) `stride` apart times all panels of (inner, outputs) to out (count, outputs), rows
-// `out_stride` apart, with room for a whole tile of them. `left` is scratch.
+// rows (count, inner) `stride` apart times panels of (k, outputs), `from` the k-th on, to out
+// (count, outputs), rows `out_stride` apart, with room for a whole tile of them. `left` is scratch.
 struct Rows {
   const Bf16* first;
   int64_t stride;
   int64_t pair_stride = 2;
+  const float* scales = nullptr;  // of columns of pairs
 };
-void Multiply(const Rows& rows, int64_t count, int64_t inner, const Bf16* panels,
-              int64_t panel_stride, int64_t panel_count, nn::TileLeft& left, float* out,
+void Multiply(const Rows& rows, int64_t count, int64_t inner, const nn::Bf16Panels& panels,
+              int64_t from, int64_t panel_count, nn::TileLeft& left, float* out,
               int64_t out_stride) {
-  left.Take(count, {.length = inner, .pair_stride = rows.pair_stride},
+  left.Take(count, {.length = inner, .pair_stride = rows.pair_stride, .scales = rows.scales},
             [&](int64_t r) { return rows.first + r * rows.stride; });
   for (int64_t p = 0; p < panel_count; ++p) {
-    left.Multiply({.first = panels + p * panel_stride}, out + p * kPanelOutputs, out_stride);
+    left.Multiply(panels.panel(p).From(from), out + p * kPanelOutputs, out_stride);
   }
 }
 
@@ -107,11 +108,8 @@ void AttendHead(const Bf16Head& head, Bf16* out, int64_t out_stride, float* stat
   const int64_t padded = RoundUp(positions, kPanelOutputs);
   const int64_t tile_rows = nn::TileRows(), multiple = nn::TileInner();
   const nn::TileScope scope;
-  Bf16* const k_panels = scratch.k_outputs.Room(padded * d);
-  Bf16* const v_panels = scratch.v_inner.Room(padded * d);
-  nn::PackAsOutputs(head.k, positions, d, head.stride, k_panels);
-  nn::PackAsInner(head.v, positions, d, head.stride, v_panels, multiple);
-  const int64_t v_panel = RoundUp(positions, multiple) * kPanelOutputs;
+  scratch.k_outputs.PackAsOutputs(head.k, positions, d, head.stride);
+  scratch.v_inner.PackAsInner(head.v, positions, d, head.stride);
   float* const scores = scratch.scores.Room(tile_rows * padded);
   Bf16* const weights = scratch.weights.Room(tile_rows * padded);
   float* const sums = scratch.sums.Room(tile_rows * d);
@@ -119,8 +117,8 @@ void AttendHead(const Bf16Head& head, Bf16* out, int64_t out_stride, float* stat
   for (int64_t first = head.first_query; first < positions; first += tile_rows) {
     const int64_t count = std::min(tile_rows, positions - first), keys = first + count;
     const int64_t panels = RoundUp(keys, kPanelOutputs) / kPanelOutputs;
-    Multiply({head.q + first * head.stride, head.stride}, count, d, k_panels, kPanelOutputs * d,
-             panels, scratch.left, scores, padded);
+    Multiply({head.q + first * head.stride, head.stride}, count, d, scratch.k_outputs, 0, panels,
+             scratch.left, scores, padded);
     for (int64_t r = 0; r < count; ++r) {
       float* const row = scores + r * padded;
       const RowStatistics found = Exponentiate(row, head.additive + (first + r) * positions,
@@ -137,7 +135,7 @@ void AttendHead(const Bf16Head& head, Bf16* out, int64_t out_stride, float* stat
       }
       StoreRow(row, panels * kPanelOutputs, weights + r * padded);
     }
-    Multiply({weights, padded}, count, RoundUp(keys, multiple), v_panels, v_panel,
+    Multiply({weights, padded}, count, RoundUp(keys, multiple), scratch.v_inner, 0,
              d / kPanelOutputs, scratch.left, sums, d);
     for (int64_t r = 0; r < count; ++r) {
       const Vector share = Spread(shares[r]);
@@ -155,16 +153,11 @@ void AttendHeadBackward(const Bf16Head& head, const float* statistics, const Bf1
   const int64_t tile_rows = nn::TileRows(), multiple = nn::TileInner();
   const int64_t padded = RoundUp(positions, kPanelOutputs), inner = RoundUp(positions, multiple);
   const nn::TileScope scope;
-  Bf16* const k_outputs = scratch.k_outputs.Room(padded * d);
-  Bf16* const v_outputs = scratch.v_outputs.Room(padded * d);
-  Bf16* const k_inner = scratch.k_inner.Room(padded * d);
-  Bf16* const q_inner = scratch.q_inner.Room(padded * d);
-  Bf16* const gradient_inner = scratch.gradient_inner.Room(padded * d);
-  nn::PackAsOutputs(head.k, positions, d, head.stride, k_outputs);
-  nn::PackAsOutputs(head.v, positions, d, head.stride, v_outputs);
-  nn::PackAsInner(head.k, positions, d, head.stride, k_inner, multiple);
-  nn::PackAsInner(head.q, positions, d, head.stride, q_inner, multiple);
-  nn::PackAsInner(gradient, positions, d, gradient_stride, gradient_inner, multiple);
+  scratch.k_outputs.PackAsOutputs(head.k, positions, d, head.stride);
+  scratch.v_outputs.PackAsOutputs(head.v, positions, d, head.stride);
+  scratch.k_inner.PackAsInner(head.k, positions, d, head.stride);
+  scratch.q_inner.PackAsInner(head.q, positions, d, head.stride);
+  scratch.gradient_inner.PackAsInner(gradient, positions, d, gradient_stride);
   float* const scores = scratch.scores.Room(tile_rows * padded);
   float* const gradients = scratch.gradients.Room(tile_rows * padded);
   Bf16* const narrow = scratch.weights.Room(tile_rows * padded);
@@ -176,10 +169,10 @@ void AttendHeadBackward(const Bf16Head& head, const float* statistics, const Bf1
     const int64_t count = std::min(tile_rows, positions - first), keys = first + count;
     const int64_t panels = RoundUp(keys, kPanelOutputs) / kPanelOutputs;
     const int64_t width = panels * kPanelOutputs;
-    Multiply({head.q + first * head.stride, head.stride}, count, d, k_outputs, kPanelOutputs * d,
-             panels, scratch.left, scores, padded);
-    Multiply({gradient + first * gradient_stride, gradient_stride}, count, d, v_outputs,
-             kPanelOutputs * d, panels, scratch.left, gradients, padded);
+    Multiply({head.q + first * head.stride, head.stride}, count, d, scratch.k_outputs, 0, panels,
+             scratch.left, scores, padded);
+    Multiply({gradient + first * gradient_stride, gradient_stride}, count, d, scratch.v_outputs, 0,
+             panels, scratch.left, gradients, padded);
     for (int64_t r = 0; r < count; ++r) {
       float* const weights = scores + r * padded;
       float* const upstream = gradients + r * padded;
@@ -220,25 +213,33 @@ void AttendHeadBackward(const Bf16Head& head, const float* statistics, const Bf1
       StorePairs(scores + r * padded, scores + (r + 1) * padded, width, weight_pairs + at);
       StorePairs(gradients + r * padded, gradients + (r + 1) * padded, width, score_pairs + at);
     }
-    Multiply({narrow, padded}, count, RoundUp(keys, multiple), k_inner, inner * kPanelOutputs,
+    Multiply({narrow, padded}, count, RoundUp(keys, multiple), scratch.k_inner, 0,
              d / kPanelOutputs, scratch.left, sums, d);
     for (int64_t r = 0; r < count; ++r) {
       StoreRow(sums + r * d, d, q_gradient + (first + r) * head.stride);
     }
   }
+  float* const scales = scratch.scales.Room(2 * padded);
+  if (nn::InFixedPoint()) {
+    for (int64_t key = 0; key < padded; key += kPanelOutputs) {
+      const int64_t first = key / tile_rows * tile_rows;  // the block that sees the first of them
+      const int64_t at = first * padded + 2 * key, count = (inner - first) / 2;
+      nn::FixColumns(weight_pairs + at, count, kPanelOutputs, 2 * padded, scales + key);
+      nn::FixColumns(score_pairs + at, count, kPanelOutputs, 2 * padded, scales + padded + key);
+    }
+  }
   // Keys of a group are seen from the group's block of queries on; its panels start there.
   for (int64_t first = 0; first < positions; first += tile_rows) {
     const int64_t count = std::min(tile_rows, positions - first), queries = inner - first;
-    const auto columns = [&](const Bf16* pairs) {
-      return Rows{pairs + first * padded + 2 * first, 2, 2 * padded};
+    const auto columns = [&](const Bf16* pairs, const float* of) {
+      return Rows{pairs + first * padded + 2 * first, 2, 2 * padded, of + first};
     };
-    const auto from = [&](const Bf16* panels) { return panels + first * kPanelOutputs; };
-    Multiply(columns(weight_pairs), count, queries, from(gradient_inner), inner * kPanelOutputs,
+    Multiply(columns(weight_pairs, scales), count, queries, scratch.gradient_inner, first,
              d / kPanelOutputs, scratch.left, sums, d);
     for (int64_t r = 0; r < count; ++r) {
       StoreRow(sums + r * d, d, v_gradient + (first + r) * head.stride);
     }
-    Multiply(columns(score_pairs), count, queries, from(q_inner), inner * kPanelOutputs,
+    Multiply(columns(score_pairs, scales + padded), count, queries, scratch.q_inner, first,
              d / kPanelOutputs, scratch.left, sums, d);
     for (int64_t r = 0; r < count; ++r) {
       StoreRow(sums + r * d, d, k_gradient + (first + r) * head.stride);

@@ -26,9 +26,9 @@ struct Bf16Head {
 
 // Buffers, kept between heads.
 struct Bf16AttentionScratch {
-  nn::AlignedBuffer<nn::Bf16> k_outputs, v_outputs, k_inner, v_inner, q_inner, gradient_inner;
+  nn::Bf16Panels k_outputs, v_outputs, k_inner, v_inner, q_inner, gradient_inner;
   nn::AlignedBuffer<nn::Bf16> weights, weight_pairs, score_pairs;
-  nn::AlignedBuffer<float> scores, gradients, sums;
+  nn::AlignedBuffer<float> scores, gradients, sums, scales;
   nn::TileLeft left;
 };
 
