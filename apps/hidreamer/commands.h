@@ -19,6 +19,7 @@ void AddExportCommand(CLI::App& app);
 void AddEvalCommand(CLI::App& app);
 void AddProbeCommand(CLI::App& app);
 void AddDreamCommand(CLI::App& app);
+void AddPlayCommand(CLI::App& app);
 void AddReportCommand(CLI::App& app);
 void AddBenchCommand(CLI::App& app);
 void AddDoctorCommand(CLI::App& app);

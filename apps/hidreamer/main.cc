@@ -54,6 +54,7 @@ int main(int argc, char** argv) {
   hidreamer::app::AddEvalCommand(app);
   hidreamer::app::AddProbeCommand(app);
   hidreamer::app::AddDreamCommand(app);
+  hidreamer::app::AddPlayCommand(app);
   hidreamer::app::AddReportCommand(app);
   hidreamer::app::AddImportCommand(app);
   hidreamer::app::AddExportCommand(app);

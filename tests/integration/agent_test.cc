@@ -1,11 +1,13 @@
 // Drives the online agent as a user does: learn, be killed, go on, be scored and judged.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <httplib.h>
 #include <unistd.h>
 
 #include <csignal>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <regex>
 
 #include "hidreamer/base/files.h"
 #include "program.h"
@@ -101,6 +103,42 @@ TEST_F(Agent, IsJudgedOnAGameThatItHasNotSeen) {
   EXPECT_TRUE(result.contains("dream_return"));
 }
 
+TEST_F(Agent, IsPlayedWithInABrowser) {
+  ASSERT_EQ(RunProgram(Command(root_ / "run")).code, 0);
+  const fs::path log = root_ / "play.log";
+  Program program({"play", "--run", root_ / "run", "--port", "0"}, log);
+  std::smatch address;
+  std::string text;
+  while (!std::regex_search(text, address, std::regex("http://127.0.0.1:(\\d+)"))) {
+    ASSERT_FALSE(program.WaitFor(0.05)) << program.Wait().text;
+    text = ReadFile(log);
+  }
+  httplib::Client browser("127.0.0.1", std::stoi(address[1]));
+  EXPECT_THAT(browser.Get("/")->body, HasSubstr("</html>"));
+  const auto call = [&](const std::string& name, const nlohmann::json& asked, int status = 200) {
+    const auto got = browser.Post("/api/" + name, asked.dump(), "application/json");
+    EXPECT_EQ(got->status, status) << got->body;
+    return nlohmann::json::parse(got->body);
+  };
+  EXPECT_EQ(call("game", {})["actions"], (nlohmann::json{"STAY", "LEFT", "RIGHT"}));
+  const auto begun = call("begin", {{"session", "a"}, {"seed", 3}, {"lead", 5}});
+  EXPECT_EQ(begun["game"]["codes"], begun["dream"]["codes"]);
+  EXPECT_EQ(begun["picture"].get<std::string>().rfind("data:image/png;base64,", 0), 0);
+  call("begin", {{"session", "b"}, {"seed", 4}});
+  nlohmann::json moment;
+  for (const char* pilot : {"person", "game", "dream"}) {
+    moment = call("step", {{"session", "a"}, {"pilot", pilot}, {"action", 1}});
+  }
+  EXPECT_EQ(moment["step"], 3);
+  EXPECT_EQ(moment["dream"]["probabilities"].size(), 3);
+  EXPECT_EQ(call("rejoin", {{"session", "a"}})["step"], 0);
+  EXPECT_EQ(call("step", {{"session", "c"}, {"pilot", "game"}}, 400)["hint"], "begin another");
+  call("step", {{"session", "a"}, {"pilot", "nobody"}}, 400);
+  call("step", {{"session", "a"}, {"pilot", "person"}, {"action", 3}}, 400);
+  program.Signal(SIGINT);
+  EXPECT_EQ(program.Wait().code, 0);
+}
+
 TEST(AgentErrors, NameTheKeyAndExitWith2) {
   const Outcome unknown =
       RunProgram({"agent", "--out", "/nonexistent/x", "--set", "world_model.widht=8"});
@@ -108,7 +146,7 @@ TEST(AgentErrors, NameTheKeyAndExitWith2) {
   EXPECT_THAT(unknown.text, HasSubstr("hint: did you mean 'world_model.width'?"));
   EXPECT_EQ(RunProgram({"agent", "--preset", "tpu"}).code, 2);
   EXPECT_EQ(RunProgram({"agent", "--defaults"}).code, 0);
-  for (const char* command : {"agent", "gates"}) {
+  for (const char* command : {"agent", "gates", "play"}) {
     EXPECT_THAT(RunProgram({command, "--help"}).text, HasSubstr("Example: hidreamer "));
   }
 }

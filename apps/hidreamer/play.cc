@@ -1,0 +1,198 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "commands.h"
+#include "hidreamer/agent/dream_game.h"
+#include "hidreamer/base/error.h"
+#include "hidreamer/env/make_environment.h"
+#include "hidreamer/report/html.h"
+#include "hidreamer/report/image.h"
+#include "hidreamer/web/play_page.h"
+#include "hidreamer/web/server.h"
+
+namespace hidreamer::app {
+namespace {
+
+struct PlayArguments {
+  std::filesystem::path run;
+  std::string host = "127.0.0.1";
+  int port = 8080;
+  int64_t lead = 60;
+  std::string protocol = "atari100k";
+  std::filesystem::path rom_dir;
+};
+
+std::string PngOf(const std::vector<uint8_t>& picture) {
+  report::GrayImage image(agent::kObservationSize, agent::kObservationSize);
+  image.pixels = picture;
+  return "data:image/png;base64," + report::Base64(report::EncodePng(image));
+}
+
+nlohmann::json ToJson(const agent::GameView& view) {
+  return {{"picture", PngOf(view.picture)},
+          {"codes", view.codes},
+          {"probabilities", view.probabilities},
+          {"value", view.value},
+          {"reward", view.reward},
+          {"score", view.score}};
+}
+
+nlohmann::json ToJson(const agent::DreamGameMoment& moment) {
+  return {{"step", moment.step},
+          {"action", moment.action},
+          {"picture", PngOf(moment.picture)},
+          {"game", ToJson(moment.game)},
+          {"dream", ToJson(moment.dream)},
+          {"game_over", moment.game_over},
+          {"continues", moment.continues}};
+}
+
+agent::Pilot PilotOf(const std::string& name) {
+  if (name == "person") {
+    return agent::Pilot::kPerson;
+  }
+  if (name == "game") {
+    return agent::Pilot::kActorInGame;
+  }
+  if (name == "dream") {
+    return agent::Pilot::kActorInDream;
+  }
+  throw UserError("person, game or dream", "no pilot '{}'", name);
+}
+
+// The games of all open pages, on one set of networks: one step is made at a time.
+class Games {
+ public:
+  explicit Games(const PlayArguments& arguments)
+      : arguments_(arguments), models_(agent::LoadAgentModels(arguments.run)) {
+    MakeGame();  // tells at once of a ROM that is missing
+  }
+
+  nlohmann::json Describe() {
+    const std::lock_guard lock(mutex_);
+    const auto& options = models_->options();
+    const agent::DreamGame game(models_, MakeGame());
+    return {{"game", options.game},
+            {"run", arguments_.run.string()},
+            {"actions", game.spec().action_names},
+            {"level_codes", options.tokenizer.level_codes()},
+            {"grid", options.tokenizer.grid},
+            {"lead", arguments_.lead}};
+  }
+
+  nlohmann::json Begin(const nlohmann::json& asked) {
+    const std::lock_guard lock(mutex_);
+    const auto session = asked.at("session").get<std::string>();
+    games_.remove_if([&](const Open& open) { return open.session == session; });
+    if (games_.size() == kMostGames) {
+      games_.pop_back();
+    }
+    games_.push_front({session, std::make_unique<agent::DreamGame>(models_, MakeGame())});
+    return Of(session, [&](agent::DreamGame& game) {
+      game.Begin(asked.at("seed").get<uint64_t>(), asked.value("lead", arguments_.lead));
+    });
+  }
+
+  nlohmann::json Rejoin(const nlohmann::json& asked) {
+    const std::lock_guard lock(mutex_);
+    return Of(asked.at("session").get<std::string>(),
+              [](agent::DreamGame& game) { game.Rejoin(); });
+  }
+
+  nlohmann::json Step(const nlohmann::json& asked) {
+    const std::lock_guard lock(mutex_);
+    return Of(asked.at("session").get<std::string>(), [&](agent::DreamGame& game) {
+      const agent::Pilot pilot = PilotOf(asked.at("pilot").get<std::string>());
+      const int action = asked.value("action", 0);
+      const double temperature = asked.value("temperature", kTemperature);
+      if (action < 0 || action >= std::ssize(game.spec().action_names)) {
+        throw UserError("", "action {} of {}", action, game.spec().action_names.size());
+      }
+      if (!(temperature >= 0)) {
+        throw UserError("0 or more", "temperature {}", temperature);
+      }
+      if (game.now().game_over) {
+        throw UserError("begin another", "the game is over");
+      }
+      game.Step(pilot, action, temperature);
+    });
+  }
+
+ private:
+  static constexpr size_t kMostGames = 8;      // the one not used for longest is then forgotten
+  static constexpr double kTemperature = 0.5;  // as policies dream
+  struct Open {
+    std::string session;
+    std::unique_ptr<agent::DreamGame> game;
+  };
+
+  std::unique_ptr<env::Environment> MakeGame() const {
+    return env::MakeEnvironment(models_->options().game, arguments_.protocol,
+                                {.rom_dir = arguments_.rom_dir});
+  }
+
+  template <class Do>
+  nlohmann::json Of(const std::string& session, const Do& work) {
+    const auto open = std::find_if(games_.begin(), games_.end(),
+                                   [&](const Open& one) { return one.session == session; });
+    if (open == games_.end()) {
+      throw UserError("begin another", "this game is no longer kept");
+    }
+    games_.splice(games_.begin(), games_, open);
+    work(*open->game);
+    return ToJson(open->game->now());
+  }
+
+  PlayArguments arguments_;
+  std::mutex mutex_;
+  agent::AgentModels models_;
+  std::list<Open> games_;  // the last used first
+};
+
+void Play(const PlayArguments& arguments) {
+  at::set_num_threads(1);  // a step is short, and a team of threads for each request is not
+  Games games(arguments);
+  web::Server server(arguments.host, arguments.port);
+  server.AddPage("/", web::PlayPage());
+  server.AddCall("/api/game", [&](const nlohmann::json&) { return games.Describe(); });
+  server.AddCall("/api/begin", [&](const nlohmann::json& asked) { return games.Begin(asked); });
+  server.AddCall("/api/rejoin", [&](const nlohmann::json& asked) { return games.Rejoin(asked); });
+  server.AddCall("/api/step", [&](const nlohmann::json& asked) { return games.Step(asked); });
+  fmt::print("open http://{}:{} in a browser; Ctrl-C ends\n", arguments.host, server.port());
+  std::fflush(stdout);
+  server.Run();
+}
+
+}  // namespace
+
+void AddPlayCommand(CLI::App& app) {
+  auto arguments = std::make_shared<PlayArguments>();
+  CLI::App* command = app.add_subcommand(
+      "play",
+      "watch or play, in a browser, the real game and the agent's dream of it side by side");
+  command->add_option("--run", arguments->run, "run directory of hidreamer agent")->required();
+  command
+      ->add_option("--host", arguments->host,
+                   "address to listen on; 0.0.0.0 lets other machines in, without a password")
+      ->capture_default_str();
+  command->add_option("--port", arguments->port, "0: any that is free")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 65535));
+  command
+      ->add_option("--lead", arguments->lead, "steps that the agent plays before the dream begins")
+      ->capture_default_str()
+      ->check(CLI::Range(int64_t{0}, int64_t{100000}));
+  command->add_option("--protocol", arguments->protocol, "atari100k or v5")->capture_default_str();
+  command->add_option("--rom-dir", arguments->rom_dir, "where GAME.bin lies");
+  command->footer("Example: hidreamer play --run runs/agent_pong");
+  command->callback([arguments] { Play(*arguments); });
+}
+
+}  // namespace hidreamer::app

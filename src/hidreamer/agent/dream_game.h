@@ -1,0 +1,78 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "hidreamer/agent/agent_models.h"
+#include "hidreamer/agent/observation.h"
+#include "hidreamer/base/seed.h"
+#include "hidreamer/env/environment.h"
+#include "hidreamer/nn/precision.h"
+
+namespace hidreamer::agent {
+
+// A game as the agent takes it at a step, be it real or dreamed.
+struct GameView {
+  std::vector<uint8_t> picture;      // (64, 64) gray, drawn from the codes
+  std::vector<int64_t> codes;        // (P, L)
+  std::vector<float> probabilities;  // (A), the actor's
+  double value = 0;                  // discounted score to come, the critic's
+  double reward = 0, score = 0;      // of the step, and since the dream began
+};
+
+struct DreamGameMoment {
+  int64_t step = 0;              // since the dream began
+  int action = -1;               // that led here; -1: none yet
+  std::vector<uint8_t> picture;  // (64, 64) gray, of the real game
+  GameView game, dream;
+  bool game_over = false;
+  double continues = 1;  // the dream's probability that it goes on
+};
+
+// Who chooses the actions: a person, or the actor by what it sees in the game or in the dream.
+enum class Pilot { kPerson, kActorInGame, kActorInDream };
+
+// A real game and a dream of it, side by side under the same actions, to be watched or played. The
+// dream begins where the game is and then has only its own steps to go by.
+class DreamGame {
+ public:
+  DreamGame(AgentModels models, std::unique_ptr<env::Environment> game);
+
+  const env::EnvironmentSpec& spec() const { return game_->spec(); }
+  const DreamGameMoment& now() const { return now_; }
+  // A new game, of which the actor plays `lead` steps, or fewer should it end; then the dream
+  // begins. The same seed and actions give the same moments.
+  void Begin(uint64_t seed, int64_t lead);
+  // The dream begins anew where the game is.
+  void Rejoin();
+  // One step of both. `action` is a person's; `temperature` is of the codes drawn, 0: the
+  // likeliest. Throws an internal Error for no action of the game, or once it is over.
+  void Step(Pilot pilot, int action, double temperature);
+
+ private:
+  // The newest steps of a game, as many as the world model reads, and what it makes of them.
+  struct Sight {
+    std::deque<torch::Tensor> grids;  // (C, G, G), quantised
+    std::deque<int64_t> actions;      // that led to each
+    std::deque<bool> first;
+    torch::Tensor hidden, local;  // (1, D), (1, K, G, G) of the newest
+  };
+  void Push(Sight& sight, const torch::Tensor& values, int64_t action, bool first) const;
+  // What it holds of codes and values (1, …) behind its last step.
+  void Look(Sight& sight, const torch::Tensor& values, const torch::Tensor& codes, GameView& view);
+  void SeeGame(int64_t action, bool first);
+  void DreamStep(int action, double temperature);
+  int Choose(const GameView& view);
+
+  AgentModels models_;
+  nn::Precision precision_;
+  std::unique_ptr<env::Environment> game_;
+  Observer observer_;
+  Rng choices_, draws_;
+  Sight game_sight_, dream_sight_;
+  DreamGameMoment now_;
+};
+
+}  // namespace hidreamer::agent

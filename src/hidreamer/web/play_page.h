@@ -1,0 +1,14 @@
+#pragma once
+
+#include <string_view>
+
+namespace hidreamer::web {
+
+// The page on which someone watches or plays a game and a dream of it (HTML). It calls
+//   api/game {} -> {"game", "actions": [names], "levels", "places", "lead"}
+//   api/begin {"session", "seed", "lead"}, api/rejoin {"session"},
+//   api/step {"session", "pilot", "action", "temperature"} -> a moment, as apps/hidreamer/play.cc
+//   writes it
+std::string_view PlayPage();
+
+}  // namespace hidreamer::web
