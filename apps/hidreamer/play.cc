@@ -20,6 +20,8 @@
 namespace hidreamer::app {
 namespace {
 
+constexpr int64_t kLongestLead = 100000;
+
 struct PlayArguments {
   std::filesystem::path run;
   std::string host = "127.0.0.1";
@@ -90,14 +92,17 @@ class Games {
   nlohmann::json Begin(const nlohmann::json& asked) {
     const std::lock_guard lock(mutex_);
     const auto session = asked.at("session").get<std::string>();
+    const auto seed = asked.at("seed").get<uint64_t>();
+    const auto lead = asked.value("lead", arguments_.lead);
+    if (lead < 0 || lead > kLongestLead) {
+      throw UserError("", "a lead of {} steps is not between 0 and {}", lead, kLongestLead);
+    }
     games_.remove_if([&](const Open& open) { return open.session == session; });
     if (games_.size() == kMostGames) {
       games_.pop_back();
     }
     games_.push_front({session, std::make_unique<agent::DreamGame>(models_, MakeGame())});
-    return Of(session, [&](agent::DreamGame& game) {
-      game.Begin(asked.at("seed").get<uint64_t>(), asked.value("lead", arguments_.lead));
-    });
+    return Of(session, [&](agent::DreamGame& game) { game.Begin(seed, lead); });
   }
 
   nlohmann::json Rejoin(const nlohmann::json& asked) {
@@ -188,7 +193,7 @@ void AddPlayCommand(CLI::App& app) {
   command
       ->add_option("--lead", arguments->lead, "steps that the agent plays before the dream begins")
       ->capture_default_str()
-      ->check(CLI::Range(int64_t{0}, int64_t{100000}));
+      ->check(CLI::Range(int64_t{0}, kLongestLead));
   command->add_option("--protocol", arguments->protocol, "atari100k or v5")->capture_default_str();
   command->add_option("--rom-dir", arguments->rom_dir, "where GAME.bin lies");
   command->footer("Example: hidreamer play --run runs/agent_pong");

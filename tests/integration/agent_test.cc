@@ -134,6 +134,8 @@ TEST_F(Agent, IsPlayedWithInABrowser) {
   EXPECT_EQ(call("rejoin", {{"session", "a"}})["step"], 0);
   EXPECT_EQ(call("step", {{"session", "c"}, {"pilot", "game"}}, 400)["hint"], "begin another");
   call("step", {{"session", "a"}, {"pilot", "nobody"}}, 400);
+  call("begin", {{"session", "a"}}, 400);  // without a seed
+  EXPECT_EQ(call("rejoin", {{"session", "a"}})["step"], 0);
   call("step", {{"session", "a"}, {"pilot", "person"}, {"action", 3}}, 400);
   program.Signal(SIGINT);
   EXPECT_EQ(program.Wait().code, 0);
