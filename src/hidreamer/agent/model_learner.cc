@@ -124,12 +124,7 @@ void ModelLearner::UpdateTokenizer(const ReplayReader& reader, int64_t update) {
 nn::Figures ModelLearner::Update(const ReplayReader& reader, int64_t update, int64_t total) {
   Rng rng = seeds_.Generator("model/update", static_cast<uint64_t>(update));
   const auto& config = config_.world_model;
-  const auto starts = reader.replay().Sample(config.batch, config.window,
-                                             {.recent_share = config_.replay.recent_share,
-                                              .recent_steps = config_.replay.recent_steps,
-                                              .near_reward_share = config_.replay.near_reward_share,
-                                              .horizon = config_.policy.horizon},
-                                             rng);
+  const auto starts = reader.replay().Sample(config.batch, config.window, SamplingOf(config_), rng);
   const auto frames = reader.Frames(starts, config.window);  // (B T, 1, 64, 64)
   nn::Figures figures;
   const int64_t freeze_after = config_.tokenizer.freeze_after;

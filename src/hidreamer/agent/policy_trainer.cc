@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "hidreamer/agent/windows.h"
-#include "hidreamer/nn/bf16_product.h"
+#include "hidreamer/nn/part.h"
 #include "hidreamer/policy/losses.h"
 #include "hidreamer/policy/returns.h"
 
@@ -62,12 +62,7 @@ void PolicyTrainer::Begin(AgentModels dreaming, const ReplayReader& reader, int6
                       .rng = Rng(rng.Next())});
     return;
   }
-  const auto starts = reader.replay().Sample(config.batch, length,
-                                             {.recent_share = config_.replay.recent_share,
-                                              .recent_steps = config_.replay.recent_steps,
-                                              .near_reward_share = config_.replay.near_reward_share,
-                                              .horizon = config.horizon},
-                                             rng);
+  const auto starts = reader.replay().Sample(config.batch, length, SamplingOf(config_), rng);
   // A GPU dreams all at once.
   const int64_t count = device_.is_cuda() ? 1 : (config.batch + kDreamsOfPart - 1) / kDreamsOfPart;
   for (int64_t i = 0; i < count; ++i) {

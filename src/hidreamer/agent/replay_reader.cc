@@ -7,6 +7,13 @@
 
 namespace hidreamer::agent {
 
+data::SampleOptions SamplingOf(const config::AgentConfig& config) {
+  return {.recent_share = config.replay.recent_share,
+          .recent_steps = config.replay.recent_steps,
+          .near_reward_share = config.replay.near_reward_share,
+          .horizon = config.policy.horizon};
+}
+
 ReplayReader::ReplayReader(const data::ReplayBuffer& replay, torch::Device device)
     : replay_(replay), device_(device), known_(static_cast<size_t>(replay.streams()), 0) {}
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "hidreamer/nn/aligned_buffer.h"
+#include "hidreamer/nn/part.h"
 
 // Products of bf16 numbers with sums in f32: by the instruction of AVX-512 BF16, by matrix units
 // (AMX), or with AVX2 in fixed point. For work with much to do between products, where the
@@ -55,12 +56,6 @@ constexpr int64_t kPanelOutputs = 32;
 constexpr int64_t kMostTileRows = 32;
 int64_t TileRows();   // of a whole tile: 32 with matrix units, else 12
 int64_t TileInner();  // what sums should be a multiple of, to fill tiles: 32 or 2
-
-struct Part {  // the index-th of `count` about equal ones
-  int64_t index = 0, count = 1;
-  int64_t Begin(int64_t size) const { return index * size / count; }
-  int64_t End(int64_t size) const { return (index + 1) * size / count; }
-};
 
 inline int64_t RoundUp(int64_t n, int64_t multiple) {
   return (n + multiple - 1) / multiple * multiple;

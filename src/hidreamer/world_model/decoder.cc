@@ -3,7 +3,6 @@
 #include <ATen/Parallel.h>
 
 #include "hidreamer/base/error.h"
-#include "hidreamer/nn/bf16_layers.h"
 #include "hidreamer/nn/device.h"
 #include "hidreamer/world_model/decode_attention.h"
 
