@@ -60,6 +60,7 @@ AgentOptions OptionsOf(const config::AgentConfig& config, int64_t actions) {
                          .local_path = w.local_path,
                          .local_frames = w.local_frames,
                          .depth_head = w.depth_head,
+                         .changed_weight = w.calibrated ? w.changed_weight : 1,
                          .width = w.width,
                          .layers = w.layers,
                          .heads = w.heads,

@@ -118,7 +118,9 @@ void DreamGame::DreamStep(int action, double temperature) {
   const auto& layout = models_->options().world_model.layout;
   const auto uniforms = torch::rand({1, layout.places, layout.levels},
                                     at::detail::createCPUGenerator(draws_.Next()), torch::kFloat32);
-  const auto codes = models_->world_model->Sample(outcome.places, temperature, uniforms);
+  const auto codes = models_->world_model->Sample(
+      outcome.places, models_->tokenizer->Codes(dream_sight_.grids.back().unsqueeze(0)),
+      temperature, uniforms);
   const auto values = models_->tokenizer->Values(codes);
   Push(dream_sight_, values, action, /*first=*/false);
   Look(dream_sight_, values, codes, now_.dream);

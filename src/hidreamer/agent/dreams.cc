@@ -56,6 +56,10 @@ Dreams DreamOn(AgentModels models, const world_model::StepInputs& context,
   const int64_t length = context.values.size(1);
   world_model::StepDecoder decoder(models->world_model, context, options.horizon);
   torch::Tensor values = context.values.select(1, length - 1);
+  torch::Tensor now;  // codes, where draws depend on them
+  if (models->options().world_model.changed_weight != 1) {
+    now = models->tokenizer->Codes(values);
+  }
   std::vector<torch::Tensor> features, actions, log_probs, rewards, continues, codes;
   for (int64_t h = 0; h <= options.horizon; ++h) {
     features.push_back(models->Features({values, decoder.hidden(), decoder.local()}));
@@ -71,11 +75,13 @@ Dreams DreamOn(AgentModels models, const world_model::StepInputs& context,
         models->world_model->Foretell(decoder.hidden(), decoder.local(), actions.back());
     rewards.push_back(models->scalars().Value(outcome.reward));
     continues.push_back(torch::sigmoid(outcome.continues));
-    const auto next = models->world_model->Sample(
-        outcome.places, options.temperature, draws.codes.defined() ? draws.codes[h] : draws.codes);
+    const auto next =
+        models->world_model->Sample(outcome.places, now, options.temperature,
+                                    draws.codes.defined() ? draws.codes[h] : draws.codes);
     if (options.keep_codes) {
       codes.push_back(next);
     }
+    now = next;
     values = models->tokenizer->Values(next);
     decoder.Push(values, actions.back());
   }

@@ -109,6 +109,7 @@ TEST_F(OnlineLearnerTest, AblationsRun) {
       {"no_local_path", [](auto& c) { c.world_model.local_path = false; }},
       {"two_frames", [](auto& c) { c.world_model.local_frames = 2; }},
       {"no_depth_head", [](auto& c) { c.world_model.depth_head = false; }},
+      {"calibrated", [](auto& c) { c.world_model.calibrated = true; }},
       {"no_cpc", [](auto& c) { c.world_model.cpc_scale = 0; }},
       {"uniform_replay",
        [](auto& c) { c.replay.recent_share = 0, c.replay.near_reward_share = 0; }},

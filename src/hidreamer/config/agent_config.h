@@ -166,6 +166,7 @@ struct AgentWorldModelConfig {
   int64_t minibatches = 4;
   int64_t window = 24;
   double changed_weight = 4;
+  bool calibrated = false;
   double cpc_scale = 0.1;
   int64_t cpc_steps = 10;
   double lr = 1e-3;
@@ -218,6 +219,10 @@ struct AgentWorldModelConfig {
        .min = 0,
        .max = 1e4},
       changed_weight);
+    v({.name = "calibrated",
+       .help = "draw codes in dreams as often as they come: changed_weight makes changes seem so "
+               "much likelier; for policy.temperature 1"},
+      calibrated);
     v({.name = "cpc_scale",
        .help = "weight of the action-conditioned contrastive loss (AC-CPC, TWISTER); 0: off",
        .min = 0,

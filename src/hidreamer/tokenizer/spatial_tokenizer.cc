@@ -257,6 +257,16 @@ torch::Tensor SpatialTokenizerImpl::Values(const torch::Tensor& codes) const {
   return ((grid - fsq_half_) / fsq_half_).contiguous(torch::MemoryFormat::ChannelsLast);
 }
 
+torch::Tensor SpatialTokenizerImpl::Codes(const torch::Tensor& values) {
+  torch::NoGradGuard no_grad;
+  if (quantizer_) {
+    const torch::Tensor rows = values.permute({0, 2, 3, 1}).reshape({-1, options_.rvq_dim});
+    return quantizer_->Encode(rows).view({values.size(0), options_.places(), options_.rvq_levels});
+  }
+  const auto codes = (values * fsq_half_ + fsq_half_).round().to(torch::kLong);  // (N, L, G, G)
+  return codes.flatten(2).transpose(1, 2).contiguous();
+}
+
 torch::Tensor SpatialTokenizerImpl::Decode(const torch::Tensor& values) {
   return background_ + decoder_->forward(values).to(torch::kFloat32);
 }

@@ -64,6 +64,8 @@ class SpatialTokenizerImpl : public torch::nn::Module {
   int64_t Revive(const torch::Tensor& frames, Rng& rng);
   // codes (N, P, L) int64 -> values (N, C, G, G)
   torch::Tensor Values(const torch::Tensor& codes) const;
+  // And back; with rvq those found level by level, which may be others of about the same values.
+  torch::Tensor Codes(const torch::Tensor& values);
   torch::Tensor Decode(const torch::Tensor& values);               // (N, C, G, G) -> (N, 1, S, S)
   const torch::Tensor& background() const { return background_; }  // (1, 1, S, S)
 

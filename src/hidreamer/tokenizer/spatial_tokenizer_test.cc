@@ -47,6 +47,9 @@ TEST_P(SpatialTokenizerOf, CodesStandForTheirValues) {
   EXPECT_EQ(codes.codes.sizes(), (torch::IntArrayRef{6, 16, 3}));
   EXPECT_EQ(codes.values.size(1), tokenizer->options().value_channels());
   EXPECT_TRUE(torch::allclose(tokenizer->Values(codes.codes), codes.values, 1e-5, 1e-5));
+  const auto again = tokenizer->Codes(codes.values);
+  EXPECT_EQ(again.sizes(), codes.codes.sizes());
+  EXPECT_TRUE(tokenizer->options().quantizer == "rvq" || again.equal(codes.codes));
   const auto level_codes = tokenizer->options().level_codes();
   for (int64_t l = 0; l < 3; ++l) {
     EXPECT_GE(codes.codes.select(2, l).min().item<int64_t>(), 0);

@@ -207,13 +207,19 @@ std::vector<torch::Tensor> StepModelImpl::Logits(const torch::Tensor& places,
   return logits;
 }
 
-torch::Tensor StepModelImpl::Sample(const torch::Tensor& places, double temperature,
-                                    const torch::Tensor& uniforms) {
+torch::Tensor StepModelImpl::Sample(const torch::Tensor& places, const torch::Tensor& now,
+                                    double temperature, const torch::Tensor& uniforms) {
   torch::NoGradGuard no_grad;
   const auto rows = Rows(places);
   std::vector<torch::Tensor> codes;
   for (int64_t level = 0; level < options_.layout.levels; ++level) {
-    const auto logits = LevelLogits(level, rows, codes);  // (N, P, V)
+    torch::Tensor logits = LevelLogits(level, rows, codes);  // (N, P, V)
+    if (options_.changed_weight != 1) {
+      const auto stays = now.select(2, level).unsqueeze(2);
+      logits = logits.scatter_add(
+          2, stays,
+          torch::full(stays.sizes(), std::log(options_.changed_weight), logits.options()));
+    }
     if (temperature <= 0) {
       codes.push_back(logits.argmax(-1));
       continue;

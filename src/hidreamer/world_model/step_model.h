@@ -23,16 +23,21 @@ struct StepModelOptions {
   bool local_path = true;      // false: the transformer alone foretells every place
   int64_t local_frames = 4;    // newest grids that the local path reads: motion, finer than a code
   bool depth_head = true;      // false: all levels of a place at once, independent of each other
-  int64_t width = 256;         // D
+  // What codes that differ from the step before weighed in the loss: they seem so much likelier
+  // than they are, which draws take back. 1: draws are as the logits say.
+  double changed_weight = 1;
+  int64_t width = 256;  // D
   int64_t layers = 2;
   int64_t heads = 4;
   int64_t context = 8;     // steps seen when acting and before a dream
   int64_t max_steps = 24;  // longest sequence
   int64_t reward_bins = 255;
 
-  NLOHMANN_DEFINE_TYPE_INTRUSIVE(StepModelOptions, layout, value_channels, channels, local_blocks,
-                                 local_path, local_frames, depth_head, width, layers, heads,
-                                 context, max_steps, reward_bins)
+  // What a file of an older version does not name is as it was then: the default.
+  NLOHMANN_DEFINE_TYPE_INTRUSIVE_WITH_DEFAULT(StepModelOptions, layout, value_channels, channels,
+                                              local_blocks, local_path, local_frames, depth_head,
+                                              changed_weight, width, layers, heads, context,
+                                              max_steps, reward_bins)
 };
 
 // A sequence of steps as the model reads it.
@@ -73,9 +78,9 @@ class StepModelImpl : public torch::nn::Module {
   // Logits of every level under teacher forcing: places (N, K, G, G), codes (N, P, L) int64 -> L of
   // (N, P, V_l) f32.
   std::vector<torch::Tensor> Logits(const torch::Tensor& places, const torch::Tensor& codes);
-  // The next grid, level by level: places (N, K, G, G) -> codes (N, P, L) int64. temperature 0: the
-  // likeliest code; else drawn with `uniforms` (N, P, L) in [0, 1).
-  torch::Tensor Sample(const torch::Tensor& places, double temperature,
+  // The next grid, level by level: places (N, K, G, G), the codes of now (N, P, L) -> codes (N, P,
+  // L) int64. temperature 0: the likeliest code; else drawn with `uniforms` (N, P, L) in [0, 1).
+  torch::Tensor Sample(const torch::Tensor& places, const torch::Tensor& now, double temperature,
                        const torch::Tensor& uniforms = {});
 
   // What an actor sees of a state: hidden, quantised values and a projection of the local features.

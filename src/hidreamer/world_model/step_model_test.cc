@@ -4,6 +4,7 @@
 
 #include "hidreamer/base/error.h"
 #include "hidreamer/nn/bf16_product.h"
+#include "hidreamer/nn/optimizer.h"
 #include "hidreamer/nn/precision.h"
 
 namespace hidreamer::world_model {
@@ -151,13 +152,53 @@ TEST(StepModel, FinerLevelsFollowTheCoarserCode) {
 TEST(StepModel, DrawsCodesByTheirProbability) {
   auto model = Make();
   const auto places = torch::randn({1, 8, 4, 4}).expand({4000, 8, 4, 4}).contiguous();
-  const auto drawn = model->Sample(places, 1.0, torch::rand({4000, 16, 2}));
+  const auto now = torch::zeros({4000, 16, 2}, torch::kLong);
+  const auto drawn = model->Sample(places, now, 1.0, torch::rand({4000, 16, 2}));
   const auto probabilities =
       torch::softmax(model->Logits(places.narrow(0, 0, 1), drawn.narrow(0, 0, 1))[0], -1);
   const auto share = drawn.select(2, 0).select(1, 5).eq(2).to(torch::kFloat32).mean();
   EXPECT_NEAR(share.item<float>(), probabilities[0][5][2].item<float>(), 0.03);
-  const auto likeliest = model->Sample(places.narrow(0, 0, 1), 0);
+  const auto likeliest = model->Sample(places.narrow(0, 0, 1), now.narrow(0, 0, 1), 0);
   EXPECT_TRUE(likeliest.select(2, 0).equal(probabilities.argmax(-1)));
+}
+
+TEST(StepModel, DrawsChangesAsOftenAsTheyWereHoweverMuchTheyWeighed) {
+  constexpr int64_t kRows = 256, kUpdates = 200, kDrawn = 4000;
+  constexpr double kWeight = 8, kChance = 0.1;  // of code 1 at any place; now it is 0
+  auto options = SmallStepOptions();
+  options.changed_weight = kWeight;
+  auto model = Make(options);
+  const auto features = torch::randn({1, 8, 4, 4}).requires_grad_();
+  auto parameters = nn::NamedParameters(*model);
+  parameters.push_back({"features", features});
+  nn::Adam adam(parameters, {});
+  for (int64_t update = 0; update < kUpdates; ++update) {
+    const auto codes = torch::rand({kRows, 16, 1}).lt(kChance).to(torch::kLong).repeat({1, 1, 2});
+    const auto logits = model->Logits(features.expand({kRows, 8, 4, 4}).contiguous(), codes);
+    const auto weights = 1 + (kWeight - 1) * codes.select(2, 0);
+    const auto losses =
+        -torch::log_softmax(logits[0], -1).gather(2, codes.narrow(2, 0, 1)).squeeze(2);
+    adam.ZeroGrad();
+    (weights * losses).mean().backward();
+    adam.Step(0.02);
+  }
+  torch::NoGradGuard no_grad;
+  const auto now = torch::zeros({kDrawn, 16, 2}, torch::kLong);
+  const auto share = [&](StepModel drawing) {
+    return drawing
+        ->Sample(features.expand({kDrawn, 8, 4, 4}).contiguous(), now, 1.0,
+                 torch::rand({kDrawn, 16, 2}))
+        .select(2, 0)
+        .eq(1)
+        .to(torch::kFloat32)
+        .mean()
+        .item<double>();
+  };
+  EXPECT_NEAR(share(model), kChance, 0.02);
+  options.changed_weight = 1;
+  auto plain = Make(options);
+  nn::LoadNamedState(*plain, nn::NamedState(*model));
+  EXPECT_NEAR(share(plain), kWeight * kChance / (kWeight * kChance + 1 - kChance), 0.04);
 }
 
 TEST(StepModel, PlacesSeeTheirNeighboursOnlyWithTheLocalPath) {
@@ -183,6 +224,9 @@ TEST(StepModelOptions, SurviveJson) {
   const auto options = SmallStepOptions();
   const nlohmann::json json = options;
   EXPECT_EQ(nlohmann::json(json.get<StepModelOptions>()), json);
+  nlohmann::json older = json;
+  older.erase("changed_weight");
+  EXPECT_EQ(nlohmann::json(older.get<StepModelOptions>()), json);
 }
 
 }  // namespace
