@@ -7,12 +7,12 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "commands.h"
 #include "hidreamer/agent/dream_game.h"
 #include "hidreamer/base/error.h"
 #include "hidreamer/env/make_environment.h"
-#include "hidreamer/report/html.h"
 #include "hidreamer/report/image.h"
 #include "hidreamer/web/play_page.h"
 #include "hidreamer/web/server.h"
@@ -34,7 +34,7 @@ struct PlayArguments {
 std::string PngOf(const std::vector<uint8_t>& picture) {
   report::GrayImage image(agent::kObservationSize, agent::kObservationSize);
   image.pixels = picture;
-  return "data:image/png;base64," + report::Base64(report::EncodePng(image));
+  return report::DataUrl(report::EncodePng(image), "image/png");
 }
 
 nlohmann::json ToJson(const agent::GameView& view) {
@@ -73,20 +73,17 @@ agent::Pilot PilotOf(const std::string& name) {
 class Games {
  public:
   explicit Games(const PlayArguments& arguments)
-      : arguments_(arguments), models_(agent::LoadAgentModels(arguments.run)) {
-    MakeGame();  // tells at once of a ROM that is missing
-  }
+      : arguments_(arguments),
+        models_(agent::LoadAgentModels(arguments.run)),
+        actions_(MakeGame()->spec().action_names) {}  // tells at once of a ROM that is missing
 
-  nlohmann::json Describe() {
-    const std::lock_guard lock(mutex_);
+  nlohmann::json Describe() const {
     const auto& options = models_->options();
-    const agent::DreamGame game(models_, MakeGame());
     return {{"game", options.game},
             {"run", arguments_.run.string()},
-            {"actions", game.spec().action_names},
+            {"actions", actions_},
             {"level_codes", options.tokenizer.level_codes()},
-            {"grid", options.tokenizer.grid},
-            {"lead", arguments_.lead}};
+            {"grid", options.tokenizer.grid}};
   }
 
   nlohmann::json Begin(const nlohmann::json& asked) {
@@ -117,8 +114,8 @@ class Games {
       const agent::Pilot pilot = PilotOf(asked.at("pilot").get<std::string>());
       const int action = asked.value("action", 0);
       const double temperature = asked.value("temperature", kTemperature);
-      if (action < 0 || action >= std::ssize(game.spec().action_names)) {
-        throw UserError("", "action {} of {}", action, game.spec().action_names.size());
+      if (action < 0 || action >= std::ssize(actions_)) {
+        throw UserError("", "action {} of {}", action, actions_.size());
       }
       if (!(temperature >= 0)) {
         throw UserError("0 or more", "temperature {}", temperature);
@@ -158,6 +155,7 @@ class Games {
   PlayArguments arguments_;
   std::mutex mutex_;
   agent::AgentModels models_;
+  std::vector<std::string> actions_;
   std::list<Open> games_;  // the last used first
 };
 

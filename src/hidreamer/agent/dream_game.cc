@@ -1,9 +1,9 @@
 #include "hidreamer/agent/dream_game.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "hidreamer/base/error.h"
+#include "hidreamer/nn/categorical.h"
 
 namespace hidreamer::agent {
 namespace {
@@ -101,15 +101,8 @@ void DreamGame::Rejoin() {
 }
 
 int DreamGame::Choose(const GameView& view) {
-  double left = choices_.Uniform();
-  const auto last = std::ssize(view.probabilities) - 1;
-  for (int64_t action = 0; action < last; ++action) {
-    left -= static_cast<double>(view.probabilities[static_cast<size_t>(action)]);
-    if (left < 0) {
-      return static_cast<int>(action);
-    }
-  }
-  return static_cast<int>(last);
+  return nn::CategoryAt(torch::tensor(view.probabilities), torch::tensor(choices_.Uniform()))
+      .item<int>();
 }
 
 void DreamGame::DreamStep(int action, double temperature) {
@@ -118,9 +111,8 @@ void DreamGame::DreamStep(int action, double temperature) {
   const auto& layout = models_->options().world_model.layout;
   const auto uniforms = torch::rand({1, layout.places, layout.levels},
                                     at::detail::createCPUGenerator(draws_.Next()), torch::kFloat32);
-  const auto codes = models_->world_model->Sample(
-      outcome.places, models_->tokenizer->Codes(dream_sight_.grids.back().unsqueeze(0)),
-      temperature, uniforms);
+  const auto now = torch::tensor(now_.dream.codes).view({1, layout.places, layout.levels});
+  const auto codes = models_->world_model->Sample(outcome.places, now, temperature, uniforms);
   const auto values = models_->tokenizer->Values(codes);
   Push(dream_sight_, values, action, /*first=*/false);
   Look(dream_sight_, values, codes, now_.dream);

@@ -105,9 +105,13 @@ std::string EncodeWebpAnimation(const std::vector<GrayImage>& frames, int millis
   return bytes;
 }
 
+std::string DataUrl(const std::string& bytes, const std::string& type) {
+  return fmt::format("data:{};base64,{}", type, Base64(bytes));
+}
+
 std::string ImageElement(const std::string& bytes, const std::string& type,
                          const std::string& alternative_text) {
-  return fmt::format("<img src=\"data:{};base64,{}\" alt=\"{}\">", Escape(type), Base64(bytes),
+  return fmt::format("<img src=\"{}\" alt=\"{}\">", Escape(DataUrl(bytes, type)),
                      Escape(alternative_text));
 }
 

@@ -30,7 +30,9 @@ std::string EncodePng(const GrayImage& image);
 // Lossless, endlessly repeated; every picture is shown for `milliseconds`.
 std::string EncodeWebpAnimation(const std::vector<GrayImage>& frames, int milliseconds);
 
-// <img> with the bytes inside the page. type: "image/png" or "image/webp".
+// The bytes as an address. type: "image/png" or "image/webp".
+std::string DataUrl(const std::string& bytes, const std::string& type);
+// <img> with the bytes inside the page.
 std::string ImageElement(const std::string& bytes, const std::string& type,
                          const std::string& alternative_text);
 

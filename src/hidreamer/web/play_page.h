@@ -5,7 +5,7 @@
 namespace hidreamer::web {
 
 // The page on which someone watches or plays a game and a dream of it (HTML). It calls
-//   api/game {} -> {"game", "actions": [names], "levels", "places", "lead"}
+//   api/game {} -> {"game", "run", "actions": [names], "level_codes", "grid"}
 //   api/begin {"session", "seed", "lead"}, api/rejoin {"session"},
 //   api/step {"session", "pilot", "action", "temperature"} -> a moment, as apps/hidreamer/play.cc
 //   writes it

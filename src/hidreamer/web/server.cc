@@ -57,14 +57,14 @@ Server::Server(const std::string& host, int port) : impl_(std::make_unique<Impl>
     const int yes = 1;
     setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
   });
-  const bool bound = port == 0 ? (impl_->port = impl_->http.bind_to_any_port(host)) > 0
-                               : impl_->http.bind_to_port(host, port);
-  if (!bound) {
+  if (port == 0) {
+    impl_->port = impl_->http.bind_to_any_port(host);
+  } else if (impl_->http.bind_to_port(host, port)) {
+    impl_->port = port;
+  }
+  if (impl_->port <= 0) {
     throw UserError("another program may have it: choose another --port, or 0 for any",
                     "cannot listen on {}:{}", host, port);
-  }
-  if (port != 0) {
-    impl_->port = port;
   }
 }
 
