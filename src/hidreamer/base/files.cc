@@ -75,42 +75,10 @@ void WriteFileAtomically(const fs::path& path, std::string_view bytes) {
     throw UserError("is the disk full?", "cannot flush {}: {}", path.string(),
                     std::strerror(error));
   }
-  fs::rename(partial, path);
+  Rename(partial, path);
   if (path.has_parent_path()) {
     FlushToDisk(path.parent_path());
   }
-}
-
-void WriteDirectoryAtomically(const fs::path& path,
-                              const std::function<void(const fs::path&)>& fill) {
-  fs::path partial = path;
-  partial += ".partial";
-  fs::path old = path;
-  old += ".old";
-  std::error_code ignored;
-  fs::remove_all(partial, ignored);
-  // A crash between the two renames below leaves only `old`: put it back first.
-  if (fs::exists(old)) {
-    if (fs::exists(path)) {
-      fs::remove_all(old, ignored);
-    } else {
-      fs::rename(old, path);
-    }
-  }
-  CreateDirectories(partial);
-  fill(partial);
-  for (const auto& entry : fs::recursive_directory_iterator(partial)) {
-    FlushToDisk(entry.path());
-  }
-  FlushToDisk(partial);
-  if (fs::exists(path)) {
-    fs::rename(path, old);
-  }
-  fs::rename(partial, path);
-  if (path.has_parent_path()) {
-    FlushToDisk(path.parent_path());
-  }
-  fs::remove_all(old, ignored);
 }
 
 std::string ReadFile(const fs::path& path) {
@@ -126,10 +94,91 @@ std::string ReadFile(const fs::path& path) {
 }
 
 void EnsureWritableDirectory(const fs::path& path) {
-  CreateDirectories(path);
+  CreateDirectories(RealPath(path));
   if (::access(path.c_str(), W_OK | X_OK) != 0) {
     throw UserError("choose a directory you may write to", "cannot write in {}: {}", path.string(),
                     std::strerror(errno));
+  }
+}
+
+void CheckWritableDirectory(const fs::path& path) {
+  const fs::path directory = RealPath(path);
+  const MadeDirectories made(directory);
+  // Permissions alone do not tell: the disk may be read-only, or no disk at all (/proc).
+  std::string trial = (directory / ".hidreamer-XXXXXX").string();
+  const int file = ::mkostemp(trial.data(), O_CLOEXEC);
+  if (file < 0) {
+    throw UserError("choose a directory you may write to", "cannot write in {}: {}", path.string(),
+                    std::strerror(errno));
+  }
+  ::close(file);
+  ::unlink(trial.c_str());
+}
+
+void CheckFreeSpace(const fs::path& path, double bytes) {
+  fs::path there = RealPath(path);
+  std::error_code code;
+  while (!fs::exists(there, code) && there.has_relative_path()) {
+    there = there.parent_path();
+  }
+  const fs::space_info space = fs::space(there, code);
+  if (!code && static_cast<double>(space.available) < bytes) {
+    throw UserError("free some, or choose a directory on another disk",
+                    "{} needs {:.1f} GB or more, but {:.1f} GB are free", path.string(),
+                    bytes / 1e9, static_cast<double>(space.available) / 1e9);
+  }
+}
+
+fs::path RealPath(const fs::path& path) {
+  constexpr int kMostLinks = 40;
+  if (path.empty()) {
+    throw UserError("name a file or a directory", "a path is empty");
+  }
+  std::error_code code;
+  fs::path real = fs::absolute(path, code);
+  for (int links = 0; links < kMostLinks && !code; ++links) {
+    real = fs::weakly_canonical(real, code);
+    if (!real.has_filename() && real.has_relative_path()) {
+      real = real.parent_path();
+    }
+    if (code || !fs::is_symlink(real, code)) {  // still a link: it leads to what is not there yet
+      break;
+    }
+    real = real.parent_path() / fs::read_symlink(real, code);
+  }
+  if (code && code != std::errc::no_such_file_or_directory) {
+    throw UserError("", "cannot follow {}: {}", path.string(), code.message());
+  }
+  return real;
+}
+
+void Rename(const fs::path& from, const fs::path& to) {
+  std::error_code code;
+  fs::rename(from, to, code);
+  if (code) {
+    throw UserError("", "cannot rename {} to {}: {}", from.string(), to.string(), code.message());
+  }
+}
+
+MadeDirectories::MadeDirectories(const fs::path& path) {
+  std::error_code code;
+  for (fs::path missing = RealPath(path); !fs::exists(missing, code) && missing.has_relative_path();
+       missing = missing.parent_path()) {
+    made_.insert(made_.begin(), missing);
+  }
+  try {
+    CreateDirectories(RealPath(path));
+  } catch (...) {
+    RemoveEmpty();
+    throw;
+  }
+}
+
+MadeDirectories::~MadeDirectories() { RemoveEmpty(); }
+
+void MadeDirectories::RemoveEmpty() {
+  for (auto directory = made_.rbegin(); directory != made_.rend(); ++directory) {
+    ::rmdir(directory->c_str());
   }
 }
 

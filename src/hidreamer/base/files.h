@@ -1,22 +1,16 @@
 #pragma once
 
 #include <filesystem>
-#include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace hidreamer {
 
-// Writes `bytes` beside `path`, flushes them to disk and renames: a reader sees the old file or the
-// new one, whole. Creates missing parent directories. Throws a user Error if the directory cannot
-// be written.
+// Writes `bytes` to `path`.partial, flushes them to disk and renames: a reader sees the old file or
+// the new one, whole. Creates missing parent directories. Throws a user Error if the directory
+// cannot be written. For files inside our own directories; those that a user names: output_file.h.
 void WriteFileAtomically(const std::filesystem::path& path, std::string_view bytes);
-
-// Fills a fresh directory `path`.partial through `fill(directory)`, flushes every file and renames
-// it to `path`, which is replaced if it exists. A crash leaves either the old directory or the new
-// one.
-void WriteDirectoryAtomically(const std::filesystem::path& path,
-                              const std::function<void(const std::filesystem::path&)>& fill);
 
 // The whole file. Throws a user Error if it cannot be read.
 std::string ReadFile(const std::filesystem::path& path);
@@ -24,8 +18,38 @@ std::string ReadFile(const std::filesystem::path& path);
 // Creates the directory and checks that files can be written in it. Throws a user Error otherwise.
 void EnsureWritableDirectory(const std::filesystem::path& path);
 
+// Throws a user Error unless files can be written in the directory, which may have to be made.
+// Leaves no trace.
+void CheckWritableDirectory(const std::filesystem::path& path);
+
+// Throws a user Error unless the disk that `path` is on, or will be on, has so many bytes left.
+void CheckFreeSpace(const std::filesystem::path& path, double bytes);
+
+// The same place without links, `.`, `..` and a slash at the end, from the root: what lies beside
+// it can be named. It need not exist. Throws a user Error for an empty path.
+std::filesystem::path RealPath(const std::filesystem::path& path);
+
+// fs::rename that throws a user Error.
+void Rename(const std::filesystem::path& from, const std::filesystem::path& to);
+
 // Flushes a file's (or directory's) contents to disk.
 void FlushToDisk(const std::filesystem::path& path);
+
+// Makes a directory and those above it. At the end of its life it removes those of them that are
+// empty, so that work which comes to nothing leaves no trace.
+class MadeDirectories {
+ public:
+  // Throws a user Error if it cannot be made.
+  explicit MadeDirectories(const std::filesystem::path& path);
+  ~MadeDirectories();
+  MadeDirectories(const MadeDirectories&) = delete;
+  MadeDirectories& operator=(const MadeDirectories&) = delete;
+
+ private:
+  void RemoveEmpty();
+
+  std::vector<std::filesystem::path> made_;  // outermost first
+};
 
 // A read-only memory-mapped file.
 class MappedFile {

@@ -29,18 +29,6 @@ TEST_F(FilesTest, WritesReadsAndReplacesWhole) {
   EXPECT_FALSE(fs::exists(path.string() + ".partial"));
 }
 
-TEST_F(FilesTest, DirectoryIsReplacedWholeAndSurvivesACrashBetweenRenames) {
-  const fs::path path = root_ / "checkpoint";
-  WriteDirectoryAtomically(path, [](const fs::path& d) { WriteFileAtomically(d / "x", "1"); });
-  fs::rename(path, path.string() + ".old");  // as a crash between the two renames leaves it
-  EXPECT_THROW(
-      WriteDirectoryAtomically(path, [](const fs::path&) { throw std::runtime_error("full"); }),
-      std::runtime_error);
-  EXPECT_EQ(ReadFile(path / "x"), "1");
-  WriteDirectoryAtomically(path, [](const fs::path& d) { WriteFileAtomically(d / "x", "2"); });
-  EXPECT_EQ(ReadFile(path / "x"), "2");
-}
-
 TEST_F(FilesTest, MissingAndForeignPathsAreUserErrors) {
   const auto kind = [](auto&& f) {
     try {
@@ -55,7 +43,46 @@ TEST_F(FilesTest, MissingAndForeignPathsAreUserErrors) {
   EXPECT_TRUE(kind([&] { MappedFile(root_ / "none"); }));
   EXPECT_TRUE(kind([&] { MappedFile{root_}; }));
   EXPECT_TRUE(kind([&] { EnsureWritableDirectory("/proc/none"); }));
+  EXPECT_TRUE(kind([&] { CheckWritableDirectory("/proc/none"); }));
+  EXPECT_TRUE(kind([&] { CheckWritableDirectory("/proc"); }));
   EXPECT_TRUE(kind([&] { WriteFileAtomically("/proc/none/x", ""); }));
+}
+
+TEST_F(FilesTest, PathsAsPeopleTypeThemMeanTheSamePlace) {
+  fs::create_directories(root_ / "a b/c");
+  fs::create_directory_symlink(root_ / "a b/c", root_ / "link");
+  fs::create_directory_symlink("link", root_ / "chain");
+  fs::create_directory_symlink(root_ / "later", root_ / "dangling");
+  const fs::path c = fs::canonical(root_ / "a b/c"), root = fs::canonical(root_);
+  for (const char* typed : {"a b/c", "a b/c/", "a b/c/.", "a b/./c//", "a b/c/../c", "link",
+                            "link/", "chain/", "link/../c"}) {
+    EXPECT_EQ(RealPath(root_ / typed), c) << typed;
+  }
+  for (const char* typed :
+       {"later", "later/", "later/.", "a b/../later", "dangling", "dangling/"}) {
+    EXPECT_EQ(RealPath(root_ / typed), root / "later") << typed;
+  }
+  EXPECT_EQ(RealPath("new/x/"), fs::canonical(fs::current_path()) / "new/x");
+  EXPECT_EQ(RealPath("."), fs::canonical(fs::current_path()));
+  EXPECT_THROW(RealPath(""), Error);
+}
+
+TEST_F(FilesTest, CheckingADirectoryLeavesNoTrace) {
+  CheckWritableDirectory(root_ / "x/y/z/");
+  EXPECT_FALSE(fs::exists(root_ / "x"));
+  { const MadeDirectories made(root_ / "x/y/z"); }
+  EXPECT_FALSE(fs::exists(root_ / "x"));
+  {
+    const MadeDirectories made(root_ / "x/y/z");
+    WriteFileAtomically(root_ / "x/y/file", "1");
+  }
+  EXPECT_TRUE(fs::exists(root_ / "x/y/file"));
+  EXPECT_FALSE(fs::exists(root_ / "x/y/z"));
+}
+
+TEST_F(FilesTest, TooLittleSpaceIsSaidBeforehand) {
+  EXPECT_NO_THROW(CheckFreeSpace(root_ / "not/there/yet", 1));
+  EXPECT_THROW(CheckFreeSpace(root_ / "not/there/yet", 1e30), Error);
 }
 
 TEST_F(FilesTest, MapsBytes) {

@@ -9,14 +9,19 @@
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/files.h"
 #include "hidreamer/base/interrupt.h"
+#include "hidreamer/base/new_directory.h"
 #include "hidreamer/base/progress.h"
 #include "hidreamer/base/temporary_directory.h"
+#include "hidreamer/data/store_format.h"
 #include "hidreamer/env/vector_environment.h"
 
 namespace hidreamer::data {
 namespace fs = std::filesystem;
 
 namespace {
+
+// Of a step on disk, without its frame, which may be next to nothing.
+constexpr double kColumnBytes = env::kRamBytes + 2 * sizeof(float);
 
 // One game of the vector: its own seeds, its own file, its own tally.
 struct Recorder {
@@ -39,11 +44,12 @@ class Collector {
       : options_(options),
         player_(player),
         path_(std::move(path)),
-        shards_(fs::path(path_) += ".shards"),
         seeds_(SeedTree(options.seed).Subtree("collect/" + options.game)),
-        games_(options.environments, env::ThreadCount(options.threads), [&] {
-          return env::MakeEnvironment(options.game, options.protocol, options.environment);
-        }) {
+        games_(options.environments, env::ThreadCount(options.threads),
+               [&] {
+                 return env::MakeEnvironment(options.game, options.protocol, options.environment);
+               }),
+        shards_(RealPath(path_) += ".shards") {
     info_ = {.game = options.game,
              .protocol = options.protocol,
              .policy = player.name(),
@@ -160,9 +166,9 @@ class Collector {
   const CollectOptions& options_;
   env::Player& player_;
   fs::path path_;
-  TemporaryDirectory shards_;
   SeedTree seeds_;
   env::VectorEnvironment games_;
+  TemporaryDirectory shards_;
   StoreInfo info_;
   std::vector<std::unique_ptr<Recorder>> recorders_;
   std::vector<Rng> rngs_;
@@ -176,8 +182,9 @@ CollectSummary CollectEpisodes(const CollectOptions& options, env::Player& playe
     throw UserError("both are 1 or more", "{} steps in {} environments", options.steps,
                     options.environments);
   }
-  const fs::path parent = fs::absolute(path).lexically_normal().parent_path();
-  EnsureWritableDirectory(parent);
+  CheckReplaceable(path, store_format::Recording());
+  CheckWritableDirectory(RealPath(path).parent_path());
+  CheckFreeSpace(path, static_cast<double>(options.steps) * kColumnBytes);
   CollectOptions limited = options;
   limited.environments = static_cast<int>(std::min<int64_t>(options.environments, options.steps));
   return Collector(limited, player, path).Run();

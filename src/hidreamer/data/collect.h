@@ -29,11 +29,11 @@ struct CollectSummary {
   uint64_t frame_bytes = 0;  // frames on disk
 };
 
-// Records `options.steps` steps of `player` into an EpisodeStore at `path`, replacing what is
-// there. Rows are ordered environment by environment; the last episode of each is cut off and
-// marked truncated. The same options give the same bytes, whatever the number of threads; a run
+// Records `options.steps` steps of `player` into an EpisodeStore at `path`, replacing a recording
+// that is there. Rows are ordered environment by environment; the last episode of each is cut off
+// and marked truncated. The same options give the same bytes, whatever the number of threads; a run
 // that was killed leaves no store and is simply run again. Throws a user Error before any work if
-// `path` cannot be written, Interrupted on Ctrl-C.
+// `path` cannot be written or holds anything but a recording, Interrupted on Ctrl-C.
 CollectSummary CollectEpisodes(const CollectOptions& options, env::Player& player,
                                const std::filesystem::path& path);
 

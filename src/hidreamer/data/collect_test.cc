@@ -4,6 +4,7 @@
 
 #include "hidreamer/base/files.h"
 #include "hidreamer/base/interrupt.h"
+#include "hidreamer/base/temporary_directory.h"
 #include "hidreamer/data/store_format.h"
 #include "hidreamer/data/test_recording.h"
 #include "hidreamer/env/catch_environment.h"
@@ -74,14 +75,37 @@ TEST(CollectEpisodes, LeavesNothingBehindWhenInterrupted) {
 TEST(CollectEpisodes, IgnoresWhatAKilledRunLeft) {
   const std::string bytes = Bytes(Record("clean", Options("catch", 300, 1)));
   const fs::path path = FreshPath("killed");
-  for (const char* rest : {".shards/0000.recording", ".recording", ".partial"}) {
-    fs::create_directories(path.string() + rest);
-    WriteFileAtomically(fs::path(path.string() + rest) / store_format::kFramesFile, "half");
+  for (const char* rest : {".shards", ".partial"}) {
+    const fs::path left = FreshPath("killed" + std::string(rest));
+    const TemporaryDirectory directory(FreshPath("alive"));
+    WriteFileAtomically(directory.path() / "0000.partial/new/frames.bin", "half");
+    fs::copy(directory.path(), left, fs::copy_options::recursive);
   }
   env::MixturePlayer player;
   CollectEpisodes(Options("catch", 300, 1), player, path);
   EXPECT_EQ(Bytes(path), bytes);
   EXPECT_FALSE(fs::exists(path.string() + ".shards"));
+  EXPECT_FALSE(fs::exists(path.string() + ".partial"));
+}
+
+TEST(CollectEpisodes, SomebodysFilesAreRefusedUntouched) {
+  env::RandomPlayer player;
+  const fs::path path = FreshPath("somebodys");
+  for (const char* file : {"x/thesis.tex", "x.shards/thesis.tex", "x.partial/thesis.tex"}) {
+    WriteFileAtomically(path / file, "Chapter 1");
+    EXPECT_TRUE(
+        ThrowsUserError([&] { CollectEpisodes(Options("catch", 10, 1), player, path / "x"); }));
+    EXPECT_EQ(ReadFile(path / file), "Chapter 1");
+    fs::remove_all(path);
+  }
+}
+
+TEST(CollectEpisodes, ARefusalLeavesNoTrace) {
+  env::RandomPlayer player;
+  const fs::path path = FreshPath("refused");
+  EXPECT_TRUE(ThrowsUserError(
+      [&] { CollectEpisodes(Options("cacth", 10, 1), player, path / "deep/down"); }));
+  EXPECT_FALSE(fs::exists(path));
 }
 
 TEST(CollectEpisodes, RefusesBadTargetsBeforeWork) {

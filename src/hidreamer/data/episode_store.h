@@ -44,6 +44,7 @@ class EpisodeStore;
 // Writes a store; nothing is visible at `path` before Finish().
 class EpisodeStoreWriter {
  public:
+  // Throws a user Error if `path` cannot be written or holds anything but a recording.
   EpisodeStoreWriter(const std::filesystem::path& path, StoreInfo info);
   ~EpisodeStoreWriter();
   void Append(const StepRecord& record);
@@ -52,7 +53,7 @@ class EpisodeStoreWriter {
   // Appends all rows of another store of the same game; compressed frames are copied as they are.
   void AppendStore(const EpisodeStore& store);
   int64_t size() const;
-  // Ends the last episode and puts the store at `path`, replacing what was there.
+  // Ends the last episode and puts the store at `path`, replacing the recording that was there.
   void Finish();
 
  private:

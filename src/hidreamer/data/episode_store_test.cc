@@ -127,7 +127,7 @@ TEST(EpisodeStore, NothingIsVisibleBeforeFinish) {
     AppendTestRow(writer, 0, false);
   }
   EXPECT_FALSE(fs::exists(path));
-  EXPECT_FALSE(fs::exists(path.string() + ".recording"));
+  EXPECT_FALSE(fs::exists(path.string() + ".partial"));
 }
 
 class DamagedStore : public ::testing::Test {

@@ -5,6 +5,7 @@
 
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/files.h"
+#include "hidreamer/base/new_directory.h"
 #include "hidreamer/data/episode_store.h"
 #include "hidreamer/data/frame_blocks.h"
 #include "hidreamer/data/store_format.h"
@@ -34,8 +35,10 @@ nlohmann::json InfoToJson(const StoreInfo& info) {
 }  // namespace
 
 struct EpisodeStoreWriter::Impl {
-  fs::path path;
-  fs::path recording;  // frames are streamed into this directory; removed unless finished
+  Impl(const fs::path& path, StoreInfo store_info)
+      : directory(path, format::Recording()), info(std::move(store_info)) {}
+
+  NewDirectory directory;  // frames are streamed into it
   StoreInfo info;
   std::FILE* file = nullptr;
   BlockCompressor compressor;
@@ -50,14 +53,15 @@ struct EpisodeStoreWriter::Impl {
     if (file != nullptr) {
       std::fclose(file);
     }
-    std::error_code ignored;
-    fs::remove_all(recording, ignored);
+  }
+
+  [[noreturn]] void FailToWrite(const char* hint) const {
+    throw UserError(hint, "cannot write {}: {}", directory.path().string(), std::strerror(errno));
   }
 
   void WriteBlock(std::span<const char> block, uint32_t rows) {
     if (std::fwrite(block.data(), 1, block.size(), file) != block.size()) {
-      throw UserError("is the disk full?", "cannot write {}: {}", recording.string(),
-                      std::strerror(errno));
+      FailToWrite("is the disk full?");
     }
     block_rows.push_back(rows);
     block_offsets.push_back(block_offsets.back() + block.size());
@@ -87,19 +91,11 @@ struct EpisodeStoreWriter::Impl {
 };
 
 EpisodeStoreWriter::EpisodeStoreWriter(const fs::path& path, StoreInfo info)
-    : impl_(std::make_unique<Impl>()) {
+    : impl_(std::make_unique<Impl>(path, std::move(info))) {
   Impl& w = *impl_;
-  w.path = path;
-  w.recording = path;
-  w.recording += ".recording";
-  w.info = std::move(info);
-  std::error_code ignored;
-  fs::remove_all(w.recording, ignored);
-  EnsureWritableDirectory(w.recording);
-  w.file = std::fopen((w.recording / format::kFramesFile).c_str(), "wb");
+  w.file = std::fopen((w.directory.path() / format::kFramesFile).c_str(), "wb");
   if (w.file == nullptr) {
-    throw UserError("choose a directory you may write to", "cannot write {}: {}",
-                    w.recording.string(), std::strerror(errno));
+    w.FailToWrite("choose a directory you may write to");
   }
   w.pending.resize(size_t{kBlockFrames} * env::kFrameBytes);
 }
@@ -153,8 +149,7 @@ void EpisodeStoreWriter::Finish() {
   EndEpisode();
   w.FlushBlock();
   if (std::fclose(std::exchange(w.file, nullptr)) != 0) {
-    throw UserError("is the disk full?", "cannot write {}: {}", w.recording.string(),
-                    std::strerror(errno));
+    w.FailToWrite("is the disk full?");
   }
   const std::string columns = w.Columns();
   nlohmann::json manifest = {{"format", format::kFormatName},
@@ -166,11 +161,9 @@ void EpisodeStoreWriter::Finish() {
                              {"columns_crc32", format::Checksum(columns)},
                              {"info", InfoToJson(w.info)}};
   manifest["checksum"] = format::Checksum(manifest.dump());
-  WriteDirectoryAtomically(w.path, [&](const fs::path& directory) {
-    fs::rename(w.recording / format::kFramesFile, directory / format::kFramesFile);
-    WriteFileAtomically(directory / format::kColumnsFile, columns);
-    WriteFileAtomically(directory / format::kManifestFile, manifest.dump(2) + "\n");
-  });
+  WriteFileAtomically(w.directory.path() / format::kColumnsFile, columns);
+  WriteFileAtomically(w.directory.path() / format::kManifestFile, manifest.dump(2) + "\n");
+  w.directory.Publish();
 }
 
 }  // namespace hidreamer::data

@@ -2,6 +2,8 @@
 
 #include <zlib.h>
 
+#include <nlohmann/json.hpp>
+
 #include "hidreamer/env/environment.h"
 
 namespace hidreamer::data::store_format {
@@ -27,6 +29,18 @@ Layout ComputeLayout(uint64_t rows, uint64_t blocks) {
 uint32_t Checksum(std::string_view bytes) {
   return static_cast<uint32_t>(
       ::crc32_z(0, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size()));
+}
+
+DirectoryKind Recording() {
+  return {.name = "a recording",
+          .manifest = kManifestFile,
+          .is_ours =
+              [](const std::string& text) {
+                const auto manifest = nlohmann::json::parse(text, nullptr, false);
+                return manifest.is_object() &&
+                       manifest.value("format", nlohmann::json()) == kFormatName;
+              },
+          .files = {kColumnsFile, kFramesFile, "stage.json", "import.json"}};
 }
 
 }  // namespace hidreamer::data::store_format

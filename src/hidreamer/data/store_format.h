@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "hidreamer/base/new_directory.h"
+
 // Layout of an EpisodeStore directory, version 1:
 //   store.json    {"format", "version", "rows" N, "blocks" B, "frame_bytes", "columns_crc32",
 //                  "columns_bytes", "info": {…}, "checksum" of the rest}
@@ -40,5 +42,8 @@ struct Layout {
 Layout ComputeLayout(uint64_t rows, uint64_t blocks);
 
 uint32_t Checksum(std::string_view bytes);  // CRC-32
+
+// How a recording is told from anybody else's directory. In a run it also holds stage.json.
+DirectoryKind Recording();
 
 }  // namespace hidreamer::data::store_format

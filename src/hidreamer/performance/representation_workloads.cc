@@ -29,8 +29,8 @@ struct RecordedEncoderLearner {
     env::RandomPlayer player;
     data::CollectEpisodes(
         {.game = "catch", .steps = steps, .threads = options.threads, .show_progress = false},
-        player, directory.path());
-    store.emplace(directory.path());
+        player, directory.path() / "store");
+    store.emplace(directory.path() / "store");
     config::EncoderConfig config;
     config.negatives = "one";
     config.batch = batch;

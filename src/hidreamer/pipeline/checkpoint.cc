@@ -10,6 +10,7 @@
 
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/files.h"
+#include "hidreamer/base/new_directory.h"
 #include "hidreamer/nn/safetensors.h"
 
 namespace hidreamer::pipeline {
@@ -20,6 +21,11 @@ namespace {
 constexpr int kFormatVersion = 1;
 constexpr size_t kKept = 2;
 constexpr std::string_view kPrefix = "step_";
+
+const DirectoryKind kCheckpoint = {.name = "a checkpoint",
+                                   .manifest = "state.json",
+                                   .is_ours = [](const std::string&) { return true; },
+                                   .files = {"state.safetensors"}};
 
 uint32_t FileChecksum(const fs::path& path) {
   const MappedFile file(path);
@@ -71,15 +77,16 @@ Checkpoint Load(const fs::path& path) {
 }  // namespace
 
 void SaveCheckpoint(const fs::path& checkpoints, const Checkpoint& checkpoint) {
-  const fs::path path = checkpoints / fmt::format("{}{:09d}", kPrefix, checkpoint.updates);
-  WriteDirectoryAtomically(path, [&](const fs::path& directory) {
-    nn::SaveSafetensors(directory / "state.safetensors", checkpoint.state);
-    const nlohmann::json description = {{"format", kFormatVersion},
-                                        {"updates", checkpoint.updates},
-                                        {"checksum", FileChecksum(directory / "state.safetensors")},
-                                        {"identity", checkpoint.identity}};
-    WriteFileAtomically(directory / "state.json", description.dump(2) + "\n");
-  });
+  NewDirectory directory(checkpoints / fmt::format("{}{:09d}", kPrefix, checkpoint.updates),
+                         kCheckpoint);
+  const fs::path state = directory.path() / "state.safetensors";
+  nn::SaveSafetensors(state, checkpoint.state);
+  const nlohmann::json description = {{"format", kFormatVersion},
+                                      {"updates", checkpoint.updates},
+                                      {"checksum", FileChecksum(state)},
+                                      {"identity", checkpoint.identity}};
+  WriteFileAtomically(directory.path() / "state.json", description.dump(2) + "\n");
+  directory.Publish();
   const std::vector<fs::path> all = List(checkpoints);
   for (size_t i = kKept; i < all.size(); ++i) {
     std::error_code ignored;
