@@ -4,11 +4,11 @@
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
-#include <cmath>
 #include <set>
 
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/files.h"
+#include "hidreamer/base/numbers.h"
 #include "hidreamer/config/agent_config.h"
 #include "hidreamer/config/check.h"
 #include "hidreamer/config/dump.h"
@@ -49,13 +49,21 @@ bool Convert(const YAML::Node& node, std::string& value) {
   return true;
 }
 
-bool Convert(const YAML::Node& node, double& value) {
-  return node.IsScalar() && YAML::convert<double>::decode(node, value) && std::isfinite(value);
+bool Convert(const YAML::Node& node, bool& value) {
+  return node.IsScalar() && YAML::convert<bool>::decode(node, value);
 }
 
-template <typename T>
-bool Convert(const YAML::Node& node, T& value) {
-  return node.IsScalar() && YAML::convert<T>::decode(node, value);
+// Numbers are decimal: to YAML 1.1, 010 is 8.
+bool Convert(const YAML::Node& node, double& value) {
+  const auto number = node.IsScalar() ? ParseNumber(node.Scalar()) : std::nullopt;
+  value = number.value_or(0);
+  return number.has_value();
+}
+
+bool Convert(const YAML::Node& node, int64_t& value) {
+  const auto number = node.IsScalar() ? ParseWhole(node.Scalar()) : std::nullopt;
+  value = number.value_or(0);
+  return number.has_value();
 }
 
 template <typename T>

@@ -90,6 +90,25 @@ TEST(LoadConfig, WrongTypesAreErrors) {
   EXPECT_THAT(ErrorOf("", {"seed="}), HasSubstr("--set seed=: seed must be a whole number"));
 }
 
+TEST(LoadConfig, NumbersMeanWhatTheySayInDecimal) {
+  EXPECT_EQ(Parse("seed: 010\n").seed, 10);
+  EXPECT_EQ(Parse("", {"seed=007"}).seed, 7);
+  EXPECT_EQ(Parse("collect: {steps: 1e5}\n").collect.steps, 100000);
+  EXPECT_EQ(Parse("", {"collect.steps=2.5e4"}).collect.steps, 25000);
+  EXPECT_DOUBLE_EQ(Parse("encoder: {lr: 01e-3}\n").encoder.lr, 1e-3);
+  for (const char* text :
+       {"0x10", "0o10", "1_000", "1e-1", "9223372036854775808", ".inf", "5 000"}) {
+    EXPECT_THAT(ErrorOf("", {std::string("seed=") + text}),
+                HasSubstr("seed must be a whole number"))
+        << text;
+    EXPECT_THAT(ErrorOf(std::string("seed: ") + text + "\n"),
+                HasSubstr("seed must be a whole number"))
+        << text;
+  }
+  EXPECT_THAT(ErrorOf("", {"seed=-5"}), HasSubstr("seed = -5 is out of range"));
+  EXPECT_THAT(ErrorOf("encoder: {lr: 0x1}\n"), HasSubstr("encoder.lr must be a number"));
+}
+
 TEST(LoadConfig, ValuesOutOfRangeAreErrors) {
   EXPECT_THAT(ErrorOf("world_model:\n  dropout: 1.5\n"),
               HasSubstr("a.yaml:2: world_model.dropout = 1.5 is out of range, 0 to 0.9"));
