@@ -3,11 +3,14 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include "hidreamer/agent/observation.h"
 #include "hidreamer/agent/online_learner.h"
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/files.h"
 #include "hidreamer/base/json_lines.h"
 #include "hidreamer/config/dump.h"
+#include "hidreamer/env/make_environment.h"
+#include "hidreamer/nn/device.h"
 #include "hidreamer/pipeline/run_journal.h"
 #include "hidreamer/pipeline/training_loop.h"
 
@@ -38,6 +41,24 @@ void WriteCurve(const std::filesystem::path& directory, const config::AgentConfi
   WriteFileAtomically(directory / "curve.json", curve.dump(1) + "\n");
 }
 
+// All that can be known before any work: the game, the device, and room for the replay.
+void CheckBeforeWork(const config::AgentConfig& config, const std::filesystem::path& replay,
+                     StageState state) {
+  env::MakeEnvironment(config.game, config.protocol);
+  nn::UseDevice(config.device);
+  std::error_code code;
+  const auto there = std::filesystem::symlink_status(replay, code);
+  const bool empty =
+      std::filesystem::is_directory(there) && std::filesystem::is_empty(replay, code);
+  if (state == StageState::kToDo && std::filesystem::exists(there) && !empty) {
+    throw UserError("move it away, or choose another --out",
+                    "{} is there, but no agent that it belongs to", replay.string());
+  }
+  if (state != StageState::kBegun) {
+    CheckFreeSpace(replay, static_cast<double>(config.steps) * agent::kObservationBytes);
+  }
+}
+
 }  // namespace
 
 void RunAgent(const config::AgentConfig& config, const AgentRunOptions& options) {
@@ -49,15 +70,14 @@ void RunAgent(const config::AgentConfig& config, const AgentRunOptions& options)
     stage.settings.erase(key);
   }
   const std::filesystem::path replay = journal.path() / "replay";
-  switch (journal.Inspect(stage, options.force)) {
-    case StageState::kDone:
-      spdlog::info("{} steps of {} were done before", config.steps, config.game);
-      return;
-    case StageState::kToDo:
-      std::filesystem::remove_all(replay);
-      break;
-    case StageState::kBegun:
-      break;
+  const StageState state = journal.Inspect(stage, options.force);
+  if (state == StageState::kDone) {
+    spdlog::info("{} steps of {} were done before", config.steps, config.game);
+    return;
+  }
+  CheckBeforeWork(config, replay, state);
+  if (state == StageState::kChanged) {
+    journal.SetAside({stage}, {"replay"});
   }
   journal.StartWork({.command = options.command,
                      .config_text = config::DumpConfig(config),

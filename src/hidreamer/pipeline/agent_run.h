@@ -10,7 +10,8 @@ namespace hidreamer::pipeline {
 struct AgentRunOptions {
   std::filesystem::path directory;
   std::string command;  // as given, for run.json
-  bool force = false;   // begin anew where the directory holds an agent with other settings
+  bool force = false;   // begin anew where the directory holds an agent with other settings, which
+                        // is kept until the new one is done
 };
 
 // hidreamer agent: plays and learns online, resumable to the bit. Writes

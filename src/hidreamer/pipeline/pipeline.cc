@@ -9,9 +9,12 @@
 
 #include "hidreamer/base/cores.h"
 #include "hidreamer/base/error.h"
+#include "hidreamer/base/files.h"
 #include "hidreamer/base/interrupt.h"
 #include "hidreamer/base/progress.h"
+#include "hidreamer/encoder/encoder.h"
 #include "hidreamer/env/make_environment.h"
+#include "hidreamer/nn/device.h"
 #include "hidreamer/nn/runtime.h"
 #include "hidreamer/pipeline/figure_table.h"
 #include "hidreamer/pipeline/run_directory.h"
@@ -36,7 +39,7 @@ void RunStage(const Stage& stage, StageContext& context) {
   if (IsForeignRecording(context.run, stage.id)) {
     const data::EpisodeStore store(context.run.Folder(stage.id));  // a user Error if it is damaged
     spdlog::info("{}: uses the recording that is there, {} steps", stage.id.name, store.size());
-    summary = {{"steps", store.size()}};
+    summary = {{"steps", store.size()}, {"recorded_elsewhere", true}};
   } else {
     if (stage.id.settings != "collect") {  // whose folder appears whole, or not at all
       context.run.Begin(stage.id);
@@ -49,17 +52,14 @@ void RunStage(const Stage& stage, StageContext& context) {
   spdlog::info("{} done in {}", stage.id.name, FormatDuration(seconds));
 }
 
-// A misspelt game or a missing ROM shows before any work.
-void CheckGames(const config::ExperimentConfig& config, const RunDirectory& run) {
-  for (const std::string& game : config.games) {
-    if (!std::filesystem::exists(run.path() / "data" / game)) {
-      env::MakeEnvironment(game, config.collect.protocol);
-    }
-  }
+// Whether the last stage that is asked for does not read it.
+bool MayBeMissing(const StageId& id, const StageId& last) {
+  return id.name == "single_vq" || id.name.starts_with("world_model_") ||
+         id.settings == last.settings;
 }
 
 // All settings are compared before anything is written.
-std::vector<StageState> InspectAll(RunDirectory& run, const std::vector<Stage>& stages,
+std::vector<StageState> InspectAll(const RunDirectory& run, const std::vector<Stage>& stages,
                                    bool force) {
   std::vector<StageState> states;
   for (const Stage& stage : stages) {
@@ -79,12 +79,72 @@ bool AllDone(const std::vector<Stage>& stages, const std::vector<StageState>& st
   return true;
 }
 
-void RunSelected(StageContext& context, const std::vector<Stage>& stages,
-                 const std::vector<StageState>& states, const std::vector<std::string>& only) {
+// The last stage that is asked for.
+size_t LastOf(const std::vector<Stage>& stages, const std::vector<std::string>& only) {
   size_t last = 0;
   for (size_t i = 0; i < stages.size(); ++i) {
     last = Selected(stages[i], only) ? i : last;
   }
+  return last;
+}
+
+// Of the numbers that a stage writes for each recorded step, at least.
+double BytesOfStep(const StageId& id, const config::ExperimentConfig& config) {
+  if (id.settings == "collect") {
+    return env::kRamBytes;
+  }
+  const auto games = static_cast<double>(config.games.size());
+  const auto width = static_cast<double>(encoder::EncoderOptions{}.width);
+  return id.settings == "embed" ? games * width * sizeof(float) : 0;
+}
+
+// All that can be known before any work: that the stages before are there, the games, who plays
+// them, the device, and room on the disk.
+void CheckBeforeWork(const config::ExperimentConfig& config, const RunDirectory& run,
+                     const std::vector<Stage>& stages, const std::vector<StageState>& states,
+                     const std::vector<std::string>& only) {
+  const size_t last = LastOf(stages, only);
+  double bytes = 0;
+  for (size_t i = 0; i <= last; ++i) {
+    const StageId& id = stages[i].id;
+    const bool recorded = states[i] == StageState::kToDo && IsForeignRecording(run, id);
+    if (states[i] == StageState::kDone || recorded) {
+      continue;
+    }
+    if (!Selected(stages[i], only)) {
+      if (!MayBeMissing(id, stages[last].id)) {
+        throw UserError("hidreamer run does all stages in order",
+                        "{} comes before {} and is not done", id.name, stages[last].id.name);
+      }
+      continue;
+    }
+    if (id.settings == "collect") {
+      const std::string game = std::filesystem::path(id.folder).filename().string();
+      env::MakeEnvironment(game, config.collect.protocol);
+      MakeAnyPlayer(config.collect.policy, game);
+    }
+    bytes += BytesOfStep(id, config) * static_cast<double>(config.collect.steps);
+  }
+  nn::UseDevice(config.device);
+  CheckFreeSpace(run.path(), bytes);
+}
+
+// With --force: what was done with other settings makes room.
+void SetAsideChanged(RunDirectory& run, const std::vector<Stage>& stages,
+                     std::vector<StageState>& states) {
+  std::vector<StageId> changed;
+  for (size_t i = 0; i < stages.size(); ++i) {
+    if (states[i] == StageState::kChanged) {
+      changed.push_back(stages[i].id);
+      states[i] = StageState::kToDo;
+    }
+  }
+  run.SetAside(changed);
+}
+
+void RunSelected(StageContext& context, const std::vector<Stage>& stages,
+                 const std::vector<StageState>& states, const std::vector<std::string>& only) {
+  const size_t last = LastOf(stages, only);
   for (size_t i = 0; i <= last; ++i) {
     const Stage& stage = stages[i];
     if (states[i] == StageState::kDone) {
@@ -92,14 +152,7 @@ void RunSelected(StageContext& context, const std::vector<Stage>& stages,
       continue;
     }
     if (!Selected(stage, only)) {
-      // Not asked for: skipped where later stages do not read it, else it must be there.
-      if (stage.id.name == "single_vq" || stage.id.name.starts_with("world_model_") ||
-          IsForeignRecording(context.run, stage.id) ||
-          stage.id.settings == stages[last].id.settings) {
-        continue;
-      }
-      throw UserError("hidreamer run does all stages in order",
-                      "{} comes before {} and is not done", stage.id.name, stages[last].id.name);
+      continue;
     }
     if (InterruptRequested()) {
       throw Interrupted();
@@ -157,8 +210,9 @@ void RunLeading(const config::ExperimentConfig& config, const PipelineOptions& o
                 nn::ProcessGroup& group) {
   RunDirectory run(options.directory, config);
   const std::vector<Stage> stages = AllStages(config);
-  const std::vector<StageState> states = InspectAll(run, stages, options.force);
-  CheckGames(config, run);
+  std::vector<StageState> states = InspectAll(run, stages, options.force);
+  CheckBeforeWork(config, run, stages, states, options.only);
+  SetAsideChanged(run, stages, states);
   run.StartWork(options.command);
   StageContext context{.config = config,
                        .run = run,

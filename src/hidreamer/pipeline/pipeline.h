@@ -11,7 +11,8 @@ namespace hidreamer::pipeline {
 struct PipelineOptions {
   std::filesystem::path directory;  // the run directory
   std::string command;              // for run.json
-  bool force = false;               // redo stages whose settings changed, instead of an error
+  bool force = false;  // redo stages whose settings changed, instead of an error; what was done
+                       // before is kept in RUN/before until the new one is
   // Stages to run, by name ("collect/pong", "encoder", …); empty: all. A stage before them that is
   // not done is a user Error.
   std::vector<std::string> only = {};

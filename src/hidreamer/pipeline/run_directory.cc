@@ -12,7 +12,16 @@ RunDirectory::RunDirectory(std::filesystem::path path, const config::ExperimentC
 StageRecord RunDirectory::Record(const StageId& stage) const {
   return {.name = stage.name,
           .folder = Folder(stage),
-          .settings = config::StageSettings(config_, stage.settings)};
+          .settings = config::StageSettings(config_, stage.settings),
+          .may_hold_files = stage.settings == "collect" || stage.settings == "evaluate"};
+}
+
+void RunDirectory::SetAside(const std::vector<StageId>& stages) {
+  std::vector<StageRecord> records;
+  for (const StageId& stage : stages) {
+    records.push_back(Record(stage));
+  }
+  journal_.SetAside(records);
 }
 
 void RunDirectory::StartWork(const std::string& command) {

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "hidreamer/config/experiment_config.h"
 #include "hidreamer/nn/precision.h"
@@ -31,6 +32,7 @@ class RunDirectory {
   StageState Inspect(const StageId& stage, bool force) const {
     return journal_.Inspect(Record(stage), force);
   }
+  void SetAside(const std::vector<StageId>& stages);
   void Begin(const StageId& stage) { journal_.Begin(Record(stage)); }
   void Finish(const StageId& stage, double seconds, const nlohmann::json& summary) {
     journal_.Finish(Record(stage), seconds, summary);

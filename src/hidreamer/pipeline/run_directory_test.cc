@@ -56,10 +56,14 @@ TEST_F(RunDirectoryTest, AStageIsToDoThenBegunThenDone) {
   EXPECT_EQ(RunJson()["stages"]["world_model"]["seconds"], 2.5);
 }
 
-TEST_F(RunDirectoryTest, OtherSettingsAreRefusedByNameAndForceClearsTheStage) {
+TEST_F(RunDirectoryTest, OtherSettingsAreRefusedByNameAndForceSetsTheStageAside) {
   {
     RunDirectory run(root_, SmallConfig());
+    run.StartWork("first");
     run.Begin(kStage);
+    WriteFileAtomically(run.Folder(kStage) / "model.safetensors", "first");
+    run.Finish(kStage, 1, {});
+    run.EndWork("done");
   }
   config::ExperimentConfig changed = SmallConfig();
   changed.world_model.layers = 2;
@@ -67,13 +71,83 @@ TEST_F(RunDirectoryTest, OtherSettingsAreRefusedByNameAndForceClearsTheStage) {
   EXPECT_THAT([&] { run.Inspect(kStage, false); },
               ThrowsMessage<Error>(HasSubstr("world_model.layers: 6 before, 2 now")));
   EXPECT_TRUE(fs::exists(run.Folder(kStage)));
-  EXPECT_EQ(run.Inspect(kStage, true), StageState::kToDo);
+  EXPECT_EQ(run.Inspect(kStage, true), StageState::kChanged);
+  EXPECT_TRUE(fs::exists(run.Folder(kStage) / "stage.json"));
+  const fs::path before = root_ / "before";
+  run.SetAside({kStage});
   EXPECT_FALSE(fs::exists(run.Folder(kStage)));
+  EXPECT_EQ(run.Inspect(kStage, true), StageState::kToDo);
+  run.StartWork("second");
+  run.Begin(kStage);
+  run.EndWork("interrupted");
+  EXPECT_EQ(ReadFile(before / "world_model/model.safetensors"), "first");
+  EXPECT_EQ(config::LoadConfig(before / "config.yaml").world_model.layers, 6);
+  run.Finish(kStage, 1, {});
+  run.EndWork("done");
+  EXPECT_FALSE(fs::exists(before));
+  EXPECT_TRUE(fs::exists(run.Folder(kStage) / "stage.json"));
+}
+
+TEST_F(RunDirectoryTest, WhatSomebodyPutAmongTheResultsIsNotRemovedWithThem) {
+  RunDirectory run(root_, SmallConfig());
+  run.StartWork("first");
+  run.Begin(kStage);
+  WriteFileAtomically(run.Folder(kStage) / "notes.txt", "mine");
+  WriteFileAtomically(root_ / "before/thesis.txt", "mine");
+  run.SetAside({kStage});
+  run.Finish(kStage, 1, {});
+  run.EndWork("done");
+  EXPECT_EQ(ReadFile(root_ / "before2/world_model/notes.txt"), "mine");
+  EXPECT_EQ(ReadFile(root_ / "before/thesis.txt"), "mine");
+}
+
+TEST_F(RunDirectoryTest, SomebodysFilesAreRefusedUntouched) {
+  const auto refused = [&](const fs::path& file, const std::string& text) {
+    fs::remove_all(root_);
+    WriteFileAtomically(root_ / file, text);
+    try {
+      RunDirectory run(root_, SmallConfig());
+      run.Inspect(kStage, true);
+      return false;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), Error::Kind::kUser);
+    }
+    EXPECT_EQ(ReadFile(root_ / file), text);
+    EXPECT_FALSE(fs::exists(root_ / ".lock"));
+    return true;
+  };
+  for (const char* file : {"config.yaml", "run.json", "report.html", "summary.json",
+                           "world_model/model.safetensors", "world_model/metrics.jsonl"}) {
+    EXPECT_TRUE(refused(file, "{\"mine\": 1}")) << file;
+  }
+  EXPECT_FALSE(refused("thesis.txt", "beside a run"));
+  fs::remove_all(root_);
+  WriteFileAtomically(root_, "a file");
+  EXPECT_THROW(RunDirectory(root_, SmallConfig()), Error);
+  EXPECT_EQ(ReadFile(root_), "a file");
+}
+
+TEST_F(RunDirectoryTest, ADirectoryInWhichNoWorkWasStartedGoesAgain) {
+  { RunDirectory run(root_ / "deep/down/", SmallConfig()); }
+  EXPECT_FALSE(fs::exists(root_));
+}
+
+TEST_F(RunDirectoryTest, ARecordingFromElsewhereIsDoneWhateverTheSettings) {
+  const StageId collect{.name = "collect/catch", .settings = "collect", .folder = "data/catch"};
+  {
+    RunDirectory run(root_, SmallConfig());
+    run.StartWork("first");
+    run.Finish(collect, 1, {{"recorded_elsewhere", true}});
+  }
+  config::ExperimentConfig changed = SmallConfig();
+  changed.collect.steps = 77;
+  EXPECT_EQ(RunDirectory(root_, changed).Inspect(collect, true), StageState::kDone);
 }
 
 TEST_F(RunDirectoryTest, SettingsOfLaterStagesDoNotMatter) {
   {
     RunDirectory run(root_, SmallConfig());
+    run.StartWork("first");
     run.Begin(kStage);
     run.Finish(kStage, 1, {});
   }
@@ -123,10 +197,12 @@ TEST_F(RunDirectoryTest, OneProcessAtATime) {
   EXPECT_NO_THROW(RunDirectory(root_, SmallConfig()));
 }
 
-TEST_F(RunDirectoryTest, ADamagedRecordCountsAsNotDone) {
+TEST_F(RunDirectoryTest, ADamagedRecordIsAnErrorAndItsStageIsKept) {
   RunDirectory run(root_, SmallConfig());
-  WriteFileAtomically(run.Folder(kStage) / "stage.json", "{\"settings\": {\"seed\"");
-  EXPECT_EQ(run.Inspect(kStage, false), StageState::kToDo);
+  const std::string damaged = "{\"settings\": {\"seed\"";
+  WriteFileAtomically(run.Folder(kStage) / "stage.json", damaged);
+  EXPECT_THAT([&] { run.Inspect(kStage, true); }, ThrowsMessage<Error>(HasSubstr("is damaged")));
+  EXPECT_EQ(ReadFile(run.Folder(kStage) / "stage.json"), damaged);
 }
 
 }  // namespace

@@ -16,6 +16,7 @@
 #include "hidreamer/config/stage_settings.h"
 #include "hidreamer/nn/runtime.h"
 #include "hidreamer/pipeline/machine.h"
+#include "hidreamer/pipeline/stage_files.h"
 
 namespace hidreamer::pipeline {
 namespace fs = std::filesystem;
@@ -31,13 +32,49 @@ std::string TimeNow() {
                      fmt::gmtime(std::chrono::system_clock::to_time_t(now)));
 }
 
-// An empty object where the file is missing or no JSON object.
-json ReadJsonObject(const fs::path& path) {
+// The object in a file of ours, an empty one where there is none. What cannot be read is not
+// absent: a user Error.
+json ReadRecord(const fs::path& path, const std::string& key) {
   if (!fs::exists(path)) {
     return json::object();
   }
   json value = json::parse(ReadFile(path), nullptr, /*allow_exceptions=*/false);
-  return value.is_object() ? value : json::object();
+  if (!value.is_object() || !value.contains(key)) {
+    throw UserError("choose another --out, or move it away if nobody needs it",
+                    "{} is damaged, or was not written by hidreamer", path.string());
+  }
+  return value;
+}
+
+// Files that a run would replace, in a directory that is no run's.
+fs::path CheckTakesARun(fs::path path) {
+  constexpr const char* kElsewhere = "choose another --out, or move it away";
+  std::error_code code;
+  if (fs::exists(path, code) && !fs::is_directory(path, code)) {
+    throw UserError("choose another --out", "{} is a file, not a directory", path.string());
+  }
+  if (!fs::exists(path / "run.json", code)) {
+    for (const char* name : {"config.yaml", "summary.json", "report.html"}) {
+      if (fs::exists(path / name, code)) {
+        throw UserError(kElsewhere,
+                        "{} is no run directory, but holds {}, which a run would replace",
+                        path.string(), name);
+      }
+    }
+  }
+  return path;
+}
+
+// Nobody's files are trained over.
+void CheckHoldsNothing(const StageRecord& stage) {
+  std::error_code code;
+  for (const auto& entry : fs::directory_iterator(stage.folder, code)) {
+    if (entry.path().extension() != ".partial") {
+      throw UserError("move them away, or choose another --out",
+                      "{} holds files, such as {}, but no record of {}", stage.folder.string(),
+                      entry.path().filename().string(), stage.name);
+    }
+  }
 }
 
 void WriteObject(const fs::path& path, const json& value) {
@@ -53,13 +90,18 @@ void RemoveTraces(const fs::path& folder) {
 
 }  // namespace
 
-RunJournal::RunJournal(fs::path path) : path_(std::move(path)) {
+RunJournal::RunJournal(fs::path path) : path_(CheckTakesARun(std::move(path))), made_(path_) {
+  run_ = ReadRecord(path_ / "run.json", "calls");
   EnsureWritableDirectory(path_);
   Lock();
-  run_ = ReadJsonObject(path_ / "run.json");
 }
 
-RunJournal::~RunJournal() { ::close(lock_); }
+RunJournal::~RunJournal() {
+  if (!fs::exists(path_ / "run.json")) {  // refused before any work
+    ::unlink((path_ / ".lock").c_str());
+  }
+  ::close(lock_);
+}
 
 void RunJournal::Lock() {
   const fs::path file = path_ / ".lock";
@@ -76,7 +118,6 @@ void RunJournal::Lock() {
 
 void RunJournal::StartWork(const Work& work) {
   device_ = nn::UseDevice(work.device);
-  WriteFileAtomically(path_ / "config.yaml", work.config_text);
   const int64_t kept = run_.value("threads", int64_t{0});
   if (kept != 0 && work.threads != 0 && kept != work.threads) {
     spdlog::warn("this run keeps the {} threads it was started with", kept);
@@ -98,7 +139,8 @@ void RunJournal::StartWork(const Work& work) {
   if (!run_.contains("start")) {
     run_["start"] = TimeNow();
   }
-  Write();
+  Write();  // first: it makes the directory a run's
+  WriteFileAtomically(path_ / "config.yaml", work.config_text);
 }
 
 void RunJournal::EndWork(const std::string& outcome) {
@@ -108,17 +150,30 @@ void RunJournal::EndWork(const std::string& outcome) {
   run_["end"] = TimeNow();
   run_["peak_memory_bytes"] =
       std::max(run_.value("peak_memory_bytes", int64_t{0}), PeakMemoryBytes());
+  if (outcome == "done") {
+    RemoveSetAside();
+  }
   Write();
+  for (const json& entry : run_.value("set_aside", json::array())) {
+    spdlog::warn("what --force replaces is kept in {} until its stages are done again",
+                 (path_ / entry["kept"].get<std::string>()).string());
+  }
 }
 
 StageState RunJournal::Inspect(const StageRecord& stage, bool force) const {
   const bool done = fs::exists(stage.folder / "stage.json");
-  const json record = ReadJsonObject(stage.folder / (done ? "stage.json" : "begun.json"));
-  if (!record.contains("settings")) {
+  const json record = ReadRecord(stage.folder / (done ? "stage.json" : "begun.json"), "settings");
+  if (record.empty()) {
+    if (!stage.may_hold_files) {
+      CheckHoldsNothing(stage);
+    }
     return StageState::kToDo;
   }
   const auto before = record["settings"].get<config::Settings>();
-  if (before == stage.settings) {
+  // What was recorded elsewhere is as it is, whatever the settings.
+  const bool elsewhere =
+      done && record.value(json::json_pointer("/summary/recorded_elsewhere"), false);
+  if (before == stage.settings || elsewhere) {
     if (done) {
       RemoveTraces(stage.folder);  // of a process killed in Finish
     }
@@ -131,8 +186,54 @@ StageState RunJournal::Inspect(const StageRecord& stage, bool force) const {
                     done ? "done" : "begun", change);
   }
   spdlog::warn("{} is redone: {}", stage.name, change);
-  fs::remove_all(stage.folder);
-  return StageState::kToDo;
+  return StageState::kChanged;
+}
+
+void RunJournal::SetAside(const std::vector<StageRecord>& stages,
+                          const std::vector<std::string>& more) {
+  if (stages.empty()) {
+    return;
+  }
+  std::vector<std::string> names = more;
+  json until = json::array();
+  for (const StageRecord& stage : stages) {
+    names.push_back(stage.folder.lexically_relative(path_).generic_string());
+    until.push_back(names.back() + "/stage.json");
+  }
+  const std::string kept = FreeName(path_, "before");
+  const fs::path directory = path_ / kept;
+  EnsureWritableDirectory(directory);
+  for (const char* name : {"config.yaml", "run.json", "summary.json", "report.html"}) {
+    if (fs::exists(path_ / name)) {
+      fs::copy_file(path_ / name, directory / name);
+    }
+  }
+  run_.emplace("calls", json::array());
+  run_["set_aside"].push_back({{"kept", kept}, {"until", until}});
+  Write();
+  for (const std::string& name : names) {
+    if (fs::exists(path_ / name)) {
+      EnsureWritableDirectory((directory / name).parent_path());
+      Rename(path_ / name, directory / name);
+    }
+  }
+}
+
+void RunJournal::RemoveSetAside() {
+  json left = json::array();
+  for (const json& entry : run_.value("set_aside", json::array())) {
+    const json& until = entry["until"];
+    // What belongs together goes together: nothing before all that replaces it stands.
+    const bool stands = std::all_of(until.begin(), until.end(), [&](const json& record) {
+      return fs::exists(path_ / record.get<std::string>());
+    });
+    if (!stands) {
+      left.push_back(entry);
+    } else {
+      RemoveStageFiles(path_ / entry["kept"].get<std::string>());
+    }
+  }
+  run_["set_aside"] = left;
 }
 
 void RunJournal::Begin(const StageRecord& stage) {

@@ -5,7 +5,9 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
+#include "hidreamer/base/files.h"
 #include "hidreamer/config/dump.h"
 #include "hidreamer/nn/device.h"
 #include "hidreamer/nn/precision.h"
@@ -17,9 +19,16 @@ struct StageRecord {
   std::string name;  // "encoder", "policy/pong": for messages
   std::filesystem::path folder;
   config::Settings settings;  // that its result depends on
+  // Whether its folder may hold files before it is begun: recordings, figures.
+  bool may_hold_files = false;
 };
 
-enum class StageState { kToDo, kBegun, kDone };
+enum class StageState {
+  kToDo,
+  kBegun,
+  kDone,
+  kChanged,  // begun or done with other settings, to be set aside and done anew
+};
 
 // What is common to every run directory: RUN/{config.yaml, run.json, STAGE/…}, the lock (one
 // process works in a run directory at a time; a killed process leaves it free), and the threads and
@@ -28,8 +37,9 @@ enum class StageState { kToDo, kBegun, kDone };
 //   {"settings": {"world_model.width": "384", …}, "config_hash", "seed", "seconds", "summary": {…}}
 class RunJournal {
  public:
-  // Creates the directory or opens it to go on. Throws a user Error if it cannot be written or
-  // another process works in it.
+  // Creates the directory or opens it to go on. Throws a user Error if it cannot be written, holds
+  // somebody's files that a run would replace, or another process works in it. Until StartWork
+  // nothing is changed, and a directory that was made here goes again.
   explicit RunJournal(std::filesystem::path path);
   ~RunJournal();
   RunJournal(const RunJournal&) = delete;
@@ -47,12 +57,17 @@ class RunJournal {
   };
   // Writes config.yaml and the start of this call into run.json, and sets the process up.
   void StartWork(const Work& work);
-  // The end of this call, with its outcome: "done", "interrupted", "failed".
+  // The end of this call, with its outcome: "done", "interrupted", "failed". What was set aside is
+  // removed once everything that replaces it is done; until then a message says where it is.
   void EndWork(const std::string& outcome);
 
   // Compares the stage's settings with those it was begun or done with. Others: a user Error that
-  // names the keys, or, with `force`, the folder is removed.
+  // names the keys, or kChanged with `force`. Also a user Error: a record that cannot be read, and
+  // a folder with files but no record. Changes nothing.
   StageState Inspect(const StageRecord& stage, bool force) const;
+  // Moves the folders of these stages and `more` (names in the run directory) to RUN/before, or the
+  // first of before2, before3, … that is free, beside copies of what lies at the run's top.
+  void SetAside(const std::vector<StageRecord>& stages, const std::vector<std::string>& more = {});
   void Begin(const StageRecord& stage);
   // Its checkpoints are removed.
   void Finish(const StageRecord& stage, double seconds, const nlohmann::json& summary);
@@ -66,8 +81,10 @@ class RunJournal {
  private:
   void Lock();
   void Write() const;
+  void RemoveSetAside();
 
   std::filesystem::path path_;
+  MadeDirectories made_;
   int lock_ = -1;
   nlohmann::json run_;
   torch::Device device_ = torch::kCPU;
