@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,7 +20,7 @@ struct AgentArguments {
   std::filesystem::path out;
   std::string game;
   int64_t steps = 0;
-  int64_t seed = -1;
+  std::optional<uint64_t> seed;
   std::vector<std::string> overrides;
   bool force = false;
   bool defaults = false;
@@ -33,8 +34,8 @@ void Agent(const AgentArguments& arguments) {
   if (arguments.steps > 0) {
     overrides.push_back(fmt::format("steps={}", arguments.steps));
   }
-  if (arguments.seed >= 0) {
-    overrides.push_back(fmt::format("seed={}", arguments.seed));
+  if (arguments.seed) {
+    overrides.push_back(fmt::format("seed={}", *arguments.seed));
   }
   overrides.insert(overrides.end(), arguments.overrides.begin(), arguments.overrides.end());
   const config::AgentConfig config =
@@ -48,8 +49,7 @@ void Agent(const AgentArguments& arguments) {
                                         : arguments.out;
   pipeline::RunAgent(config,
                      {.directory = out, .command = CommandLine(), .force = arguments.force});
-  fmt::print("score it: hidreamer eval --run {} --game {} --episodes 100\n", out.string(),
-             config.game);
+  fmt::print("score it: hidreamer eval {} --episodes 100\n", out.string());
 }
 
 }  // namespace
@@ -73,7 +73,8 @@ void AddAgentCommand(CLI::App& app) {
   command->add_option("--seed", arguments->seed, "root of every random choice");
   AddOverrides(*command, arguments->overrides, "all of these");
   command->add_flag("--force", arguments->force,
-                    "begin anew where the directory holds an agent with other settings");
+                    "begin anew where the directory holds an agent with other settings, which is "
+                    "kept in RUN/before until the new one is done");
   command->add_flag("--defaults", arguments->defaults,
                     "print every key with meaning, unit, range and value, and stop");
   command->footer(

@@ -7,7 +7,6 @@
 #include <memory>
 
 #include "commands.h"
-#include "hidreamer/base/files.h"
 #include "hidreamer/performance/scaling.h"
 #include "hidreamer/performance/workload.h"
 #include "options.h"
@@ -22,12 +21,16 @@ struct BenchArguments {
 };
 
 void Bench(const BenchArguments& arguments) {
+  if (!arguments.json.empty()) {
+    CheckOutputFile(arguments.json, FileKind::kJson);
+  }
   const nlohmann::json bench = arguments.scaling ? performance::RunScaling(arguments.options)
                                                  : performance::RunBench(arguments.options);
-  fmt::print("{}", arguments.scaling ? performance::FormatScaling(bench)
-                                     : performance::FormatBench(bench));
+  fmt::print(
+      WordsBeside(arguments.json), "{}",
+      arguments.scaling ? performance::FormatScaling(bench) : performance::FormatBench(bench));
   if (!arguments.json.empty()) {
-    WriteFileAtomically(arguments.json, bench.dump(1) + "\n");
+    WriteOutputFile(arguments.json, FileKind::kJson, bench.dump(1) + "\n");
   }
 }
 
@@ -63,7 +66,7 @@ void AddBenchCommand(CLI::App& app) {
       ->add_flag("--scaling", arguments->scaling,
                  "instead: how a world-model training step grows with T, B, levels and codes")
       ->excludes(only);
-  command->add_option("--json", arguments->json, "file for all figures");
+  AddOutputFile(*command, "--json", arguments->json, "file for all figures");
   command->footer("Example: hidreamer bench --only hrvq_encode,imagination --json bench.json");
   command->callback([arguments] { Bench(*arguments); });
 }

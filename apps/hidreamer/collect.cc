@@ -45,8 +45,10 @@ void AddCollectCommand(CLI::App& app) {
   auto arguments = std::make_shared<CollectArguments>();
   data::CollectOptions& options = arguments->options;
   CLI::App* command = app.add_subcommand("collect", "record frames from the real game");
-  AddGame(*command, options.game);
-  command->add_option("--out", arguments->out, "directory of the recording; replaced if it exists")
+  AddGame(*command, options.game)->required();
+  command
+      ->add_option("--out", arguments->out,
+                   "directory of the recording; one that is there is replaced")
       ->required();
   command->add_option("--steps", options.steps, "agent steps (4 emulator frames each)")
       ->capture_default_str()

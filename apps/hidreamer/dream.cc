@@ -3,15 +3,16 @@
 #include <algorithm>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "commands.h"
 #include "hidreamer/base/error.h"
-#include "hidreamer/base/files.h"
 #include "hidreamer/config/load.h"
 #include "hidreamer/evaluation/open_loop_evaluation.h"
 #include "hidreamer/evaluation/run_parts.h"
 #include "hidreamer/report/animation.h"
+#include "options.h"
 
 namespace hidreamer::app {
 namespace {
@@ -20,21 +21,61 @@ struct DreamArguments {
   std::filesystem::path run;
   std::string game;
   std::filesystem::path out = "dream.webp";
-  int64_t steps = 45;
-  int64_t context = 16;
+  std::optional<int64_t> steps, context;
   uint64_t seed = 0;
 };
 
-void Dream(const DreamArguments& arguments) {
+constexpr int64_t kUsualSteps = 45, kUsualContext = 16;
+
+struct DreamLength {
+  int64_t context = 0, steps = 0;
+};
+
+// What was given, and for the rest the usual, or as much as fits into the run's episodes.
+DreamLength ChooseLength(const DreamArguments& arguments,
+                         const evaluation::GameArtefacts& artefacts) {
+  int64_t room = 0;
+  for (const data::EpisodeRange& episode : artefacts.split.validation) {
+    room = std::max(room, episode.size());
+  }
+  room = std::min(room, artefacts.world_model->options().max_steps);
+  const int64_t before =
+      std::clamp(room - arguments.steps.value_or(room / 2), int64_t{1}, kUsualContext);
+  const int64_t context = arguments.context.value_or(before);
+  const int64_t after = std::clamp(room - context, int64_t{1}, kUsualSteps);
+  const DreamLength length = {.context = context, .steps = arguments.steps.value_or(after)};
+  if (context >= room) {
+    throw UserError("dream from less (--context), or collect longer episodes",
+                    "{} real steps leave no room for a dream: at most {} fit together", context,
+                    room);
+  }
+  return length;
+}
+
+FileKind KindOf(const std::filesystem::path& out) {
+  const std::string kind = out.extension().string();
+  if (kind == ".webp" || IsSpecialFile(out)) {
+    return FileKind::kWebp;
+  }
+  if (kind != ".png") {
+    throw UserError("name the file something.webp (moving) or something.png (a sheet)",
+                    "--out {} is neither .webp nor .png", out.string());
+  }
+  return FileKind::kPng;
+}
+
+void Dream(DreamArguments arguments) {
   constexpr int kMillisecondsPerStep = 120;
   constexpr int64_t kColumns = 4;
-  const std::string kind = arguments.out.extension().string();
-  if (kind != ".webp" && kind != ".png") {
-    throw UserError("name the file something.webp (moving) or something.png (a sheet)",
-                    "--out {} is neither .webp nor .png", arguments.out.string());
-  }
+  const FileKind kind = KindOf(arguments.out);
+  CheckOutputFile(arguments.out, kind);
+  CheckIsPipelineRun(arguments.run);
   const auto config = config::LoadConfig(arguments.run / "config.yaml");
   const auto loaded = evaluation::LoadRun(arguments.run, config);
+  if (arguments.game.empty()) {
+    arguments.game = OnlyGame(arguments.run, loaded->games, "recording",
+                              "collect first: hidreamer run CONFIG --out RUN");
+  }
   const auto game = std::find(loaded->games.begin(), loaded->games.end(), arguments.game);
   if (game == loaded->games.end()) {
     throw UserError("games with a recording: " + fmt::format("{}", fmt::join(loaded->games, ", ")),
@@ -46,22 +87,25 @@ void Dream(const DreamArguments& arguments) {
     throw UserError("train first: hidreamer run CONFIG --out RUN",
                     "{} has no tokens and world model to dream with", arguments.run.string());
   }
-  const auto dream = evaluation::DreamPictures(artefacts, arguments.context, arguments.steps,
-                                               SeedTree(arguments.seed));
+  const DreamLength length = ChooseLength(arguments, artefacts);
+  const auto dream =
+      evaluation::DreamPictures(artefacts, length.context, length.steps, SeedTree(arguments.seed));
   if (dream.empty()) {
     throw UserError("dream fewer steps (--steps) or from less (--context)",
-                    "no held-out episode has room for {} real and some dreamed steps",
-                    arguments.context);
+                    "no held-out episode has room for {} real and {} dreamed steps", length.context,
+                    length.steps);
   }
   const auto pictures = report::DreamAnimation(dream, [&](int64_t row) {
     report::GrayImage image(env::kFrameSize, env::kFrameSize);
     artefacts.store->ReadFrames(row, row + 1, image.pixels.data());
     return image;
   });
-  WriteFileAtomically(arguments.out,
-                      kind == ".webp" ? report::EncodeWebpAnimation(pictures, kMillisecondsPerStep)
-                                      : report::EncodePng(report::Tile(pictures, kColumns, 8)));
-  fmt::print("{}: {} real and {} dreamed steps, {} of them drawn with a frame of the same codes\n",
+  WriteOutputFile(arguments.out, kind,
+                  kind == FileKind::kWebp
+                      ? report::EncodeWebpAnimation(pictures, kMillisecondsPerStep)
+                      : report::EncodePng(report::Tile(pictures, kColumns, 8)));
+  fmt::print(WordsBeside(arguments.out),
+             "{}: {} real and {} dreamed steps, {} of them drawn with a frame of the same codes\n",
              arguments.out.string(), dream["context_rows"].size(), dream["dream_rows"].size(),
              dream["exact"].get<int64_t>());
 }
@@ -72,18 +116,20 @@ void AddDreamCommand(CLI::App& app) {
   auto arguments = std::make_shared<DreamArguments>();
   CLI::App* command = app.add_subcommand(
       "dream", "a moving picture: the game at the left, the world model's dream at the right");
-  command->add_option("--run", arguments->run, "run directory")->required();
-  command->add_option("--game", arguments->game, "one of the run's games")->required();
-  command->add_option("--steps", arguments->steps, "dreamed steps, at most")
-      ->capture_default_str()
+  AddRun(*command, arguments->run)->required();
+  command->add_option("--game", arguments->game, "one of the run's games (default: the only one)");
+  command
+      ->add_option("--steps", arguments->steps,
+                   fmt::format("dreamed steps, at most (default: {}, or what fits)", kUsualSteps))
       ->check(CLI::Range(int64_t{1}, int64_t{1024}));
-  command->add_option("--context", arguments->context, "real steps before")
-      ->capture_default_str()
+  command
+      ->add_option("--context", arguments->context,
+                   fmt::format("real steps before (default: {}, or what fits)", kUsualContext))
       ->check(CLI::Range(int64_t{1}, int64_t{1024}));
   command->add_option("--seed", arguments->seed, "of the dream's draws")->capture_default_str();
-  command->add_option("--out", arguments->out, "FILE.webp (moving) or FILE.png (a sheet)")
+  AddOutputFile(*command, "--out", arguments->out, "FILE.webp (moving) or FILE.png (a sheet)")
       ->capture_default_str();
-  command->footer("Example: hidreamer dream --run runs/seed --game pong --out dream.webp");
+  command->footer("Example: hidreamer dream runs/seed --game pong --out dream.webp");
   command->callback([arguments] { Dream(*arguments); });
 }
 

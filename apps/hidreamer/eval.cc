@@ -1,13 +1,16 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "commands.h"
+#include "hidreamer/agent/agent_models.h"
 #include "hidreamer/agent/online_player.h"
 #include "hidreamer/base/error.h"
-#include "hidreamer/base/files.h"
 #include "hidreamer/env/make_environment.h"
 #include "hidreamer/env/scripted_player.h"
 #include "hidreamer/evaluation/play.h"
@@ -43,8 +46,9 @@ std::unique_ptr<env::Player> MakeEvalPlayer(const EvalArguments& arguments) {
   return env::MakePlayer(arguments.policy);
 }
 
-void PrintScores(const nlohmann::json& result) {
-  fmt::print("{} ({}), {} games by {}: {:.2f} ± {:.2f} (median {:.1f}, {:g} … {:g}, IQM {:.2f})\n",
+void PrintScores(std::FILE* words, const nlohmann::json& result) {
+  fmt::print(words,
+             "{} ({}), {} games by {}: {:.2f} ± {:.2f} (median {:.1f}, {:g} … {:g}, IQM {:.2f})\n",
              result["game"].get<std::string>(), result["protocol"].get<std::string>(),
              result["count"].get<int64_t>(), result["player"].get<std::string>(),
              result["mean"].get<double>(), result["standard_error"].get<double>(),
@@ -52,25 +56,59 @@ void PrintScores(const nlohmann::json& result) {
              result["max"].get<double>(), result["iqm"].get<double>());
   if (result.contains("random_measured")) {
     const auto& random = result["random_measured"];
-    fmt::print("random policy, the same number of games: {:.2f} ± {:.2f}\n",
+    fmt::print(words, "random policy, the same number of games: {:.2f} ± {:.2f}\n",
                random["mean"].get<double>(), random["standard_error"].get<double>());
   }
   if (result.contains("random_recorded")) {
     const auto& random = result["random_recorded"];
-    fmt::print("random policy, recorded: {:.2f} ± {:.2f}\n", random["mean"].get<double>(),
+    fmt::print(words, "random policy, recorded: {:.2f} ± {:.2f}\n", random["mean"].get<double>(),
                random["standard_error"].get<double>());
   }
   if (result.contains("human_normalized")) {
-    fmt::print("human-normalised score {:.3f}\n", result["human_normalized"].get<double>());
+    fmt::print(words, "human-normalised score {:.3f}\n", result["human_normalized"].get<double>());
   }
   if (const auto cut_off = result["cut_off"].get<int64_t>(); cut_off > 0) {
-    fmt::print("{} games were cut off by the frame limit\n", cut_off);
+    fmt::print(words, "{} games were cut off by the frame limit\n", cut_off);
   }
-  fmt::print("{:.1f} s, seed {}\n", result["seconds"].get<double>(),
+  fmt::print(words, "{:.1f} s, seed {}\n", result["seconds"].get<double>(),
              result["seed"].get<uint64_t>());
 }
 
-void Eval(const EvalArguments& arguments) {
+// The games that a run can play.
+std::vector<std::string> GamesWithPolicy(const std::filesystem::path& run) {
+  if (agent::HoldsAgent(run)) {
+    return {agent::LoadAgentModels(run)->options().game};
+  }
+  std::vector<std::string> games;
+  std::error_code none;
+  for (const auto& entry : std::filesystem::directory_iterator(run / "policy", none)) {
+    if (std::filesystem::exists(entry.path() / "model.safetensors")) {
+      games.push_back(entry.path().filename().string());
+    }
+  }
+  std::sort(games.begin(), games.end());
+  return games;
+}
+
+// The game to play where none was given.
+std::string DefaultGame(const EvalArguments& arguments) {
+  if (arguments.run.empty()) {
+    throw UserError("for example --game pong", "--policy {} needs a --game", arguments.policy);
+  }
+  CheckIsRun(arguments.run);
+  return OnlyGame(arguments.run, GamesWithPolicy(arguments.run), "trained policy",
+                  std::filesystem::exists(arguments.run / "agent")
+                      ? "the agent has not got so far: go on with hidreamer agent --out RUN"
+                      : "train one: hidreamer train policy RUN, or hidreamer run CONFIG --out RUN");
+}
+
+void Eval(EvalArguments arguments) {
+  if (!arguments.json.empty()) {
+    CheckOutputFile(arguments.json, FileKind::kJson);
+  }
+  if (arguments.game.empty()) {
+    arguments.game = DefaultGame(arguments);
+  }
   const auto factory = [&] {
     return env::MakeEnvironment(
         arguments.game, arguments.protocol,
@@ -86,10 +124,10 @@ void Eval(const EvalArguments& arguments) {
   } else {
     result = ToJson(evaluation::PlayEpisodes(factory, *player, arguments.options));
   }
+  PrintScores(WordsBeside(arguments.json), result);
   if (!arguments.json.empty()) {
-    WriteFileAtomically(arguments.json, result.dump(1) + "\n");
+    WriteOutputFile(arguments.json, FileKind::kJson, result.dump(1) + "\n");
   }
-  PrintScores(result);
 }
 
 }  // namespace
@@ -99,14 +137,15 @@ void AddEvalCommand(CLI::App& app) {
   evaluation::PlayOptions& options = arguments->options;
   CLI::App* command = app.add_subcommand("eval", "score in the real game: whole games, unclipped");
   auto* who = command->add_option_group("who plays");
-  who->add_option("--run", arguments->run, "run directory with a trained policy of the game");
+  AddRun(*who, arguments->run, "run directory with a trained policy");
   who->add_option("--policy", arguments->policy, "a built-in player: random, mixture");
   who->require_option(1);
-  AddGame(*command, arguments->game);
+  AddGame(*command, arguments->game)->description("default: the run's own");
   command->add_option("--episodes", options.episodes, "whole games")
       ->capture_default_str()
       ->check(CLI::Range(int64_t{1}, int64_t{1'000'000}));
-  command->add_option("--json", arguments->json, "file for every episode's score, length and seed");
+  AddOutputFile(*command, "--json", arguments->json,
+                "file for every episode's score, length and seed");
   AddPlaying(*command, options, arguments->protocol, arguments->rom_dir);
   command->add_option("--max-frames", options.max_frames, "emulator frames that cut a game off")
       ->capture_default_str()
@@ -115,8 +154,7 @@ void AddEvalCommand(CLI::App& app) {
   command->add_flag("--greedy", arguments->greedy, "the likeliest action instead of a draw");
   command->add_flag("--with-random", arguments->with_random,
                     "plays as many games at random first and prints both");
-  command->footer(
-      "Example: hidreamer eval --run runs/seed --game pong --episodes 100 --json pong.json");
+  command->footer("Example: hidreamer eval runs/seed --game pong --episodes 100 --json pong.json");
   command->callback([arguments] { Eval(*arguments); });
 }
 

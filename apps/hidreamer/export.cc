@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -9,7 +10,10 @@
 
 #include "commands.h"
 #include "hidreamer/base/error.h"
+#include "hidreamer/base/files.h"
+#include "hidreamer/base/temporary_directory.h"
 #include "hidreamer/nn/safetensors.h"
+#include "options.h"
 
 namespace hidreamer::app {
 namespace {
@@ -24,10 +28,14 @@ struct ExportArguments {
 // Folders below `run` that hold a trained model, relative to it: "encoder", "policy/pong", …
 std::vector<std::filesystem::path> StagesOf(const std::filesystem::path& run) {
   std::vector<std::filesystem::path> stages;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(run)) {
-    const bool in_checkpoint = entry.path().string().find("/checkpoints/") != std::string::npos;
-    if (entry.path().filename() == kModelFile && !in_checkpoint) {
-      stages.push_back(entry.path().parent_path().lexically_relative(run));
+  auto entry = std::filesystem::recursive_directory_iterator(run);
+  for (; entry != std::filesystem::recursive_directory_iterator(); ++entry) {
+    const std::filesystem::path& path = entry->path();
+    const std::string name = path.filename().string();
+    if (name == kModelFile) {
+      stages.push_back(std::filesystem::relative(path.parent_path(), run));
+    } else if (name == "checkpoints" || (entry.depth() == 0 && name.starts_with("before"))) {
+      entry.disable_recursion_pending();  // the latter: what --force set aside
     }
   }
   std::sort(stages.begin(), stages.end());
@@ -35,9 +43,10 @@ std::vector<std::filesystem::path> StagesOf(const std::filesystem::path& run) {
 }
 
 void Export(const ExportArguments& arguments) {
-  if (arguments.out.extension() != ".safetensors") {
+  if (arguments.out.extension() != ".safetensors" && !IsSpecialFile(arguments.out)) {
     throw UserError("name the file X.safetensors", "cannot export to {}", arguments.out.string());
   }
+  CheckOutputFile(arguments.out, FileKind::kSafetensors);
   if (!std::filesystem::is_directory(arguments.source)) {
     throw UserError("", "no directory {}", arguments.source.string());
   }
@@ -58,13 +67,19 @@ void Export(const ExportArguments& arguments) {
       }
     }
   }
-  nn::SaveSafetensors(arguments.out, result.tensors, result.metadata);
+  {
+    const TemporaryDirectory directory(std::filesystem::temp_directory_path() /
+                                       fmt::format("hidreamer_export_{}", ::getpid()));
+    const std::filesystem::path file = directory.path() / kModelFile;
+    nn::SaveSafetensors(file, result.tensors, result.metadata);
+    WriteOutputFile(arguments.out, FileKind::kSafetensors, ReadFile(file));
+  }
   int64_t numbers = 0;
   for (const auto& [name, tensor] : result.tensors) {
     numbers += tensor.numel();
   }
-  fmt::print("{}: {} tensors, {} numbers\n", arguments.out.string(), result.tensors.size(),
-             numbers);
+  fmt::print(WordsBeside(arguments.out), "{}: {} tensors, {} numbers\n", arguments.out.string(),
+             result.tensors.size(), numbers);
 }
 
 }  // namespace
@@ -73,12 +88,11 @@ void AddExportCommand(CLI::App& app) {
   auto arguments = std::make_shared<ExportArguments>();
   CLI::App* command =
       app.add_subcommand("export", "write a trained model as one file that Python can open");
-  command
-      ->add_option("source", arguments->source,
-                   "a stage of a run (RUN/world_model), or a whole run: then names start with "
-                   "their stage (encoder., policy/pong., …)")
+  AddRun(*command, arguments->source,
+         "a stage of a run (RUN/world_model), or a whole run: then names start with their stage "
+         "(encoder., policy/pong., …)")
       ->required();
-  command->add_option("--out", arguments->out, "X.safetensors; tools/export turns it into .pt")
+  AddOutputFile(*command, "--out", arguments->out, "X.safetensors; tools/export turns it into .pt")
       ->required();
   command->footer("Example: hidreamer export runs/seed/world_model --out world_model.safetensors");
   command->callback([arguments] { Export(*arguments); });

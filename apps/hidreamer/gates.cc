@@ -4,13 +4,14 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <string>
 
 #include "commands.h"
-#include "hidreamer/base/files.h"
 #include "hidreamer/report/image.h"
+#include "options.h"
 
 namespace hidreamer::app {
 namespace {
@@ -20,15 +21,15 @@ struct GatesArguments {
   agent::GateOptions options;
 };
 
-void Print(const std::string& title, const nlohmann::json& values) {
-  fmt::print("{}\n", title);
+void Print(std::FILE* words, const std::string& title, const nlohmann::json& values) {
+  fmt::print(words, "{}\n", title);
   for (const auto& [key, value] : values.items()) {
     if (value.is_array()) {
       for (const auto& row : value) {
-        fmt::print("  {}: {}\n", key, row.dump());
+        fmt::print(words, "  {}: {}\n", key, row.dump());
       }
     } else {
-      fmt::print("  {}: {}\n", key, value.dump());
+      fmt::print(words, "  {}: {}\n", key, value.dump());
     }
   }
 }
@@ -40,9 +41,10 @@ report::GrayImage ToImage(const torch::Tensor& picture) {  // (64, 64) f32
   return report::Enlarge(image, 2);
 }
 
-// Three rows a window: the game, the same through the codes, the dream under the same actions.
-void DrawDreams(agent::AgentModels models, const data::EpisodeStore& recording,
-                const std::filesystem::path& path, uint64_t seed) {
+// A PNG of three rows a window: the game, the same through the codes, the dream under the same
+// actions.
+std::string DrawDreams(agent::AgentModels models, const data::EpisodeStore& recording,
+                       uint64_t seed) {
   constexpr int64_t kWindows = 3;
   constexpr std::array<int64_t, 8> kShown = {0, 1, 2, 3, 5, 8, 11, 15};
   const auto& options = models->options().world_model;
@@ -56,25 +58,31 @@ void DrawDreams(agent::AgentModels models, const data::EpisodeStore& recording,
       }
     }
   }
-  WriteFileAtomically(path, report::EncodePng(report::Tile(images, kShown.size(), 4)));
+  return report::EncodePng(report::Tile(images, kShown.size(), 4));
 }
 
 void Gates(const GatesArguments& arguments) {
+  if (!arguments.json.empty()) {
+    CheckOutputFile(arguments.json, FileKind::kJson);
+  }
+  if (!arguments.picture.empty()) {
+    CheckOutputFile(arguments.picture, FileKind::kPng);
+  }
+  CheckIsRun(arguments.run);
   agent::AgentModels models = agent::LoadAgentModels(arguments.run);
   const data::EpisodeStore held_out(arguments.held_out);
-  if (!arguments.picture.empty()) {
-    DrawDreams(models, held_out, arguments.picture, arguments.options.seed);
-  }
+  std::FILE* const words =
+      WordsBeside(arguments.json) == stderr ? stderr : WordsBeside(arguments.picture);
   nlohmann::json result;
   if (!arguments.fit.empty()) {
     result["codes"] =
         agent::MeasureCodes(models, data::EpisodeStore(arguments.fit), held_out, arguments.options);
-    Print("1. what the quantised codes hold", result["codes"]);
+    Print(words, "1. what the quantised codes hold", result["codes"]);
   }
   result["one_step"] = agent::MeasureOneStep(models, held_out, arguments.options);
-  Print("2. one step ahead", result["one_step"]);
+  Print(words, "2. one step ahead", result["one_step"]);
   result["open_loop"] = agent::MeasureOpenLoop(models, held_out, arguments.options);
-  Print("3. open loop under the recorded actions", result["open_loop"]);
+  Print(words, "3. open loop under the recorded actions", result["open_loop"]);
   if (!arguments.own_play.empty()) {
     const data::EpisodeStore own_play(arguments.own_play);
     for (const int64_t horizon : {15, 50}) {
@@ -84,10 +92,14 @@ void Gates(const GatesArguments& arguments) {
             agent::MeasureDreamReturn(models, own_play, horizon, arguments.options));
       }
     }
-    Print("4. dream return beside the real one", {{"horizons", result["dream_return"]}});
+    Print(words, "4. dream return beside the real one", {{"horizons", result["dream_return"]}});
   }
   if (!arguments.json.empty()) {
-    WriteFileAtomically(arguments.json, result.dump(1) + "\n");
+    WriteOutputFile(arguments.json, FileKind::kJson, result.dump(1) + "\n");
+  }
+  if (!arguments.picture.empty()) {
+    WriteOutputFile(arguments.picture, FileKind::kPng,
+                    DrawDreams(models, held_out, arguments.options.seed));
   }
 }
 
@@ -97,24 +109,25 @@ void AddGatesCommand(CLI::App& app) {
   auto arguments = std::make_shared<GatesArguments>();
   CLI::App* command = app.add_subcommand(
       "gates", "what an online agent's codes and world model know, on recordings new to it");
-  command->add_option("--run", arguments->run, "run directory of hidreamer agent")->required();
+  AddRun(*command, arguments->run, "run directory of hidreamer agent")->required();
   command->add_option("--held-out", arguments->held_out, "recording that is judged on")->required();
   command->add_option("--fit", arguments->fit, "recording that probes are fitted on");
   command->add_option("--own-play", arguments->own_play,
                       "recording in which this agent played (collect --policy RUN)");
   command->add_option("--frames", arguments->options.frames, "frames judged")
-      ->capture_default_str();
+      ->capture_default_str()
+      ->check(CLI::Range(int64_t{1}, int64_t{1'000'000'000}));
   command->add_option("--windows", arguments->options.windows, "dreams judged")
-      ->capture_default_str();
+      ->capture_default_str()
+      ->check(CLI::Range(int64_t{1}, int64_t{1'000'000'000}));
   command
       ->add_option("--temperature", arguments->options.temperature,
                    "of the codes drawn in the dreams whose return is judged")
       ->capture_default_str();
-  command->add_option("--picture", arguments->picture,
-                      "PNG: the game, its codes decoded, the dream under the same actions");
-  command->add_option("--json", arguments->json, "file for all figures");
-  command->footer(
-      "Example: hidreamer gates --run runs/pong --fit data/fit --held-out data/held_out");
+  AddOutputFile(*command, "--picture", arguments->picture,
+                "PNG: the game, its codes decoded, the dream under the same actions");
+  AddOutputFile(*command, "--json", arguments->json, "file for all figures");
+  command->footer("Example: hidreamer gates runs/pong --fit data/fit --held-out data/held_out");
   command->callback([arguments] { Gates(*arguments); });
 }
 

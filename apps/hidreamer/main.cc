@@ -1,6 +1,8 @@
 #include <fmt/format.h>
+#include <sys/resource.h>
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <string>
@@ -9,6 +11,7 @@
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/interrupt.h"
 #include "hidreamer/base/log.h"
+#include "options.h"
 
 namespace {
 
@@ -27,14 +30,36 @@ int ReportError(const hidreamer::Error& error) {
 
 std::string command_line;
 
+// Quoted where a shell would take it for more than one word.
+std::string ShellWord(const std::string& word) {
+  if (!word.empty() && word.find_first_of(" \t\n'\"\\$&|;<>()*?[]#~`!{}") == std::string::npos) {
+    return word;
+  }
+  std::string quoted = "'";
+  for (const char c : word) {
+    quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  }
+  return quoted + "'";
+}
+
+// 1024 games side by side are recorded into as many files.
+void RaiseFileLimit() {
+  rlimit limit = {};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+    limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, 65536);
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+  }
+}
+
 }  // namespace
 
 const std::string& hidreamer::app::CommandLine() { return command_line; }
 
 int main(int argc, char** argv) {
   for (int i = 0; i < argc; ++i) {
-    command_line += (i == 0 ? "" : " ") + std::string(argv[i]);
+    command_line += (i == 0 ? "" : " ") + ShellWord(argv[i]);
   }
+  RaiseFileLimit();
   CLI::App app("hidreamer: learns to play Atari inside a hierarchical discrete world model");
   app.require_subcommand(1);
   app.set_version_flag("--version", HID_VERSION);
@@ -60,6 +85,7 @@ int main(int argc, char** argv) {
   hidreamer::app::AddExportCommand(app);
   hidreamer::app::AddBenchCommand(app);
   hidreamer::app::AddDoctorCommand(app);
+  hidreamer::app::ReadNumbersInDecimal(app);
   try {
     app.parse(argc, argv);
     return 0;

@@ -1,12 +1,37 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <cstdio>
 #include <filesystem>
 #include <string>
 #include <vector>
 
+#include "hidreamer/base/output_file.h"
+
 // Options that several subcommands have, each declared once.
 namespace hidreamer::app {
+
+// Numbers of all options are decimal, and whole numbers may be written as 1e5. Called once all
+// commands are there.
+void ReadNumbersInDecimal(CLI::App& app);
+
+// The run directory: RUN, or --run RUN.
+CLI::Option* AddRun(CLI::App& command, std::filesystem::path& run,
+                    const std::string& help = "run directory");
+
+// Throws a user Error unless it is a directory that a run or a stage has written into.
+void CheckIsRun(const std::filesystem::path& run);
+
+// The same for the commands that read what hidreamer run makes, and no online agent.
+void CheckIsPipelineRun(const std::filesystem::path& run);
+
+// A file to be written: CheckOutputFile before the work, WriteOutputFile after it. "-" stands for
+// /dev/stdout.
+CLI::Option* AddOutputFile(CLI::App& command, const std::string& name, std::filesystem::path& path,
+                           const std::string& help);
+
+// Where words for people go while `output` is written: stderr if that is standard output.
+std::FILE* WordsBeside(const std::filesystem::path& output);
 
 // --set KEY=VALUE, several times.
 inline void AddOverrides(CLI::App& command, std::vector<std::string>& overrides,
@@ -28,10 +53,14 @@ inline void AddDevice(CLI::App& command, std::string& device) {
       ->capture_default_str();
 }
 
-inline void AddGame(CLI::App& command, std::string& game) {
-  command.add_option("--game", game, "ALE's name (pong, breakout, ms_pacman, …) or catch")
-      ->required();
+inline CLI::Option* AddGame(CLI::App& command, std::string& game) {
+  return command.add_option("--game", game, "ALE's name (pong, breakout, ms_pacman, …) or catch");
 }
+
+// The game that is meant where none was given: the only one of `games`, which `run` holds as
+// `what` ("recording"). Throws a user Error where there are several or none.
+std::string OnlyGame(const std::filesystem::path& run, const std::vector<std::string>& games,
+                     const std::string& what, const std::string& how_to_get_one);
 
 // How the real game is played: --protocol, --seed, --environments, --threads, --rom-dir.
 template <class Options>

@@ -16,6 +16,7 @@
 #include "hidreamer/report/image.h"
 #include "hidreamer/web/play_page.h"
 #include "hidreamer/web/server.h"
+#include "options.h"
 
 namespace hidreamer::app {
 namespace {
@@ -180,7 +181,7 @@ void AddPlayCommand(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "play",
       "watch or play, in a browser, the real game and the agent's dream of it side by side");
-  command->add_option("--run", arguments->run, "run directory of hidreamer agent")->required();
+  AddRun(*command, arguments->run, "run directory of hidreamer agent")->required();
   command
       ->add_option("--host", arguments->host,
                    "address to listen on; 0.0.0.0 lets other machines in, without a password")
@@ -194,7 +195,7 @@ void AddPlayCommand(CLI::App& app) {
       ->check(CLI::Range(int64_t{0}, kLongestLead));
   command->add_option("--protocol", arguments->protocol, "atari100k or v5")->capture_default_str();
   command->add_option("--rom-dir", arguments->rom_dir, "where GAME.bin lies");
-  command->footer("Example: hidreamer play --run runs/agent_pong");
+  command->footer("Example: hidreamer play runs/agent_pong");
   command->callback([arguments] { Play(*arguments); });
 }
 

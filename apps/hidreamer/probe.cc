@@ -14,6 +14,7 @@ namespace hidreamer::app {
 namespace {
 
 void Probe(const std::filesystem::path& run, const std::vector<std::string>& overrides) {
+  CheckIsPipelineRun(run);
   const auto config = config::LoadConfig(run / "config.yaml", overrides);
   const auto figures = evaluation::EvaluateRun(
       run, config, {evaluation::Part::kEmbedding, evaluation::Part::kProbe});
@@ -38,9 +39,9 @@ void AddProbeCommand(CLI::App& app) {
   auto overrides = std::make_shared<std::vector<std::string>>();
   CLI::App* command = app.add_subcommand(
       "probe", "what linear maps read of the game's RAM in a run's states, beside baselines");
-  command->add_option("--run", *run, "run directory")->required();
+  AddRun(*command, *run)->required();
   AddOverrides(*command, *overrides, "the run's config");
-  command->footer("Example: hidreamer probe --run runs/seed --set evaluation.probe_frames=5000");
+  command->footer("Example: hidreamer probe runs/seed --set evaluation.probe_frames=5000");
   command->callback([run, overrides] { Probe(*run, *overrides); });
 }
 

@@ -5,6 +5,7 @@
 
 #include "commands.h"
 #include "hidreamer/report/sections.h"
+#include "options.h"
 
 namespace hidreamer::app {
 
@@ -12,9 +13,12 @@ void AddReportCommand(CLI::App& app) {
   auto run = std::make_shared<std::filesystem::path>();
   CLI::App* command = app.add_subcommand(
       "report", "one self-contained HTML page of what a run has shown so far: RUN/report.html");
-  command->add_option("--run", *run, "run directory")->required();
-  command->footer("Example: hidreamer report --run runs/seed");
-  command->callback([run] { fmt::print("{}\n", report::WriteReport(*run).string()); });
+  AddRun(*command, *run)->required();
+  command->footer("Example: hidreamer report runs/seed");
+  command->callback([run] {
+    CheckIsRun(*run);
+    fmt::print("{}\n", report::WriteReport(*run).string());
+  });
 }
 
 }  // namespace hidreamer::app

@@ -49,8 +49,10 @@ void AddRunCommand(CLI::App& app) {
   command->add_option("CONFIG", arguments->config, "experiment file, e.g. configs/quickstart.yaml");
   command->add_option("--out", arguments->out, "run directory (default: runs/<name of CONFIG>)");
   AddOverrides(*command, arguments->overrides, "the file");
-  command->add_flag("--force", arguments->force,
-                    "redo the stages whose settings changed, instead of an error");
+  command->add_flag(
+      "--force", arguments->force,
+      "redo the stages whose settings changed, instead of an error; what was done before "
+      "is kept in RUN/before until the new one is");
   command->add_flag("--defaults", arguments->defaults,
                     "print every key with meaning, unit, range and default, and stop");
   command->footer(

@@ -55,7 +55,7 @@ CLI::App* AddStageCommand(CLI::App& app, const std::string& name, const std::str
                           const std::vector<std::string>& stages) {
   auto arguments = std::make_shared<StageArguments>();
   CLI::App* command = app.add_subcommand(name, help);
-  command->add_option("--run", arguments->run, "run directory")->required();
+  AddRun(*command, arguments->run)->required();
   command->add_option("--config", arguments->config, "experiment file (default: RUN/config.yaml)");
   AddOverrides(*command, arguments->overrides, "the file");
   command->add_flag("--force", arguments->force,
@@ -74,24 +74,24 @@ void AddTrainCommand(CLI::App& app) {
   train->require_subcommand(1);
   train->footer(
       "Stages before it must be done. Ctrl-C ends cleanly; the same command goes on.\n"
-      "Example: hidreamer train world-model --run runs/first");
+      "Example: hidreamer train world-model runs/first");
   AddStageCommand(*train, "encoder", "CNN encoder by InfoNCE, on the frames of all games",
                   {"encoder"})
-      ->footer("Example: hidreamer train encoder --run runs/first --config configs/debug.yaml");
+      ->footer("Example: hidreamer train encoder runs/first --config configs/debug.yaml");
   AddStageCommand(*train, "tokenizer", "residual vector quantizer, on the encoder's embeddings",
                   {"embed", "tokenizer", "single_vq"})
-      ->footer("Example: hidreamer train tokenizer --run runs/first");
+      ->footer("Example: hidreamer train tokenizer runs/first");
   AddStageCommand(*train, "world-model", "hierarchical transformer, on the tokens of all games",
                   {"world_model"})
-      ->footer("Example: hidreamer train world-model --run runs/first");
+      ->footer("Example: hidreamer train world-model runs/first");
   AddStageCommand(*train, "policy", "actor-critic in the dream, game by game", {})
-      ->footer("Example: hidreamer train policy --run runs/first --game pong");
+      ->footer("Example: hidreamer train policy runs/first --game pong");
 }
 
 void AddTokenizeCommand(CLI::App& app) {
   AddStageCommand(app, "tokenize", "turn a run's recorded frames into tokens",
                   {"embed", "tokenize"})
-      ->footer("Example: hidreamer tokenize --run runs/first");
+      ->footer("Example: hidreamer tokenize runs/first");
 }
 
 }  // namespace hidreamer::app
