@@ -71,6 +71,7 @@ void Export(const ExportArguments& arguments) {
     const TemporaryDirectory directory(std::filesystem::temp_directory_path() /
                                        fmt::format("hidreamer_export_{}", ::getpid()));
     const std::filesystem::path file = directory.path() / kModelFile;
+    result.metadata.insert(kWrittenBy);
     nn::SaveSafetensors(file, result.tensors, result.metadata);
     WriteOutputFile(arguments.out, FileKind::kSafetensors, ReadFile(file));
   }

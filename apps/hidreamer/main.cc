@@ -88,6 +88,9 @@ int main(int argc, char** argv) {
   hidreamer::app::ReadNumbersInDecimal(app);
   try {
     app.parse(argc, argv);
+    if (std::fflush(stdout) != 0) {
+      throw hidreamer::UserError("is the disk full?", "cannot write to standard output");
+    }
     return 0;
   } catch (const CLI::RuntimeError& error) {
     return error.get_exit_code();  // a command's own verdict, such as doctor --parity

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "commands.h"
+#include "hidreamer/base/error.h"
 #include "hidreamer/report/sections.h"
 #include "options.h"
 
@@ -17,6 +18,11 @@ void AddReportCommand(CLI::App& app) {
   command->footer("Example: hidreamer report runs/seed");
   command->callback([run] {
     CheckIsRun(*run);
+    if (std::filesystem::exists(*run / "report.html") &&
+        !std::filesystem::exists(*run / "run.json")) {
+      throw UserError("move it away", "{} is there, but no run that it belongs to",
+                      (*run / "report.html").string());
+    }
     fmt::print("{}\n", report::WriteReport(*run).string());
   });
 }

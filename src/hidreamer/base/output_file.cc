@@ -5,11 +5,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <cstdio>
 #include <cstring>
-#include <fstream>
 #include <optional>
+#include <string>
 
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/files.h"
@@ -22,36 +24,57 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* kOtherFile = "name another file";
-constexpr size_t kSafetensorsLength = 8;  // bytes before the header's {
+// What tells our files from other people's of the same kind.
+constexpr std::string_view kJsonMark = "{\n \"written_by\": \"hidreamer\"";
+constexpr std::string_view kSafetensorsMark = "\"written_by\":\"hidreamer\"";  // in the header
+constexpr size_t kPngHeader = 33;  // signature and first chunk; the mark follows, with its CRC
+constexpr std::string_view kPngMark("\0\0\0\x12tEXtSoftware\0hidreamer\x02\xef\x70\xcc", 30);
+constexpr std::string_view kWebpMark("hidr\x0a\0\0\0hidreamer\0", 18);  // a chunk at the end
+constexpr size_t kRiffSize = 4;  // where a WebP file says how long it is, less these 8 bytes
 
-const char* NameOf(FileKind kind) {
+bool IsOurs(FileKind kind, const std::string& bytes) {
+  const std::string_view view = bytes;
   switch (kind) {
     case FileKind::kJson:
-      return "JSON";
+      return view.starts_with(kJsonMark);
     case FileKind::kPng:
-      return "PNG";
+      return view.size() > kPngHeader && view.substr(kPngHeader).starts_with(kPngMark);
     case FileKind::kWebp:
-      return "WebP";
-    case FileKind::kSafetensors:
-      return "safetensors";
-  }
-  return "";
-}
-
-bool LooksLike(FileKind kind, std::string_view start) {
-  switch (kind) {
-    case FileKind::kJson: {
-      const size_t first = start.find_first_not_of(" \t\r\n");
-      return first != std::string_view::npos && (start[first] == '{' || start[first] == '[');
+      return view.ends_with(kWebpMark);
+    case FileKind::kSafetensors: {
+      uint64_t header = 0;
+      std::memcpy(&header, bytes.data(), std::min(bytes.size(), sizeof(header)));
+      return view.substr(0, header).find(kSafetensorsMark) != std::string_view::npos;
     }
-    case FileKind::kPng:
-      return start.starts_with("\x89PNG");
-    case FileKind::kWebp:
-      return start.starts_with("RIFF") && start.substr(4).find("WEBP") == 4;
-    case FileKind::kSafetensors:
-      return start.size() > kSafetensorsLength && start[kSafetensorsLength] == '{';
   }
   return false;
+}
+
+// With the mark; a safetensors file has it among its metadata.
+std::string Marked(FileKind kind, std::string_view bytes) {
+  std::string marked(bytes);
+  switch (kind) {
+    case FileKind::kJson: {
+      HID_CHECK(bytes.starts_with("{"), "no JSON object");
+      const bool empty = bytes.find_first_not_of(" \n", 1) == bytes.find('}');
+      marked.replace(0, 1, std::string(kJsonMark) + (empty ? "" : ","));
+      break;
+    }
+    case FileKind::kPng:
+      HID_CHECK(bytes.size() > kPngHeader, "no PNG");
+      marked.insert(kPngHeader, kPngMark);
+      break;
+    case FileKind::kWebp: {
+      HID_CHECK(bytes.size() > kRiffSize + sizeof(uint32_t), "no WebP");
+      marked += kWebpMark;
+      const auto size = static_cast<uint32_t>(marked.size() - kRiffSize - sizeof(uint32_t));
+      std::memcpy(marked.data() + kRiffSize, &size, sizeof(size));
+      break;
+    }
+    case FileKind::kSafetensors:
+      break;
+  }
+  return marked;
 }
 
 // The descriptor behind /dev/stdout, /dev/fd/3, /proc/self/fd/3 or a link to one of these.
@@ -171,28 +194,24 @@ void CheckOutputFile(const fs::path& path, FileKind kind) {
   if (fs::is_other(status)) {
     return;
   }
-  if (fs::is_regular_file(status)) {
-    char start[16] = {};
-    std::ifstream in(real, std::ios::binary);
-    in.read(start, sizeof(start));
-    const auto count = static_cast<size_t>(in.gcount());
-    if (count > 0 && !LooksLike(kind, {start, count})) {
-      throw UserError("name another file, or remove it first",
-                      "{} is there and no {} file: it is not replaced", path.string(),
-                      NameOf(kind));
-    }
+  if (fs::is_regular_file(status) && !fs::is_empty(real, code) && !IsOurs(kind, ReadFile(real))) {
+    throw UserError("name another file, or remove it first",
+                    "{} is there and was not written by this program as the same kind of file: it "
+                    "is not replaced",
+                    path.string());
   }
   CheckWritableDirectory(real.parent_path());
 }
 
 void WriteOutputFile(const fs::path& path, FileKind kind, std::string_view bytes) {
   CheckOutputFile(path, kind);
+  const std::string marked = Marked(kind, bytes);
   if (IsSpecialFile(path)) {
-    return WriteSpecial(path, bytes);
+    return WriteSpecial(path, marked);
   }
   const fs::path real = RealPath(path);
   EnsureWritableDirectory(real.parent_path());
-  WriteBeside(real, bytes);
+  WriteBeside(real, marked);
 }
 
 }  // namespace hidreamer

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "hidreamer/base/error.h"
@@ -35,28 +36,46 @@ class OutputFileTest : public testing::Test {
 TEST_F(OutputFileTest, IsMadeAndReplacesItsLike) {
   CheckOutputFile(root_ / "a/b.json", FileKind::kJson);
   EXPECT_EQ(Count(), 0u);
-  for (const char* text : {"{}", "[1]", ""}) {
+  for (const char* text : {"{}", "{\n \"a\": 1\n}\n"}) {
     WriteOutputFile(root_ / "a/b.json", FileKind::kJson, text);
-    EXPECT_EQ(ReadFile(root_ / "a/b.json"), text);
+    auto expected = nlohmann::json::parse(text);
+    expected["written_by"] = "hidreamer";
+    EXPECT_EQ(nlohmann::json::parse(ReadFile(root_ / "a/b.json")), expected);
   }
+  WriteFileAtomically(root_ / "a/b.json", "");
   WriteOutputFile(root_ / "a/b.json", FileKind::kJson, "{}");  // over an empty one
   EXPECT_EQ(Count(), 1u);
+  for (int time = 0; time < 2; ++time) {
+    WriteOutputFile(root_ / "x.webp", FileKind::kWebp, "RIFF....WEBPand so on");
+    WriteOutputFile(root_ / "x.png", FileKind::kPng, std::string(40, 'x'));
+    WriteOutputFile(
+        root_ / "x.safetensors", FileKind::kSafetensors,
+        std::string("\x80\0\0\0\0\0\0\0", 8) + R"({"__metadata__":{"written_by":"hidreamer"}})");
+  }
 }
 
 TEST_F(OutputFileTest, ALinkIsFollowed) {
-  WriteFileAtomically(root_ / "real", "{}");
+  WriteFileAtomically(root_ / "real", "");
   fs::create_symlink("real", root_ / "link");
   fs::create_symlink("later", root_ / "dangling");
-  WriteOutputFile(root_ / "link", FileKind::kJson, "{1}");
-  WriteOutputFile(root_ / "dangling", FileKind::kJson, "{2}");
-  EXPECT_EQ(ReadFile(root_ / "real"), "{1}");
-  EXPECT_EQ(ReadFile(root_ / "later"), "{2}");
+  WriteOutputFile(root_ / "link", FileKind::kJson, "{}");
+  WriteOutputFile(root_ / "dangling", FileKind::kJson, "{}");
+  EXPECT_THAT(ReadFile(root_ / "real"), HasSubstr("hidreamer"));
+  EXPECT_THAT(ReadFile(root_ / "later"), HasSubstr("hidreamer"));
   EXPECT_TRUE(fs::is_symlink(root_ / "link"));
 }
 
 TEST_F(OutputFileTest, SomebodysFilesAreNotReplaced) {
   WriteFileAtomically(root_ / "thesis.txt", "Chapter 1");
   WriteFileAtomically(root_ / "x.json.partial", "mine");
+  WriteFileAtomically(root_ / "package.json", "{\"mine\": 1}");
+  WriteFileAtomically(root_ / "photo.png", "\x89PNG and more than a header of 33 bytes");
+  WriteFileAtomically(root_ / "photo.webp", "RIFF....WEBPand so on");
+  WriteFileAtomically(root_ / "bert.safetensors", std::string("\x02\0\0\0\0\0\0\0{}", 10));
+  EXPECT_THROW(CheckOutputFile(root_ / "package.json", FileKind::kJson), Error);
+  EXPECT_THROW(CheckOutputFile(root_ / "photo.png", FileKind::kPng), Error);
+  EXPECT_THROW(CheckOutputFile(root_ / "photo.webp", FileKind::kWebp), Error);
+  EXPECT_THROW(CheckOutputFile(root_ / "bert.safetensors", FileKind::kSafetensors), Error);
   fs::create_directories(root_ / "directory");
   for (const FileKind kind :
        {FileKind::kJson, FileKind::kPng, FileKind::kWebp, FileKind::kSafetensors}) {
@@ -84,9 +103,9 @@ TEST_F(OutputFileTest, APipeIsWrittenToAndStaysAPipe) {
   std::thread reader([&] { got = ReadFile(pipe); });
   WriteOutputFile(pipe, FileKind::kJson, "{}");
   reader.join();
-  EXPECT_EQ(got, "{}");
+  EXPECT_EQ(nlohmann::json::parse(got).size(), 1u);
   EXPECT_TRUE(fs::is_fifo(pipe));
-  WriteOutputFile("/dev/null", FileKind::kPng, "x");
+  WriteOutputFile("/dev/null", FileKind::kPng, std::string(40, 'x'));
   EXPECT_TRUE(fs::is_character_file("/dev/null"));
 }
 
@@ -101,7 +120,7 @@ TEST_F(OutputFileTest, AnOpenFileIsWrittenOn) {
     WriteOutputFile(name, FileKind::kJson, "{}");
   }
   ::close(file);
-  EXPECT_EQ(ReadFile(path), "before {}{}");
+  EXPECT_THAT(ReadFile(path), testing::ContainsRegex("before .*hidreamer(.|\n)*hidreamer"));
   EXPECT_TRUE(IsStandardOutput("/dev/stdout"));
   EXPECT_FALSE(IsStandardOutput(path));
 }
