@@ -312,10 +312,11 @@ TEST_F(FaultsOfFiles, OutputIsCheckedBeforeTheWork) {
     EXPECT_EQ(eval.code, 2) << eval.text;
     EXPECT_THAT(eval.text, HasSubstr("error: cannot "));
     EXPECT_THAT(eval.text, Not(HasSubstr("games")));
-    EXPECT_EQ(RunProgram({"bench", "--seconds", "3600", "--json", path}).code, 2);
-    EXPECT_EQ(RunProgram({"gates", agent_, "--held-out", "none", "--json", path}).code, 2);
-    EXPECT_EQ(RunProgram({"gates", agent_, "--held-out", "none", "--picture", path}).code, 2);
   }
+  const std::string path = "/proc/x/y";
+  EXPECT_EQ(RunProgram({"bench", "--seconds", "3600", "--json", path}).code, 2);
+  EXPECT_EQ(RunProgram({"gates", agent_, "--held-out", "none", "--json", path}).code, 2);
+  EXPECT_EQ(RunProgram({"gates", agent_, "--held-out", "none", "--picture", path}).code, 2);
   EXPECT_EQ(RunProgram({"dream", run_, "--out", "/proc/x/y.webp"}).code, 2);
   EXPECT_EQ(RunProgram({"export", run_, "--out", "/proc/x/y.safetensors"}).code, 2);
   EXPECT_TRUE(fs::is_empty(root_));
