@@ -90,7 +90,10 @@ class Games {
   nlohmann::json Begin(const nlohmann::json& asked) {
     const std::lock_guard lock(mutex_);
     const auto session = asked.at("session").get<std::string>();
-    const auto seed = asked.at("seed").get<uint64_t>();
+    if (!asked.at("seed").is_number_unsigned()) {
+      throw UserError("", "the seed {} is not a whole number of 0 or more", asked["seed"].dump());
+    }
+    const auto seed = asked["seed"].get<uint64_t>();
     const auto lead = asked.value("lead", arguments_.lead);
     if (lead < 0 || lead > kLongestLead) {
       throw UserError("", "a lead of {} steps is not between 0 and {}", lead, kLongestLead);
@@ -169,7 +172,10 @@ void Play(const PlayArguments& arguments) {
   server.AddCall("/api/begin", [&](const nlohmann::json& asked) { return games.Begin(asked); });
   server.AddCall("/api/rejoin", [&](const nlohmann::json& asked) { return games.Rejoin(asked); });
   server.AddCall("/api/step", [&](const nlohmann::json& asked) { return games.Step(asked); });
-  fmt::print("open http://{}:{} in a browser; Ctrl-C ends\n", arguments.host, server.port());
+  fmt::print("open {} in a browser; Ctrl-C ends\n", server.address());
+  if (!server.token().empty()) {
+    fmt::print("whoever has this address can play; everybody else is refused\n");
+  }
   std::fflush(stdout);
   server.Run();
 }
@@ -183,8 +189,9 @@ void AddPlayCommand(CLI::App& app) {
       "watch or play, in a browser, the real game and the agent's dream of it side by side");
   AddRun(*command, arguments->run, "run directory of hidreamer agent")->required();
   command
-      ->add_option("--host", arguments->host,
-                   "address to listen on; 0.0.0.0 lets other machines in, without a password")
+      ->add_option(
+          "--host", arguments->host,
+          "address to listen on; 0.0.0.0 lets other machines in that know the token printed")
       ->capture_default_str();
   command->add_option("--port", arguments->port, "0: any that is free")
       ->capture_default_str()

@@ -9,6 +9,7 @@ namespace hidreamer::web {
 //   api/begin {"session", "seed", "lead"}, api/rejoin {"session"},
 //   api/step {"session", "pilot", "action", "temperature"} -> a moment, as apps/hidreamer/play.cc
 //   writes it
+// and passes its own query, which may hold a token, on to them.
 std::string_view PlayPage();
 
 }  // namespace hidreamer::web
