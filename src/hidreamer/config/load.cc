@@ -12,6 +12,7 @@
 #include "hidreamer/config/agent_config.h"
 #include "hidreamer/config/check.h"
 #include "hidreamer/config/dump.h"
+#include "hidreamer/config/game_names.h"
 
 namespace hidreamer::config {
 namespace fs = std::filesystem;
@@ -294,8 +295,12 @@ class Loader {
 ExperimentConfig Finish(Loader<ExperimentConfig>& loader,
                         const std::vector<std::string>& overrides) {
   loader.ApplyOptions(overrides);
-  CheckConfig(loader.config(), loader.origins());
-  return loader.config();
+  ExperimentConfig config = loader.config();
+  for (auto* games : {&config.games, &config.policy_games}) {
+    std::transform(games->begin(), games->end(), games->begin(), GameName);
+  }
+  CheckConfig(config, loader.origins());
+  return config;
 }
 
 }  // namespace
@@ -322,8 +327,10 @@ AgentConfig LoadAgentConfig(const std::string& preset, const std::string& path,
     loader.ApplyFile(path);
   }
   loader.ApplyOptions(overrides);
-  CheckAgentConfig(loader.config());
-  return loader.config();
+  AgentConfig config = loader.config();
+  config.game = GameName(config.game);
+  CheckAgentConfig(config);
+  return config;
 }
 
 }  // namespace hidreamer::config

@@ -2,8 +2,11 @@
 
 #include <ale/ale_interface.hpp>
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <mutex>
+#include <optional>
+#include <vector>
 
 #include "hidreamer/base/error.h"
 #include "hidreamer/env/area_resize.h"
@@ -15,16 +18,29 @@ namespace {
 constexpr int kSkip = 4;
 constexpr int kMostNoOps = 30;
 constexpr double kStickyProbability = 0.25;
-constexpr int kNoOpIndex = 0;  // every minimal set begins with NOOP
+// Restoring a saved state leaves parts of the emulated video chip as they were: what was played
+// before shows, and in qbert and tetris even changes the game. In these games it was held against a
+// freshly loaded ROM and is exact; there it makes a reset a hundred times faster.
+constexpr std::array<const char*, 3> kRestoredExactly = {"breakout", "ms_pacman", "pong"};
 
-// ALE ends the process on a missing or unknown ROM, crashes on a directory and never returns from a
-// garbage file with a known name: only a file it knows by its checksum may reach loadROM.
-void CheckRom(const std::filesystem::path& rom, const std::string& game) {
-  constexpr const char* kHint = "run scripts/setup for the ROMs, or point --rom-dir at them";
+bool IsRestoredExactly(const std::string& game) {
+  return std::find(kRestoredExactly.begin(), kRestoredExactly.end(), game) !=
+         kRestoredExactly.end();
+}
+
+constexpr const char* kHint = "run scripts/setup for the ROMs, or point --rom-dir at them";
+
+void CheckIsFile(const std::filesystem::path& rom, const std::string& game) {
   std::error_code code;
   if (!std::filesystem::is_regular_file(rom, code)) {
     throw UserError(kHint, "no ROM for '{}': {} is not a file", game, rom.string());
   }
+}
+
+// ALE ends the process on a missing or unknown ROM, crashes on a directory and never returns from a
+// garbage file with a known name: only a file it knows by its checksum may reach loadROM.
+void CheckRom(const std::filesystem::path& rom, const std::string& game) {
+  CheckIsFile(rom, game);
   std::optional<std::string> name;
   try {
     name = ale::ALEInterface::isSupportedROM(rom);
@@ -50,13 +66,23 @@ std::string ActionName(ale::Action action) {
 
 struct AtariEnvironment::Emulator {
   ale::ALEInterface ale;
-  std::vector<ale::Action> actions;  // of the minimal set, ascending
-  std::array<uint8_t, 256> gray{};   // of a palette index
-  ale::ALEState start;               // right after ALE's own reset
+  std::filesystem::path rom;
+  std::vector<ale::Action> actions;       // of the minimal set, ascending
+  ale::Action last = ale::PLAYER_A_NOOP;  // played
+  std::array<uint8_t, 256> gray{};        // of a palette index
+  std::optional<ale::ALEState> start;     // right after ALE's own reset, where restored exactly
   std::vector<uint8_t> start_screen;
+  bool loaded = false;                   // and nothing played since
   std::vector<uint8_t> previous_screen;  // palette indices of the frame before the last
   std::vector<uint8_t> picture;          // gray, full size
   std::unique_ptr<AreaResizer> resizer;
+
+  // A console as it comes out of the factory: nothing of what was played before is left.
+  void Load() {
+    ale.loadROM(rom);
+    ale.reset_game();
+    loaded = true;
+  }
 
   std::span<const uint8_t> Screen() const {
     const ale::ALEScreen& screen = ale.getScreen();
@@ -69,7 +95,8 @@ AtariEnvironment::AtariEnvironment(const std::string& game, const std::string& p
     : spec_{game, protocol, {}},
       sticky_(protocol == "v5"),
       max_pool_(protocol != "v5"),
-      no_ops_(protocol != "v5") {
+      no_ops_(protocol != "v5"),
+      max_frames_(max_frames) {
   static std::once_flag quiet;
   std::call_once(quiet, [] { ale::Logger::setMode(ale::Logger::Error); });
   CheckRom(rom, game);
@@ -79,10 +106,11 @@ AtariEnvironment::AtariEnvironment(const std::string& game, const std::string& p
   e.ale.setInt("frame_skip", 1);
   e.ale.setFloat("repeat_action_probability", 0.0F);  // ours follows from the episode's seed
   e.ale.setInt("max_num_frames_per_episode", static_cast<int>(max_frames));
-  e.ale.loadROM(rom);
+  e.rom = rom;
+  e.Load();
   e.actions = e.ale.getMinimalActionSet();
   std::sort(e.actions.begin(), e.actions.end());
-  HID_CHECK(!e.actions.empty() && e.actions[kNoOpIndex] == ale::PLAYER_A_NOOP, "{}", game);
+  HID_CHECK(!e.actions.empty(), "{} has no actions", game);
   for (const ale::Action action : e.actions) {
     spec_.action_names.push_back(ActionName(action));
   }
@@ -94,36 +122,42 @@ AtariEnvironment::AtariEnvironment(const std::string& game, const std::string& p
     e.gray[static_cast<size_t>(i)] =
         static_cast<uint8_t>(std::lround(0.299 * r + 0.587 * g + 0.114 * b));
   }
-  e.ale.reset_game();
   const ale::ALEScreen& screen = e.ale.getScreen();
   e.resizer = std::make_unique<AreaResizer>(
       static_cast<int>(screen.height()), static_cast<int>(screen.width()), kFrameSize, kFrameSize);
   e.picture.resize(screen.arraySize());
-  e.start = e.ale.cloneState();
-  e.start_screen.assign(e.Screen().begin(), e.Screen().end());
+  if (IsRestoredExactly(game)) {
+    e.start = e.ale.cloneState();
+    e.start_screen.assign(e.Screen().begin(), e.Screen().end());
+  }
 }
 
 AtariEnvironment::~AtariEnvironment() = default;
 
-// Every episode starts from one saved state: ALE's own reset leads there too, a hundred times
-// slower. The seed decides on no-ops and sticky actions.
+// Every episode starts from one state; the seed decides on no-ops and sticky actions.
 void AtariEnvironment::Reset(uint64_t seed) {
   Emulator& e = *emulator_;
   rng_ = Rng(seed);
-  e.ale.restoreState(e.start);
-  last_action_ = kNoOpIndex;
-  playing_ = true;
-  if (no_ops_) {
-    const int64_t no_ops = 1 + rng_.UniformInt(kMostNoOps);
-    for (int64_t i = 0; i < no_ops; ++i) {
-      PlayFrame(kNoOpIndex);
-    }
-    Observe(/*pooled=*/false);
-  } else {
+  if (e.start) {
+    e.ale.restoreState(*e.start);
     // ALE's screen is stale after restoreState until the next frame.
     std::copy(e.start_screen.begin(), e.start_screen.end(), e.ale.getScreen().getArray());
-    Observe(/*pooled=*/false);
+  } else if (!e.loaded) {
+    CheckIsFile(e.rom, spec_.game);  // ALE would end the process
+    e.Load();
   }
+  e.loaded = false;
+  e.last = ale::PLAYER_A_NOOP;
+  playing_ = true;
+  if (no_ops_) {
+    // Frames for a step are left, however low the limit is.
+    const int64_t no_ops = std::min<int64_t>(1 + rng_.UniformInt(kMostNoOps), max_frames_ - kSkip);
+    for (int64_t i = 0; i < no_ops; ++i) {
+      e.ale.act(ale::PLAYER_A_NOOP);
+    }
+  }
+  e.previous_screen.assign(e.Screen().begin(), e.Screen().end());
+  Observe(/*pooled=*/false);
 }
 
 StepResult AtariEnvironment::Step(int action) {
@@ -147,12 +181,11 @@ StepResult AtariEnvironment::Step(int action) {
 }
 
 float AtariEnvironment::PlayFrame(int action) {
-  if (sticky_ && rng_.Bernoulli(kStickyProbability)) {
-    action = last_action_;
-  }
-  last_action_ = action;
   Emulator& e = *emulator_;
-  return static_cast<float>(e.ale.act(e.actions[static_cast<size_t>(action)]));
+  if (!sticky_ || !rng_.Bernoulli(kStickyProbability)) {
+    e.last = e.actions[static_cast<size_t>(action)];
+  }
+  return static_cast<float>(e.ale.act(e.last));
 }
 
 void AtariEnvironment::Observe(bool pooled) {

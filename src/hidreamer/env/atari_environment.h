@@ -11,9 +11,9 @@
 namespace hidreamer::env {
 
 // A game of the Arcade Learning Environment (Bellemare et al., 2013) through its C++ library.
-// Compiled only with HID_WITH_ALE. Protocols: make_environment.h. Frames are gray (0.299 R + 0.587
-// G
-// + 0.114 B) and shrunk to 84x84 by area averaging.
+// Compiled only with HID_WITH_ALE. Protocols: make_environment.h. Frames are gray (0.299 R +
+// 0.587 G + 0.114 B) and shrunk to 84x84 by area averaging. An episode follows from game, protocol
+// and seed alone: what the instance played before leaves no trace.
 class AtariEnvironment : public Environment {
  public:
   // `rom` must be the uncompressed ROM of `game`; throws a user Error if it is missing, foreign or
@@ -31,15 +31,15 @@ class AtariEnvironment : public Environment {
  private:
   struct Emulator;  // keeps ALE's headers out of ours
 
-  float PlayFrame(int action);
+  float PlayFrame(int action);  // returns the reward
   void Observe(bool pooled);
 
   EnvironmentSpec spec_;
   bool sticky_;    // repeat the previous action with probability 0.25, frame by frame
   bool max_pool_;  // maximum of the last two frames
   bool no_ops_;    // 1 to 30 single-frame no-ops at the start
+  int64_t max_frames_;
   bool playing_ = false;
-  int last_action_ = 0;  // index
   Rng rng_{0};
   std::unique_ptr<Emulator> emulator_;
   std::array<uint8_t, kFrameBytes> frame_{};

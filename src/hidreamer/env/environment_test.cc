@@ -9,10 +9,12 @@
 
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/seed.h"
+#include "hidreamer/config/game_names.h"
 #include "hidreamer/env/catch_environment.h"
 #include "hidreamer/env/make_environment.h"
 #include "hidreamer/env/ram_labels.h"
 #include "hidreamer/env/scripted_player.h"
+#include "hidreamer/env/thread_team.h"
 #include "hidreamer/env/vector_environment.h"
 
 namespace hidreamer::env {
@@ -40,14 +42,19 @@ std::vector<Case> Cases() {
 std::string Play(Environment& game, uint64_t seed, int steps) {
   Rng rng(seed + 1000);
   std::string trace;
-  game.Reset(seed);
-  for (int i = 0; i < steps; ++i) {
-    const StepResult result = game.Step(static_cast<int>(rng.UniformInt(game.num_actions())));
+  const auto observe = [&] {
     trace.append(game.frame().begin(), game.frame().end());
     trace.append(game.ram().begin(), game.ram().end());
+  };
+  game.Reset(seed);
+  observe();
+  for (int i = 0; i < steps; ++i) {
+    const StepResult result = game.Step(static_cast<int>(rng.UniformInt(game.num_actions())));
+    observe();
     trace += std::to_string(result.reward) + (result.terminal ? "T" : ".");
     if (result.terminal || result.truncated) {
       game.Reset(seed + static_cast<uint64_t>(i));
+      observe();
     }
   }
   return trace;
@@ -63,7 +70,7 @@ class EveryEnvironment : public ::testing::TestWithParam<Case> {
 TEST_P(EveryEnvironment, FollowsFromTheSeedAlone) {
   const auto fresh = Make();
   const auto used = Make();
-  Play(*used, 77, 90);  // leaves the instance in the middle of a game
+  Play(*used, 77, 400);  // leaves the instance in the middle of a game
   const std::string trace = Play(*fresh, 5, 120);
   EXPECT_EQ(trace, Play(*used, 5, 120));
   EXPECT_NE(trace, Play(*used, 6, 120));
@@ -107,6 +114,23 @@ TEST_P(EveryEnvironment, TruncatesAtTheFrameLimitAndPlaysOnAfterReset) {
     EXPECT_GE(steps, 15);
     EXPECT_LE(steps, 25);
     EXPECT_THROW(game->Step(0), Error);
+  }
+}
+
+TEST_P(EveryEnvironment, PlaysUnderEveryFrameLimit) {
+  for (const int64_t limit : {1, 2, 3, 4, 5, 8, 31, 33}) {
+    const auto game = Make(limit);
+    for (uint64_t seed = 0; seed < 4; ++seed) {
+      game->Reset(seed);
+      StepResult result;
+      int64_t steps = 0;
+      while (!result.truncated) {
+        ASSERT_LE(4 * steps, limit);
+        result = game->Step(0);
+        ++steps;
+      }
+      EXPECT_FALSE(result.terminal);
+    }
   }
 }
 
@@ -166,6 +190,51 @@ TEST(Catch, PerfectPlayScoresTen) {
 }
 
 TEST(ScriptedPlayer, CatchesNearlyEveryBall) { EXPECT_GT(ScriptedScore("catch", 20), 8.0); }
+
+// What is wrong with a game of the list; empty where all is well.
+std::string Complaint(const std::string& name, const std::string& protocol) {
+  try {
+    const auto fresh = MakeEnvironment(name, protocol);
+    const auto used = MakeEnvironment(name, protocol);
+    if (fresh->spec().game != name || fresh->num_actions() < 2) {
+      return fmt::format("is called {} and has {} actions", fresh->spec().game,
+                         fresh->num_actions());
+    }
+    Play(*used, 77, 40);  // leaves the instance in the middle of a game
+    const std::string trace = Play(*fresh, 5, 50);
+    if (trace != Play(*used, 5, 50)) {
+      return "plays otherwise after another episode";
+    }
+    const auto [low, high] = std::minmax_element(fresh->frame().begin(), fresh->frame().end());
+    return *high - *low < 30 ? "shows nothing" : "";
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
+
+TEST(EveryListedGame, PlaysAndFollowsFromTheSeedAlone) {
+  const std::vector<std::string> games = ListGames();
+#ifdef HID_WITH_ALE
+  EXPECT_EQ(games.size(), config::GameNames().size()) << "some ROMs are missing";
+#endif
+  std::vector<std::string> complaints(games.size());
+  ThreadTeam team(ThreadCount(0));
+  team.ForEach(static_cast<int>(games.size()), [&](int index) {
+    const auto i = static_cast<size_t>(index);
+    complaints[i] = Complaint(games[i], i % 2 == 0 ? "atari100k" : "v5");
+  });
+  for (size_t i = 0; i < games.size(); ++i) {
+    EXPECT_EQ(complaints[i], "") << games[i];
+  }
+}
+
+TEST(MakeEnvironment, UnderstandsGymsNames) {
+  EXPECT_EQ(MakeEnvironment("Catch", "v5")->spec().game, "catch");
+#ifdef HID_WITH_ALE
+  EXPECT_EQ(MakeEnvironment("ALE/MsPacman-v5", "v5")->spec().game, "ms_pacman");
+  EXPECT_EQ(MakeEnvironment("UpNDown", "v5")->spec().game, "up_n_down");
+#endif
+}
 
 TEST(MakeEnvironment, NamesTheNearestProtocolAndGame) {
   EXPECT_THROW(MakeEnvironment("catch", "v6"), Error);

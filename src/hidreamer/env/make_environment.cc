@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "hidreamer/base/error.h"
+#include "hidreamer/config/game_names.h"
 #include "hidreamer/env/catch_environment.h"
 #ifdef HID_WITH_ALE
 #include "hidreamer/env/atari_environment.h"
@@ -26,19 +27,6 @@ fs::path NamedRomDirectory(const fs::path& directory, const std::string& source)
   }
   return directory;
 }
-
-#ifdef HID_WITH_ALE
-std::vector<std::string> RomNames(const fs::path& directory) {
-  std::vector<std::string> names;
-  std::error_code code;
-  for (const auto& entry : fs::directory_iterator(directory, code)) {
-    if (entry.path().extension() == ".bin") {
-      names.push_back(entry.path().stem().string());
-    }
-  }
-  return names;
-}
-#endif
 
 }  // namespace
 
@@ -67,17 +55,20 @@ fs::path FindRomDirectory(const EnvironmentOptions& options) {
 }
 
 std::vector<std::string> ListGames(const EnvironmentOptions& options) {
-  std::vector<std::string> games;
 #ifdef HID_WITH_ALE
   const fs::path directory = FindRomDirectory(options);
-  if (!directory.empty()) {
-    games = RomNames(directory);
-  }
 #else
   static_cast<void>(options);
+  const fs::path directory;
 #endif
-  games.emplace_back(kCatch);
-  std::sort(games.begin(), games.end());
+  std::vector<std::string> games;
+  for (const std::string& game : config::GameNames()) {
+    std::error_code code;
+    if (game == kCatch ||
+        (!directory.empty() && fs::is_regular_file(directory / (game + ".bin"), code))) {
+      games.push_back(game);
+    }
+  }
   return games;
 }
 
@@ -91,14 +82,6 @@ std::unique_ptr<Environment> MakeAtari(const std::string& game, const std::strin
   if (directory.empty()) {
     throw UserError("run scripts/setup for the ROMs, or point --rom-dir at them",
                     "cannot play '{}': no ROMs here", game);
-  }
-  const std::vector<std::string> games = ListGames(options);
-  if (std::find(games.begin(), games.end(), game) == games.end()) {
-    const std::string nearest = NearestName(game, games);
-    throw UserError(nearest.empty() ? fmt::format("games are the *.bin files of {}, and catch",
-                                                  directory.string())
-                                    : fmt::format("did you mean '{}'?", nearest),
-                    "no game is called '{}'", game);
   }
   return std::make_unique<AtariEnvironment>(game, protocol, directory / (game + ".bin"),
                                             options.max_frames);
@@ -121,8 +104,15 @@ std::unique_ptr<Environment> MakeAtari(const std::string& game, const std::strin
 
 #endif
 
-std::unique_ptr<Environment> MakeEnvironment(const std::string& game, const std::string& protocol,
+std::unique_ptr<Environment> MakeEnvironment(const std::string& name, const std::string& protocol,
                                              const EnvironmentOptions& options) {
+  const std::string game = config::GameName(name);
+  if (!std::binary_search(config::GameNames().begin(), config::GameNames().end(), game)) {
+    const std::string nearest = config::NearestGame(name);
+    throw UserError(nearest.empty() ? "games have ALE's names, such as pong or ms_pacman"
+                                    : fmt::format("did you mean '{}'?", nearest),
+                    "no game for one player is called '{}'", name);
+  }
   CheckProtocol(protocol);
   if (options.max_frames < 1) {
     throw UserError("108000 is usual", "the frame limit is {}", options.max_frames);

@@ -17,14 +17,15 @@ struct EnvironmentOptions {
   int64_t max_frames = 108000;  // emulator frames after which an episode is truncated
 };
 
-// A game by ALE's name ("pong", "breakout", …) or "catch", under protocol "atari100k" or "v5":
-//   atari100k  1 to 30 single-frame no-ops at the start, 4 frames a step, maximum of the last two
-//   frames, no sticky actions
+// A game by any name that config::GameName understands ("pong", "ALE/Pong-v5", "catch"), under
+// protocol "atari100k" or "v5":
+//   atari100k  1 to 30 single-frame no-ops at the start (fewer where max_frames leaves no more), 4
+//   frames a step, maximum of the last two frames, no sticky actions
 //   v5         no no-ops, 4 frames a step, last frame, each frame repeats the previous frame's
 //   action with probability 0.25
 // Throws a user Error naming the nearest known game for an unknown one, and for a missing, foreign
 // or unsupported ROM.
-std::unique_ptr<Environment> MakeEnvironment(const std::string& game, const std::string& protocol,
+std::unique_ptr<Environment> MakeEnvironment(const std::string& name, const std::string& protocol,
                                              const EnvironmentOptions& options = {});
 
 // Games that MakeEnvironment can make here, ascending. Without ROMs: "catch" alone.

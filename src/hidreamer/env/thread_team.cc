@@ -87,7 +87,7 @@ int ThreadCount(int64_t requested) {
   if (requested > 0) {
     return static_cast<int>(requested);
   }
-  return static_cast<int>(CoresOfProcess().size());
+  return DefaultThreads();
 }
 
 }  // namespace hidreamer::env

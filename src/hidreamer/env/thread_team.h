@@ -42,7 +42,7 @@ class ThreadTeam {
   std::exception_ptr failure_;
 };
 
-// Cores of this machine, or `requested` where it is above 0.
+// `requested` where it is above 0, else DefaultThreads().
 int ThreadCount(int64_t requested);
 
 }  // namespace hidreamer::env
