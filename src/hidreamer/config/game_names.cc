@@ -2,13 +2,30 @@
 
 #include <algorithm>
 #include <cctype>
+#include <iterator>
 #include <map>
 #include <regex>
+#include <sstream>
 
 #include "hidreamer/base/error.h"
 
 namespace hidreamer::config {
 namespace {
+
+constexpr const char* kNames =
+    "adventure air_raid alien amidar assault asterix asteroids atlantis atlantis2 backgammon "
+    "bank_heist basic_math battle_zone beam_rider berzerk blackjack bowling boxing breakout "
+    "carnival casino catch centipede chopper_command crazy_climber crossbow darkchambers "
+    "defender demon_attack donkey_kong double_dunk earthworld elevator_action enduro entombed "
+    "et fishing_derby flag_capture freeway frogger frostbite galaxian gopher gravitar hangman "
+    "haunted_house hero human_cannonball ice_hockey jamesbond journey_escape kaboom kangaroo "
+    "keystone_kapers king_kong klax koolaid krull kung_fu_master laser_gates lost_luggage "
+    "mario_bros miniature_golf montezuma_revenge mr_do ms_pacman name_this_game othello pacman "
+    "phoenix pitfall pitfall2 pong pooyan private_eye qbert riverraid road_runner robotank "
+    "seaquest sir_lancelot skiing solaris space_invaders space_war star_gunner superman "
+    "surround tennis tetris tic_tac_toe_3d time_pilot trondead turmoil tutankham up_n_down "
+    "venture video_checkers video_chess video_cube video_pinball wizard_of_wor word_zapper "
+    "yars_revenge zaxxon";
 
 // "ms_pacman" and "MsPacman" as "mspacman".
 std::string LettersAndDigits(const std::string& name) {
@@ -44,111 +61,10 @@ const std::map<std::string, std::string>& GamesByEssence() {
 }  // namespace
 
 const std::vector<std::string>& GameNames() {
-  static const std::vector<std::string> names = {"adventure",
-                                                 "air_raid",
-                                                 "alien",
-                                                 "amidar",
-                                                 "assault",
-                                                 "asterix",
-                                                 "asteroids",
-                                                 "atlantis",
-                                                 "atlantis2",
-                                                 "backgammon",
-                                                 "bank_heist",
-                                                 "basic_math",
-                                                 "battle_zone",
-                                                 "beam_rider",
-                                                 "berzerk",
-                                                 "blackjack",
-                                                 "bowling",
-                                                 "boxing",
-                                                 "breakout",
-                                                 "carnival",
-                                                 "casino",
-                                                 "catch",
-                                                 "centipede",
-                                                 "chopper_command",
-                                                 "crazy_climber",
-                                                 "crossbow",
-                                                 "darkchambers",
-                                                 "defender",
-                                                 "demon_attack",
-                                                 "donkey_kong",
-                                                 "double_dunk",
-                                                 "earthworld",
-                                                 "elevator_action",
-                                                 "enduro",
-                                                 "entombed",
-                                                 "et",
-                                                 "fishing_derby",
-                                                 "flag_capture",
-                                                 "freeway",
-                                                 "frogger",
-                                                 "frostbite",
-                                                 "galaxian",
-                                                 "gopher",
-                                                 "gravitar",
-                                                 "hangman",
-                                                 "haunted_house",
-                                                 "hero",
-                                                 "human_cannonball",
-                                                 "ice_hockey",
-                                                 "jamesbond",
-                                                 "journey_escape",
-                                                 "kaboom",
-                                                 "kangaroo",
-                                                 "keystone_kapers",
-                                                 "king_kong",
-                                                 "klax",
-                                                 "koolaid",
-                                                 "krull",
-                                                 "kung_fu_master",
-                                                 "laser_gates",
-                                                 "lost_luggage",
-                                                 "mario_bros",
-                                                 "miniature_golf",
-                                                 "montezuma_revenge",
-                                                 "mr_do",
-                                                 "ms_pacman",
-                                                 "name_this_game",
-                                                 "othello",
-                                                 "pacman",
-                                                 "phoenix",
-                                                 "pitfall",
-                                                 "pitfall2",
-                                                 "pong",
-                                                 "pooyan",
-                                                 "private_eye",
-                                                 "qbert",
-                                                 "riverraid",
-                                                 "road_runner",
-                                                 "robotank",
-                                                 "seaquest",
-                                                 "sir_lancelot",
-                                                 "skiing",
-                                                 "solaris",
-                                                 "space_invaders",
-                                                 "space_war",
-                                                 "star_gunner",
-                                                 "superman",
-                                                 "surround",
-                                                 "tennis",
-                                                 "tetris",
-                                                 "tic_tac_toe_3d",
-                                                 "time_pilot",
-                                                 "trondead",
-                                                 "turmoil",
-                                                 "tutankham",
-                                                 "up_n_down",
-                                                 "venture",
-                                                 "video_checkers",
-                                                 "video_chess",
-                                                 "video_cube",
-                                                 "video_pinball",
-                                                 "wizard_of_wor",
-                                                 "word_zapper",
-                                                 "yars_revenge",
-                                                 "zaxxon"};
+  static const std::vector<std::string> names = [] {
+    std::istringstream words(kNames);
+    return std::vector<std::string>(std::istream_iterator<std::string>(words), {});
+  }();
   return names;
 }
 

@@ -118,7 +118,7 @@ TEST_P(EveryEnvironment, TruncatesAtTheFrameLimitAndPlaysOnAfterReset) {
 }
 
 TEST_P(EveryEnvironment, PlaysUnderEveryFrameLimit) {
-  for (const int64_t limit : {1, 2, 3, 4, 5, 8, 31, 33}) {
+  for (const int64_t limit : {1, 3, 4, 5, 31}) {
     const auto game = Make(limit);
     for (uint64_t seed = 0; seed < 4; ++seed) {
       game->Reset(seed);
