@@ -81,7 +81,7 @@ EncoderLearner::EncoderLearner(std::vector<EncoderGame> games, const config::Enc
     }
   }
   if (device_.is_cuda() && bank_ == nullptr) {  // a GPU trains faster than one thread reads
-    fetched_ahead_ = std::clamp<size_t>(CoresOfProcess().size() / 2, 1, 8);
+    fetched_ahead_ = static_cast<size_t>(std::clamp(DefaultThreads() / 2, 1, 8));
   }
   adam_ = std::make_unique<nn::Adam>(nn::NamedParameters(*encoder_),
                                      nn::AdamOptions{.weight_decay = config_.weight_decay});

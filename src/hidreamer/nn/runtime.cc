@@ -13,7 +13,8 @@ namespace {
 
 void KeepThreadsApart(int count) {
   const std::vector<int>& cores = CoresOfProcess();
-  if (count != static_cast<int>(cores.size()) || count == 1) {
+  if (count != static_cast<int>(cores.size()) || count == 1 || count > CpuQuota() ||
+      !ReserveCores()) {
     return;
   }
 #pragma omp parallel num_threads(count)
@@ -30,7 +31,7 @@ int ConfigureRuntime(int64_t threads) {
   mallopt(M_TRIM_THRESHOLD, -1);
   mallopt(M_TOP_PAD, 64 << 20);
 #endif
-  const int count = static_cast<int>(threads > 0 ? threads : std::ssize(CoresOfProcess()));
+  const int count = static_cast<int>(threads > 0 ? threads : DefaultThreads());
   torch::set_num_threads(count);
   KeepThreadsApart(count);
   return count;
