@@ -123,7 +123,8 @@ void AddGatesCommand(CLI::App& app) {
   command
       ->add_option("--temperature", arguments->options.temperature,
                    "of the codes drawn in the dreams whose return is judged")
-      ->capture_default_str();
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 10.0));
   AddOutputFile(*command, "--picture", arguments->picture,
                 "PNG: the game, its codes decoded, the dream under the same actions");
   AddOutputFile(*command, "--json", arguments->json, "file for all figures");

@@ -8,9 +8,11 @@
 #include <string>
 
 #include "commands.h"
+#include "hidreamer/base/cores.h"
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/interrupt.h"
 #include "hidreamer/base/log.h"
+#include "hidreamer/config/game_names.h"
 #include "options.h"
 
 namespace {
@@ -26,6 +28,16 @@ int ReportError(const hidreamer::Error& error) {
     fmt::print(stderr, "hint: {}\n", error.hint());
   }
   return user ? kUserErrorCode : kInternalErrorCode;
+}
+
+// Every --game, of every command, understands Gym's names.
+void UnderstandGameNames(CLI::App& app) {
+  for (CLI::App* command : app.get_subcommands([](CLI::App*) { return true; })) {
+    if (CLI::Option* game = command->get_option_no_throw("--game"); game != nullptr) {
+      game->transform(hidreamer::config::GameName);
+    }
+    UnderstandGameNames(*command);
+  }
 }
 
 std::string command_line;
@@ -70,6 +82,7 @@ int main(int argc, char** argv) {
   app.add_flag("-v,--verbose", verbose, "more messages");
   app.parse_complete_callback([&] { hidreamer::InitializeLog(verbose); });
   hidreamer::InstallInterruptHandler();
+  at::set_num_threads(hidreamer::DefaultThreads());
   hidreamer::app::AddRunCommand(app);
   hidreamer::app::AddAgentCommand(app);
   hidreamer::app::AddGatesCommand(app);
@@ -86,6 +99,7 @@ int main(int argc, char** argv) {
   hidreamer::app::AddBenchCommand(app);
   hidreamer::app::AddDoctorCommand(app);
   hidreamer::app::ReadNumbersInDecimal(app);
+  UnderstandGameNames(app);
   try {
     app.parse(argc, argv);
     if (std::fflush(stdout) != 0) {

@@ -137,7 +137,29 @@ TEST_F(Agent, IsPlayedWithInABrowser) {
   call("begin", {{"session", "a"}}, 400);  // without a seed
   EXPECT_EQ(call("rejoin", {{"session", "a"}})["step"], 0);
   call("step", {{"session", "a"}, {"pilot", "person"}, {"action", 3}}, 400);
+  call("begin", {{"session", "a"}, {"seed", -3}}, 400);
+  call("begin", {{"session", "a"}, {"seed", 3}, {"lead", 0}});
+  EXPECT_EQ(browser.Get("/", {{"Host", "evil.example"}})->status, 403);
   program.Signal(SIGINT);
+  EXPECT_EQ(program.Wait().code, 0);
+}
+
+TEST_F(Agent, IsPlayedWithFromOtherMachinesWithItsTokenAlone) {
+  ASSERT_EQ(RunProgram(Command(root_ / "run")).code, 0);
+  const fs::path log = root_ / "play.log";
+  Program program({"play", "--run", root_ / "run", "--host", "0.0.0.0", "--port", "0"}, log);
+  std::smatch address;
+  std::string text;
+  const std::regex pattern("http://0.0.0.0:(\\d+)(/\\?token=[0-9a-f]{32})");
+  while (!std::regex_search(text, address, pattern)) {
+    ASSERT_FALSE(program.WaitFor(0.05)) << program.Wait().text;
+    text = ReadFile(log);
+  }
+  httplib::Client browser("127.0.0.1", std::stoi(address[1]));
+  EXPECT_EQ(browser.Get("/")->status, 403);
+  EXPECT_EQ(browser.Get(address[2].str())->status, 200);
+  EXPECT_EQ(browser.Post("/api/game", "{}", "application/json")->status, 403);
+  program.Signal(SIGTERM);
   EXPECT_EQ(program.Wait().code, 0);
 }
 

@@ -1,14 +1,20 @@
 #include "hidreamer/nn/process_group.h"
 
+#include <netdb.h>
 #include <spdlog/spdlog.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <array>
+#include <charconv>
 #include <chrono>
 #include <cstdlib>
 #include <exception>
 #include <string>
+#include <thread>
 
 #include "hidreamer/base/error.h"
+#include "hidreamer/base/interrupt.h"
 
 #if __has_include(<gloo/context.h>) && defined(USE_C10D_GLOO)
 #define HID_WITH_GLOO 1
@@ -26,24 +32,50 @@ namespace {
 // A partner may be evaluating meanwhile. One that died is noticed at once: its connection closes.
 constexpr auto kPatience = std::chrono::minutes(60);
 constexpr auto kArrival = std::chrono::minutes(5);
+constexpr auto kBetweenLooks = std::chrono::milliseconds(200);
+constexpr auto kBetweenMessages = std::chrono::seconds(30);
+
+// What says how many processes there are, and which of them this is.
+struct Launcher {
+  const char* size;
+  const char* rank;
+};
+// Slurm sets SLURM_NTASKS and SLURM_PROCID in a batch script too, which runs once: only a step that
+// srun started has SLURM_STEP_NUM_TASKS.
+constexpr std::array<Launcher, 4> kLaunchers = {{
+    {"WORLD_SIZE", "RANK"},
+    {"OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"},
+    {"PMI_SIZE", "PMI_RANK"},
+    {"SLURM_STEP_NUM_TASKS", "SLURM_PROCID"},
+}};
+
+// "" where it is not set.
+std::string Variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value != nullptr ? value : "";
+}
+
+int Number(const char* name) {
+  const std::string text = Variable(name);
+  int number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  // Slurm counts the tasks of each node as "4(x2),3".
+  const bool whole = end == text.data() + text.size() || *end == '(' || *end == ',';
+  if (error != std::errc() || !whole) {
+    throw UserError("torchrun, mpirun and srun set it; unset it to train with one process",
+                    "{} = {} is not a whole number", name, text);
+  }
+  return number;
+}
 
 // The first of these variables that is set; `otherwise` where none is.
-std::string Variable(std::initializer_list<const char*> names, const std::string& otherwise) {
+int FirstNumber(std::initializer_list<const char*> names, int otherwise) {
   for (const char* name : names) {
-    if (const char* value = std::getenv(name); value != nullptr && *value != '\0') {
-      return value;
+    if (!Variable(name).empty()) {
+      return Number(name);
     }
   }
   return otherwise;
-}
-
-int Number(std::initializer_list<const char*> names, int otherwise) {
-  const std::string text = Variable(names, std::to_string(otherwise));
-  try {
-    return std::stoi(text);
-  } catch (const std::exception&) {
-    throw UserError("torchrun and mpirun set them", "{} = {} is no number", *names.begin(), text);
-  }
 }
 
 }  // namespace
@@ -69,58 +101,163 @@ ProcessGroup::~ProcessGroup() {
 ProcessGroup::ProcessGroup(ProcessGroup&&) noexcept = default;
 
 int ProcessGroup::RankHere() {
-  return Number({"LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"},
-                0);
+  return FirstNumber(
+      {"LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"}, 0);
 }
 
 int ProcessGroup::ProcessesHere() {
-  return Number({"LOCAL_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS"}, 1);
+  return FirstNumber({"LOCAL_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS",
+                      "SLURM_STEP_TASKS_PER_NODE"},
+                     1);
 }
 
-ProcessGroup ProcessGroup::FromEnvironment() {
-  ProcessGroup group;
-  group.size_ = Number({"WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_NTASKS"}, 1);
-  if (group.size_ <= 1) {
-    group.size_ = 1;
-    return group;
+ProcessGroup::Place ProcessGroup::PlaceFromEnvironment() {
+  for (const auto& [size, rank] : kLaunchers) {
+    if (Variable(size).empty()) {
+      continue;
+    }
+    const std::string given = Variable(rank);
+    const Place place{
+        .size = Number(size), .rank = given.empty() ? -1 : Number(rank), .variable = size};
+    if (place.size <= 1) {
+      return {};
+    }
+    if (place.rank < 0 || place.rank >= place.size) {
+      throw UserError(
+          fmt::format("torchrun, mpirun and srun set both; unset {} to train with one process",
+                      size),
+          "{} = {} asks for {} processes, but {} is {}", size, place.size, place.size, rank,
+          given.empty() ? "not set" : fmt::format("{}, not 0 to {}", given, place.size - 1));
+    }
+    return place;
   }
-  group.rank_ = Number({"RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID"}, -1);
-  if (group.rank_ < 0 || group.rank_ >= group.size_) {
-    throw UserError("torchrun and mpirun set RANK and WORLD_SIZE", "rank {} in a group of {}",
-                    group.rank_, group.size_);
-  }
+  return {};
+}
+
 #ifdef HID_WITH_GLOO
-  const std::string host = Variable({"MASTER_ADDR"}, "127.0.0.1");
+namespace {
+
+// Waits until the others are there, says for whom, and ends on the first signal.
+class Arrival {
+ public:
+  Arrival(ProcessGroup::Place place, std::string address)
+      : place_(std::move(place)), address_(std::move(address)) {}
+
+  // Looks until `there()` is true. `missing()` says who is not yet.
+  template <typename There, typename Missing>
+  void WaitFor(const There& there, const Missing& missing) {
+    while (!there()) {
+      const auto now = std::chrono::steady_clock::now();
+      if (InterruptRequested()) {
+        throw Interrupted();
+      }
+      if (now - start_ > kArrival) {
+        throw UserError(fmt::format("MASTER_ADDR and MASTER_PORT must be the same and reachable "
+                                    "for all of them; unset {} to train with one process",
+                                    place_.variable),
+                        "process {} of {} waited in vain for {} at {}", place_.rank, place_.size,
+                        missing(), address_);
+      }
+      if (now >= next_message_) {
+        spdlog::info("{} = {}: this is process {} of {}, which waits at {} for {}", place_.variable,
+                     place_.size, place_.rank, place_.size, address_, missing());
+        next_message_ = now + kBetweenMessages;
+      }
+      std::this_thread::sleep_for(kBetweenLooks);
+    }
+  }
+
+ private:
+  ProcessGroup::Place place_;
+  std::string address_;
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  std::chrono::steady_clock::time_point next_message_ = start_;
+};
+
+bool IsListening(const std::string& host, int port) {
+  addrinfo wanted = {};
+  wanted.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  if (::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &wanted, &found) != 0) {
+    return false;
+  }
+  bool listening = false;
+  for (const addrinfo* at = found; at != nullptr && !listening; at = at->ai_next) {
+    const int socket = ::socket(at->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (socket < 0) {
+      continue;
+    }
+    const timeval patience{.tv_sec = 1, .tv_usec = 0};
+    ::setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+    listening = ::connect(socket, at->ai_addr, at->ai_addrlen) == 0;
+    ::close(socket);
+  }
+  ::freeaddrinfo(found);
+  return listening;
+}
+
+}  // namespace
+
+void ProcessGroup::Meet(const Place& place) {
+  const std::string named = Variable("MASTER_ADDR");
+  const std::string host = named.empty() ? "127.0.0.1" : named;
   // torchrun keeps a store of its own at MASTER_PORT, which speaks the language of its torch's
   // version alone: the leader opens another beside it.
-  const bool taken = Variable({"TORCHELASTIC_USE_AGENT_STORE"}, "") == "True";
-  const int port = Number({"MASTER_PORT"}, c10d::TCPStoreOptions::kDefaultPort) + (taken ? 1 : 0);
+  const int beside = Variable("TORCHELASTIC_USE_AGENT_STORE") == "True" ? 1 : 0;
+  const int port = FirstNumber({"MASTER_PORT"}, c10d::TCPStoreOptions::kDefaultPort) + beside;
+  Arrival arrival(place, fmt::format("{}:{}", host, port));
   try {
+    if (!leads()) {
+      arrival.WaitFor([&] { return IsListening(host, port); }, [] { return "process 0"; });
+    }
     c10d::TCPStoreOptions where;
     where.port = static_cast<uint16_t>(port);
-    where.isServer = group.leads();
-    where.numWorkers = static_cast<size_t>(group.size_);
+    where.isServer = leads();
+    where.numWorkers = static_cast<size_t>(size_);
+    where.waitWorkers = false;  // it would not end on a signal
     where.timeout = kArrival;
+    engine_ = std::make_unique<Engine>();
+    engine_->store = c10::make_intrusive<c10d::TCPStore>(host, where);
+    int64_t arrived = engine_->store->add("arrived", 1);
+    arrival.WaitFor(
+        [&] {
+          arrived = engine_->store->add("arrived", 0);
+          return arrived >= size_;
+        },
+        [&] { return fmt::format("{} of the others", size_ - arrived); });
     auto options = c10d::ProcessGroupGloo::Options::create(kPatience);
     options->devices.push_back(host == "127.0.0.1" || host == "localhost"
                                    ? c10d::ProcessGroupGloo::createDeviceForHostname("127.0.0.1")
                                    : c10d::ProcessGroupGloo::createDefaultDevice());
     options->threads = 2;
-    group.engine_ = std::make_unique<Engine>();
-    group.engine_->store = c10::make_intrusive<c10d::TCPStore>(host, where);
-    group.engine_->gloo = c10::make_intrusive<c10d::ProcessGroupGloo>(
-        group.engine_->store, group.rank_, group.size_, options);
+    engine_->gloo =
+        c10::make_intrusive<c10d::ProcessGroupGloo>(engine_->store, rank_, size_, options);
+  } catch (const Error&) {
+    throw;
+  } catch (const Interrupted&) {
+    throw;
   } catch (const std::exception& error) {
     spdlog::debug("{}", error.what());
     throw UserError("MASTER_ADDR and MASTER_PORT must be the same and reachable for all of them",
-                    "process {} of {} did not meet the others at {}:{}", group.rank_, group.size_,
-                    host, port);
+                    "process {} of {} did not meet the others at {}:{}", rank_, size_, host, port);
+  }
+}
+#else
+void ProcessGroup::Meet(const Place& place) {
+  throw UserError("install libgloo-dev and build again",
+                  "built without Gloo: no group of {} processes", place.size);
+}
+#endif
+
+ProcessGroup ProcessGroup::FromEnvironment() {
+  const Place place = PlaceFromEnvironment();
+  ProcessGroup group;
+  group.size_ = place.size;
+  group.rank_ = place.rank;
+  if (group.size_ > 1) {
+    group.Meet(place);
   }
   return group;
-#else
-  throw UserError("install libgloo-dev and build again",
-                  "built without Gloo: no group of {} processes", group.size_);
-#endif
 }
 
 template <typename Work>

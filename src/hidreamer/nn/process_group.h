@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 namespace hidreamer::nn {
@@ -19,9 +20,17 @@ class ProcessGroup {
   ~ProcessGroup();
   ProcessGroup(ProcessGroup&&) noexcept;
 
-  // The group that torchrun (RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT), Open MPI
-  // (OMPI_COMM_WORLD_RANK, …) or another MPI or Slurm (PMI_RANK, …) started this process in; of one
-  // where none did. Waits until all are there.
+  struct Place {
+    int size = 1, rank = 0;
+    std::string variable = {};  // that says so
+  };
+  // What torchrun (RANK, WORLD_SIZE), Open MPI (OMPI_COMM_WORLD_RANK, …), another MPI (PMI_RANK, …)
+  // or srun started this process as; alone where none did. A user Error where size and rank do not
+  // fit.
+  static Place PlaceFromEnvironment();
+
+  // The group at that place. Waits until all are there, at MASTER_ADDR and MASTER_PORT; says at
+  // once, and again every half minute, for whom, and ends on the first signal (Interrupted).
   static ProcessGroup FromEnvironment();
 
   int rank() const { return rank_; }
@@ -48,6 +57,7 @@ class ProcessGroup {
  private:
   struct Engine;
 
+  void Meet(const Place& place);
   template <typename Work>
   void Exchange(const Work& work);
   void AverageOnGpu(const std::vector<torch::Tensor>& tensors);

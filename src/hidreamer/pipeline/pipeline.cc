@@ -240,13 +240,8 @@ void RunLeading(const config::ExperimentConfig& config, const PipelineOptions& o
 // The world model's training alone is shared by several processes.
 void RunTogether(config::ExperimentConfig config, const PipelineOptions& options,
                  nn::ProcessGroup& group) {
-  if (options.only != std::vector<std::string>{"world_model"}) {
-    throw UserError("under torchrun or mpirun: hidreamer train world-model --run RUN",
-                    "only the world model's training is shared by {} processes", group.size());
-  }
   if (config.threads == 0) {  // they share the machine's cores
-    config.threads =
-        std::max<int64_t>(1, std::ssize(CoresOfProcess()) / nn::ProcessGroup::ProcessesHere());
+    config.threads = DefaultThreads(nn::ProcessGroup::ProcessesHere());
   }
   if (!group.leads()) {
     nn::ConfigureRuntime(config.threads);
@@ -259,6 +254,14 @@ void RunTogether(config::ExperimentConfig config, const PipelineOptions& options
 }  // namespace
 
 void RunPipeline(const config::ExperimentConfig& config, const PipelineOptions& options) {
+  const nn::ProcessGroup::Place place = nn::ProcessGroup::PlaceFromEnvironment();
+  if (place.size > 1 && options.only != std::vector<std::string>{"world_model"}) {
+    throw UserError(fmt::format("unset {}; torchrun, mpirun and srun are for hidreamer train "
+                                "world-model --run RUN",
+                                place.variable),
+                    "{} = {}, but only the world model's training is shared by several processes",
+                    place.variable, place.size);
+  }
   nn::ProcessGroup group = nn::ProcessGroup::FromEnvironment();
   if (group.size() > 1) {
     RunTogether(config, options, group);
