@@ -1,174 +1,136 @@
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
+#include <algorithm>
+#include <cctype>
 #include <filesystem>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
 
 #include "commands.h"
 #include "hidreamer/base/error.h"
-#include "hidreamer/base/files.h"
 #include "hidreamer/data/npz_import.h"
-#include "hidreamer/encoder/encoder.h"
-#include "hidreamer/nn/pytorch_file.h"
-#include "hidreamer/nn/safetensors.h"
-#include "hidreamer/tokenizer/residual_quantizer.h"
-#include "hidreamer/world_model/world_model.h"
+#include "hidreamer/env/make_environment.h"
+#include "hidreamer/pipeline/imported_stage.h"
+#include "import_weights.h"
 
 namespace hidreamer::app {
 namespace {
 
-constexpr int64_t kReferenceHeadWidth = 64;  // the reference has one head for each 64 of the width
+namespace fs = std::filesystem;
 
 struct ImportArguments {
-  std::filesystem::path file;
-  std::filesystem::path out;
-  int64_t heads = 0;
-  std::string mask = "reference";
-  data::NpzImportOptions npz;
+  WeightsImport weights;  // file and out are those of a recording too
+  std::string game;
+  std::string protocol = "v5";
+  std::string actions;
 };
 
-// Rows or columns of a weight matrix; a user Error if it is missing or no matrix.
-int64_t Size(const nn::TensorMap& weights, const std::string& name, int64_t dimension) {
-  const auto found = weights.find(name);
-  if (found == weights.end() || found->second.dim() != 2) {
-    throw UserError("", "the file lacks the matrix {}", name);
+// As it was typed: "data/catch/", ".".
+fs::path Folder(const fs::path& out) {
+  const fs::path folder = fs::absolute(out).lexically_normal();
+  return folder.has_filename() ? folder : folder.parent_path();
+}
+
+// RUN/data/GAME is where a run looks for the recording of GAME.
+std::string GameOfFolder(const fs::path& folder) {
+  return folder.parent_path().filename() == "data" ? folder.filename().string() : "";
+}
+
+// The game's name and actions, as far as it is known.
+void FindGame(const ImportArguments& arguments, data::NpzImportOptions& options) {
+  const std::string folder = GameOfFolder(arguments.weights.out);
+  options.game = !arguments.game.empty() ? arguments.game : folder.empty() ? "unknown" : folder;
+  env::CheckProtocol(options.protocol);
+  if (arguments.game.empty() && folder.empty()) {
+    spdlog::warn("no --game is given: the actions are not checked");
+    return;
   }
-  return found->second.size(dimension);
-}
-
-int64_t CountNumbered(const nn::TensorMap& weights, const std::string& before,
-                      const std::string& after) {
-  int64_t count = 0;
-  while (weights.contains(fmt::format("{}{}{}", before, count, after))) {
-    ++count;
-  }
-  return count;
-}
-
-std::string ImportEncoder(const nn::TensorMap& weights, const std::filesystem::path& model) {
-  const encoder::Encoder encoder = encoder::EncoderFromState(weights);
-  encoder::SaveEncoder(encoder, model);
-  return fmt::format("encoder, {} parameters", nn::CountParameters(*encoder));
-}
-
-std::string ImportQuantizer(const nn::TensorMap& weights, const std::filesystem::path& model) {
-  tokenizer::ResidualQuantizer quantizer(tokenizer::ResidualQuantizerOptions{
-      .dim = Size(weights, "vq_layers.0.codebook.weight", 1),
-      .levels = CountNumbered(weights, "vq_layers.", ".codebook.weight"),
-      .codes = Size(weights, "vq_layers.0.codebook.weight", 0)});
-  nn::LoadNamedState(*quantizer, weights);
-  tokenizer::SaveResidualQuantizer(quantizer, model);
-  return fmt::format("quantizer of {} levels with {} codes", quantizer->options().levels,
-                     quantizer->options().codes);
-}
-
-std::string ImportWorldModel(const nn::TensorMap& weights, const ImportArguments& arguments,
-                             const std::filesystem::path& model) {
-  world_model::WorldModelOptions options;
-  options.layout.levels = CountNumbered(weights, "embedding.token_embeds.", ".weight");
-  options.layout.codes = Size(weights, "embedding.token_embeds.0.weight", 0);
-  options.layout.actions = Size(weights, "embedding.action_embed.weight", 0);
-  options.width = Size(weights, "embedding.token_embeds.0.weight", 1);
-  options.layers = CountNumbered(weights, "blocks.", ".ln1.weight");
-  options.ffn_width = Size(weights, "blocks.0.ffn.0.weight", 0);
-  options.max_steps =
-      Size(weights, "embedding.pos_embed.weight", 0) / options.layout.positions_per_step();
-  options.heads = arguments.heads > 0 ? arguments.heads : options.width / kReferenceHeadWidth;
-  options.mask = world_model::MaskFromName(arguments.mask);
-  if (options.heads < 1 || options.width % options.heads != 0) {
-    throw UserError("give --heads", "{} heads do not divide the width {}", options.heads,
-                    options.width);
-  }
-  world_model::WorldModel module(options);
-  nn::LoadNamedState(*module, weights);
-  world_model::SaveWorldModel(model, module);
-  return fmt::format("world model, {} layers of width {}, {} heads, {} parameters", options.layers,
-                     options.width, options.heads, nn::CountParameters(*module));
-}
-
-// The names of a single quantizer ("vq.codebook.weight", …) as level 0 of a residual one.
-nn::TensorMap AsLevelZero(const nn::TensorMap& weights) {
-  const std::string suffix = "codebook.weight";
-  for (const auto& [name, tensor] : weights) {
-    if (name.ends_with(suffix) && !name.starts_with("vq_layers.")) {
-      nn::TensorMap renamed;
-      const std::string prefix = name.substr(0, name.size() - suffix.size());
-      nn::InsertWithPrefix(renamed, nn::WithoutPrefix(weights, prefix), "vq_layers.0.");
-      return renamed;
+  try {
+    const auto environment = env::MakeEnvironment(options.game, options.protocol);
+    options.game = environment->spec().game;
+    options.action_names = environment->spec().action_names;
+  } catch (const Error& error) {
+    if (error.kind() != Error::Kind::kUser) {
+      throw;
     }
+    spdlog::warn("the game '{}' is not known here{}: its actions are not checked", options.game,
+                 error.hint().empty() ? "" : " (" + error.hint() + ")");
   }
-  return weights;
+  if (!folder.empty() && options.game != folder) {
+    throw UserError(fmt::format("--out …/data/{}, or another --game", options.game),
+                    "{} is the folder of '{}', not of '{}'", arguments.weights.out.string(), folder,
+                    options.game);
+  }
 }
 
-void ImportWeights(const ImportArguments& arguments) {
-  const bool pytorch = arguments.file.extension() != ".safetensors";
-  const nn::TensorMap all =
-      pytorch ? nn::LoadPytorchFile(arguments.file) : nn::LoadSafetensors(arguments.file).tensors;
-  const nn::TensorMap weights = AsLevelZero(nn::ModelWeights(all));
-  const auto model = arguments.out / "model.safetensors";
-  std::string what;
-  if (weights.contains("encoder.0.weight") && weights.contains("projection.0.weight")) {
-    what = ImportEncoder(weights, model);
-  } else if (weights.contains("vq_layers.0.codebook.weight")) {
-    what = ImportQuantizer(weights, model);
-  } else if (weights.contains("embedding.token_embeds.0.weight")) {
-    what = ImportWorldModel(weights, arguments, model);
+void ImportRecording(const ImportArguments& arguments) {
+  const fs::path& out = arguments.weights.out;
+  data::NpzImportOptions options{.protocol = arguments.protocol, .actions = arguments.actions};
+  FindGame(arguments, options);
+  const data::NpzImportSummary summary = data::ImportNpz(arguments.weights.file, out, options);
+  const std::string what =
+      fmt::format("{} steps of {} in {} episodes", summary.steps, options.game, summary.episodes);
+  pipeline::WriteImportedStage(
+      out, {.stage = "collect", .file = arguments.weights.file.filename().string(), .what = what});
+  for (const std::string& note : summary.notes) {
+    spdlog::info("{}", note);
+  }
+  fmt::print("{}: {}\n", out.string(), what);
+}
+
+void Import(ImportArguments arguments) {
+  arguments.weights.out = Folder(arguments.weights.out);
+  pipeline::CheckFreeForImport(arguments.weights.out);
+  std::string suffix = arguments.weights.file.extension().string();
+  std::transform(suffix.begin(), suffix.end(), suffix.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  if (suffix == ".npz") {
+    ImportRecording(arguments);
   } else {
-    throw UserError(
-        "an encoder has encoder.0.weight, a quantizer codebook.weight, a world model "
-        "embedding.token_embeds.0.weight",
-        "{} holds {} tensors, but none of the models known here", arguments.file.string(),
-        all.size());
+    ImportWeights(arguments.weights);
   }
-  WriteFileAtomically(
-      arguments.out / "import.json",
-      nlohmann::json({{"file", arguments.file.filename().string()}, {"what", what}}).dump(2) +
-          "\n");
-  fmt::print("{}: {}\n", model.string(), what);
-}
-
-void Import(const ImportArguments& arguments) {
-  if (arguments.file.extension() != ".npz") {
-    return ImportWeights(arguments);
-  }
-  const data::NpzImportSummary summary =
-      data::ImportNpz(arguments.file, arguments.out, arguments.npz);
-  fmt::print("{}: {} steps in {} episodes", arguments.out.string(), summary.steps,
-             summary.episodes);
-  if (summary.inconsistent_stacks > 0) {
-    fmt::print(", {} stacks do not continue the one before", summary.inconsistent_stacks);
-  }
-  fmt::print("\n");
 }
 
 }  // namespace
 
 void AddImportCommand(CLI::App& app) {
   auto arguments = std::make_shared<ImportArguments>();
+  WeightsImport& weights = arguments->weights;
   CLI::App* command = app.add_subcommand(
       "import", "take over recordings (.npz) or weights (.pt, .pth, .safetensors) from elsewhere");
   command
-      ->add_option("file", arguments->file,
-                   "NumPy archive of states, actions, rewards, dones; or a PyTorch state dict or "
-                   "training checkpoint of an encoder, a (residual) quantizer or a world model. "
-                   "Nothing in the file is executed")
+      ->add_option("file", weights.file,
+                   "NumPy archive of states, actions, rewards, dones; or a PyTorch file with the "
+                   "weights of an encoder, a (residual) quantizer or a world model. Nothing in the "
+                   "file is executed")
       ->required();
   command
-      ->add_option("--out", arguments->out,
-                   "directory written: a recording, or a stage's folder with model.safetensors")
+      ->add_option(
+          "--out", weights.out,
+          "directory written: RUN/data/GAME for a recording; RUN/encoder, RUN/tokenizer or "
+          "RUN/world_model for weights. `hidreamer run` takes what is imported there as "
+          "done")
       ->required();
-  command->add_option("--game", arguments->npz.game, ".npz: name of the game")
+  command->add_option("--game", arguments->game,
+                      ".npz: the game (default: GAME of --out …/data/GAME)");
+  command->add_option("--protocol", arguments->protocol, ".npz: protocol it was recorded under")
       ->capture_default_str();
-  command->add_option("--protocol", arguments->npz.protocol, ".npz: protocol it was recorded under")
-      ->capture_default_str();
+  command->add_option("--actions", arguments->actions,
+                      ".npz: what the action ids mean. full: ALE's 18 ids; or pairs ID=ACTION, by "
+                      "index or name: 0=0,2=1,3=RIGHT; or both: full,2=RIGHT. Default: the game's "
+                      "own indices");
+  command->add_option("--prefix", weights.prefix,
+                      "weights: where they lie in a file with several models, such as ema_model");
   command
-      ->add_option("--heads", arguments->heads,
+      ->add_option("--heads", weights.heads,
                    "world model: attention heads, which weights do not tell; 0: width / 64")
       ->capture_default_str();
-  command->add_option("--mask", arguments->mask, "world model: reference, strict or causal")
+  command->add_option("--mask", weights.mask, "world model: reference, strict or causal")
       ->capture_default_str();
-  command->footer("Example: hidreamer import spatial_encoder_best.pt --out runs/seed/encoder");
+  command->footer(
+      "Examples: hidreamer import spatial_encoder_best.pt --out runs/seed/encoder\n"
+      "          hidreamer import pong.npz --out runs/seed/data/pong --actions full");
   command->callback([arguments] { Import(*arguments); });
 }
 

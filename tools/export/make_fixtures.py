@@ -2,11 +2,13 @@
 
 Usage: python3 tools/export/make_fixtures.py DIR
 """
+import argparse
 import collections
 import os
 import pathlib
 import sys
 
+import numpy
 import torch
 
 import hid_safetensors
@@ -21,8 +23,8 @@ def main(directory):
     directory.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(1)
 
-    def write(name, value, tensors):
-        torch.save(value, directory / f"{name}.pt")
+    def write(name, value, tensors, zipped=True):
+        torch.save(value, directory / f"{name}.pt", _use_new_zipfile_serialization=zipped)
         hid_safetensors.save(directory / f"{name}.safetensors", tensors)
 
     module = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.BatchNorm1d(2))
@@ -48,13 +50,27 @@ def main(directory):
     types["empty"] = torch.zeros(0, 3)
     types["parameter"] = torch.nn.Parameter(torch.ones(2))
     write("types", collections.OrderedDict(types), types)
+    write("old_types", collections.OrderedDict(types), types, zipped=False)  # before PyTorch 1.6
 
     base = torch.arange(24.0).reshape(4, 6)
     strided = {"transposed": base.t(), "slice": base[1:3, 2:5], "step": base[:, ::2], "shared": base}
     write("strided", strided, strided)
+    write("old_strided", strided, strided, zipped=False)
 
     torch.save({"w": torch.ones(1), "x": Malicious()}, directory / "malicious.pt")
     torch.save(torch.nn.Linear(2, 2), directory / "module.pt")
+    torch.save(torch.nn.Linear(2, 2), directory / "old_module.pt", _use_new_zipfile_serialization=False)
+    inner = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2))
+    averaged = torch.optim.swa_utils.AveragedModel(inner, avg_fn=max)
+    averaged.module[1].register_buffer("scratch", torch.ones(1), persistent=False)
+    write("nested_module", averaged, {k.replace("module.", ""): v for k, v in averaged.state_dict().items()})
+
+    weights = {"w": torch.ones(1)}
+    torch.save({"weights": weights, "losses": numpy.zeros(3)}, directory / "with_numpy.pt")
+    torch.save({"weights": weights, "args": argparse.Namespace(lr=1.0)}, directory / "with_namespace.pt")
+    odd = {"w": torch.ones(1), "complex": torch.ones(1, dtype=torch.complex64), "sparse": torch.eye(2).to_sparse(),
+           "quantized": torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8)}
+    torch.save(odd, directory / "odd_tensors.pt")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cmath>
 #include <cstring>
 #include <mutex>
 #include <numeric>
@@ -113,6 +114,7 @@ struct EpisodeStore::Impl {
     }
     FindBlocks();
     FindEpisodes();
+    CheckColumns();
   }
 
   template <typename T>
@@ -139,6 +141,22 @@ struct EpisodeStore::Impl {
       if (terminals[i] != 0 || truncateds[i] != 0 || row == rows - 1) {
         episodes.push_back({begin, row + 1});
         begin = row + 1;
+      }
+    }
+  }
+
+  // A recording from elsewhere, or of an older program, may hold what nobody can learn from.
+  void CheckColumns() const {
+    const auto rewards = Get<float>(format::kRewards);
+    const auto actions = Get<uint8_t>(format::kActions);
+    for (size_t row = 0; row < rewards.size(); ++row) {
+      if (!std::isfinite(rewards[row])) {
+        throw UserError(kRecordAgain, "the recording {} has the reward {} in row {}", path.string(),
+                        rewards[row], row);
+      }
+      if (actions[row] >= info.action_names.size()) {
+        throw UserError(kRecordAgain, "the recording {} has the action {} of {} in row {}",
+                        path.string(), actions[row], info.action_names.size(), row);
       }
     }
   }

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <thread>
 
@@ -146,6 +147,34 @@ class DamagedStore : public ::testing::Test {
   }
   fs::path path_;
 };
+
+// One row with this reward and action, of a game of 3 actions.
+std::string ErrorOfRow(float reward, int action) {
+  const fs::path path = FreshPath("odd_row");
+  EpisodeStoreWriter writer(path, {.game = "g",
+                                   .protocol = "v5",
+                                   .policy = "p",
+                                   .action_names = {"a", "b", "c"},
+                                   .seed = 0,
+                                   .extra = {}});
+  const auto frame = TestFrame(0);
+  const std::array<uint8_t, env::kRamBytes> ram{};
+  writer.Append({.frame = frame, .action = action, .result = {.reward = reward}, .ram = ram});
+  writer.Finish();
+  try {
+    EpisodeStore store(path);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), Error::Kind::kUser);
+    return error.what();
+  }
+  return "";
+}
+
+TEST(EpisodeStore, RefusesRewardsAndActionsThatNobodyCanLearnFrom) {
+  EXPECT_EQ(ErrorOfRow(1, 2), "");
+  EXPECT_NE(ErrorOfRow(std::nanf(""), 2).find("the reward nan in row 0"), std::string::npos);
+  EXPECT_NE(ErrorOfRow(1, 3).find("the action 3 of 3 in row 0"), std::string::npos);
+}
 
 TEST_F(DamagedStore, MissingOrForeign) {
   EXPECT_TRUE(ThrowsUserError([] { EpisodeStore store("/nowhere/at/all"); }));

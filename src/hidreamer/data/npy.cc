@@ -113,9 +113,7 @@ NpyHeader ReadNpyHeader(const ByteSource& source, const std::string& name) {
   if (!known_size || (result.kind == 'f' && result.item_bytes < 4)) {
     throw UserError("", "array '{}' has item type {}", name, type.substr(0, type.find(',')));
   }
-  if (!Value(header, "fortran_order", name).starts_with("False")) {
-    throw UserError("save it with numpy.ascontiguousarray", "array '{}' is in Fortran order", name);
-  }
+  result.fortran = Value(header, "fortran_order", name).starts_with("True");
   result.shape = ParseShape(Value(header, "shape", name), name);
   return result;
 }
@@ -129,12 +127,18 @@ std::vector<double> ReadNpyItems(const ByteSource& source, const NpyHeader& head
     const int64_t count = std::min(left, kChunk);
     bytes.resize(static_cast<size_t>(count) * item_bytes);
     source(bytes);
-    for (size_t i = 0; i < bytes.size(); i += item_bytes) {
-      items.push_back(Item(header, bytes.data() + i));
-    }
+    items.resize(items.size() + static_cast<size_t>(count));
+    DecodeNpyItems(header, bytes, items.data() + items.size() - count);
     left -= count;
   }
   return items;
+}
+
+void DecodeNpyItems(const NpyHeader& header, std::span<const uint8_t> bytes, double* out) {
+  const auto item_bytes = static_cast<size_t>(header.item_bytes);
+  for (size_t i = 0; i < bytes.size(); i += item_bytes) {
+    *out++ = Item(header, bytes.data() + i);
+  }
 }
 
 }  // namespace hidreamer::data

@@ -10,21 +10,28 @@ namespace hidreamer::data {
 struct NpzImportOptions {
   std::string game = "unknown";
   std::string protocol = "v5";
-  // Empty: "action 0", "action 1", … up to the largest action in the file.
-  std::vector<std::string> action_names = {};
+  std::vector<std::string> action_names = {};  // the game's; empty: it is not known
+  std::string actions = {};                    // as ActionMap takes it
 };
 
 struct NpzImportSummary {
   int64_t steps = 0;
   int64_t episodes = 0;
-  // Rows whose stack does not continue the one before within an episode.
-  int64_t inconsistent_stacks = 0;
+  // What was decided where the arrays are not quite as wanted; each a sentence.
+  std::vector<std::string> notes;
 };
 
-// Turns a NumPy archive with `states (N, 4, 84, 84)` u8, `actions (N)`, `rewards (N)` and `dones
-// (N)` into an EpisodeStore at `store`. The newest frame of each stack is kept; it reads one stack
-// at a time, so the archive may be larger than memory. Warns where stacks are inconsistent. Throws
-// a user Error if the file is no such archive.
+// Turns a NumPy archive into an EpisodeStore at `store`, reading a row at a time, so that it may be
+// larger than memory. Its arrays (all of N rows; a column may be (N, 1)):
+//   states | observations | obs       NpzStates says which; of a stack the newest frame is kept
+//   actions | action                  ActionMap says which
+//   rewards | reward                  finite
+//   dones | done                      0 or 1: an episode ends
+//   terminals | terminations | …      0 or 1: the game ends
+//   truncations | timeouts | …        0 or 1: an episode is cut off
+// Ends may be missing. An episode also ends, cut off, where a stack does not continue the one
+// before it. Throws a user Error that names the array and row for anything else; nothing is written
+// then.
 NpzImportSummary ImportNpz(const std::filesystem::path& npz, const std::filesystem::path& store,
                            const NpzImportOptions& options);
 

@@ -3,94 +3,41 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <charconv>
 #include <cstring>
 #include <map>
 
 #include "hidreamer/base/error.h"
+#include "hidreamer/nn/pickle_opcodes.h"
 
 namespace hidreamer::nn {
 namespace {
 
 using Kind = PickleNode::Kind;
 
-// Opcodes of protocols 2 to 5 (Python's pickletools) that occur in state dicts.
-enum Opcode : uint8_t {
-  kMark = '(',
-  kStop = '.',
-  kPop = '0',
-  kPopMark = '1',
-  kDup = '2',
-  kBinInt = 'J',
-  kBinInt1 = 'K',
-  kBinInt2 = 'M',
-  kNone = 'N',
-  kBinPersistentId = 'Q',
-  kReduce = 'R',
-  kBinString = 'T',
-  kShortBinString = 'U',
-  kBinUnicode = 'X',
-  kAppend = 'a',
-  kBuild = 'b',
-  kGlobal = 'c',
-  kAppends = 'e',
-  kBinGet = 'h',
-  kLongBinGet = 'j',
-  kBinPut = 'q',
-  kLongBinPut = 'r',
-  kSetItem = 's',
-  kTuple = 't',
-  kSetItems = 'u',
-  kEmptyDict = '}',
-  kEmptyList = ']',
-  kEmptyTuple = ')',
-  kBinFloat = 'G',
-  kBinBytes = 'B',
-  kShortBinBytes = 'C',
-  kProtocol = 0x80,
-  kNewObject = 0x81,
-  kTuple1 = 0x85,
-  kTuple2 = 0x86,
-  kTuple3 = 0x87,
-  kNewTrue = 0x88,
-  kNewFalse = 0x89,
-  kLong1 = 0x8a,
-  kShortBinUnicode = 0x8c,
-  kBinUnicode8 = 0x8d,
-  kEmptySet = 0x8f,
-  kAddItems = 0x90,
-  kStackGlobal = 0x93,
-  kMemoize = 0x94,
-  kFrame = 0x95,
-};
+// A hostile file must not exhaust the memory: a byte of it can stand for a whole object.
+constexpr size_t kMostNodes = 8'000'000;
+constexpr size_t kMostItems = 32'000'000;
 
 // What a call of a global stands for.
-enum class Meaning { kDict, kTensor, kParameter, kList, kStorageType, kOpaque };
+enum class Meaning { kDict, kTensor, kParameter, kSubclass, kList, kObject };
 
-const std::map<std::string, Meaning, std::less<>>& KnownGlobals() {
+Meaning MeaningOf(std::string_view global) {
   static const std::map<std::string, Meaning, std::less<>> known = {
       {"collections OrderedDict", Meaning::kDict},
+      {"torch._utils _rebuild_tensor", Meaning::kTensor},
       {"torch._utils _rebuild_tensor_v2", Meaning::kTensor},
       {"torch._utils _rebuild_parameter", Meaning::kParameter},
+      {"torch._utils _rebuild_parameter_with_state", Meaning::kParameter},
+      {"torch._tensor _rebuild_from_type_v2", Meaning::kSubclass},
       {"torch Size", Meaning::kList},
       {"__builtin__ set", Meaning::kList},
       {"builtins set", Meaning::kList},
-      {"torch device", Meaning::kOpaque},
-      {"numpy.core.multiarray scalar", Meaning::kOpaque},
-      {"numpy._core.multiarray scalar", Meaning::kOpaque},
-      {"numpy dtype", Meaning::kOpaque},
-      {"_codecs encode", Meaning::kOpaque},
-      {"torch FloatStorage", Meaning::kStorageType},
-      {"torch DoubleStorage", Meaning::kStorageType},
-      {"torch HalfStorage", Meaning::kStorageType},
-      {"torch BFloat16Storage", Meaning::kStorageType},
-      {"torch LongStorage", Meaning::kStorageType},
-      {"torch IntStorage", Meaning::kStorageType},
-      {"torch ShortStorage", Meaning::kStorageType},
-      {"torch CharStorage", Meaning::kStorageType},
-      {"torch ByteStorage", Meaning::kStorageType},
-      {"torch BoolStorage", Meaning::kStorageType},
+      {"__builtin__ frozenset", Meaning::kList},
+      {"builtins frozenset", Meaning::kList},
   };
-  return known;
+  const auto found = known.find(global);
+  return found == known.end() ? Meaning::kObject : found->second;
 }
 
 class Reader {
@@ -98,14 +45,15 @@ class Reader {
   Reader(std::string_view bytes, const std::string& source) : bytes_(bytes), source_(source) {}
 
   Pickle Read() {
-    while (Step(static_cast<Opcode>(Byte()))) {
+    while (Step(static_cast<pickle::Opcode>(Byte()))) {
     }
+    pickle_.size = at_;
     return std::move(pickle_);
   }
 
  private:
   [[noreturn]] void Fail(const std::string& what) const {
-    throw UserError("the file is corrupt, or holds more than a state dict",
+    throw UserError("the file is corrupt or was cut short",
                     "cannot read {}: {} (byte {} of its pickle)", source_, what, at_);
   }
 
@@ -138,8 +86,27 @@ class Reader {
   }
 
   PickleNode* New(Kind kind) {
+    if (pickle_.nodes.size() >= kMostNodes) {
+      throw UserError("save the weights alone: torch.save(model.state_dict(), FILE)",
+                      "cannot read {}: it holds more than {} objects", source_, kMostNodes);
+    }
     pickle_.nodes.emplace_back().kind = kind;
     return &pickle_.nodes.back();
+  }
+  // An object that is described by the name of what makes it and by its parts.
+  PickleNode* NewObject(const std::string& text, const std::vector<const PickleNode*>& parts) {
+    PickleNode* object = New(Kind::kObject);
+    object->text = text;
+    Add(*object, parts);
+    return object;
+  }
+  void Add(PickleNode& node, const std::vector<const PickleNode*>& items) {
+    items_ += items.size();
+    if (items_ > kMostItems) {
+      throw UserError("save the weights alone: torch.save(model.state_dict(), FILE)",
+                      "cannot read {}: its lists hold more than {} items", source_, kMostItems);
+    }
+    node.items.insert(node.items.end(), items.begin(), items.end());
   }
   void Push(PickleNode* node) { stack_.push_back(node); }
   PickleNode* Pop() {
@@ -148,14 +115,6 @@ class Reader {
     }
     PickleNode* node = stack_.back();
     stack_.pop_back();
-    return node;
-  }
-  PickleNode* Top(Kind kind) {
-    PickleNode* node = Pop();
-    if (node->kind != kind) {
-      Fail("an object of another kind was expected");
-    }
-    stack_.push_back(node);
     return node;
   }
   std::vector<const PickleNode*> PopToMark() {
@@ -180,34 +139,61 @@ class Reader {
     Push(node);
   }
   void PushTuple(size_t count) {
-    PickleNode* node = New(Kind::kList);
+    std::vector<const PickleNode*> items;
     for (size_t i = 0; i < count; ++i) {
-      node->items.push_back(Pop());
+      items.push_back(Pop());
     }
-    std::reverse(node->items.begin(), node->items.end());
+    std::reverse(items.begin(), items.end());
+    PushContainer(Kind::kList, items);
+  }
+  void PushContainer(Kind kind, const std::vector<const PickleNode*>& items) {
+    CheckPairs(kind, items);
+    PickleNode* node = New(kind);
+    Add(*node, items);
     Push(node);
   }
-  void PushGlobal(const std::string& name) {
-    if (!KnownGlobals().contains(name)) {
-      throw UserError(
-          "only state dicts are read, and nothing of a file is ever executed; save "
-          "model.state_dict() alone",
-          "{} is refused: it names the Python global '{}'", source_, name);
+  void CheckPairs(Kind kind, const std::vector<const PickleNode*>& items) const {
+    if (kind == Kind::kDict && items.size() % 2 != 0) {
+      Fail("a key lacks its value");
     }
+  }
+  void PushGlobal(const std::string& name) {
     PickleNode* node = New(Kind::kGlobal);
     node->text = name;
     Push(node);
   }
-  void PushLong() {
-    const size_t size = Byte();
-    if (size > sizeof(int64_t)) {
-      Fail("an integer does not fit 64 bits");
+  void PushLong(uint64_t size) {
+    if (size > sizeof(int64_t)) {  // nothing that is read here needs so large a number
+      Take(size);
+      return Push(NewObject("builtins int", {}));
     }
     uint64_t value = Number(size);
     if (size > 0 && size < sizeof value && (value >> (8 * size - 1)) != 0) {
       value |= ~uint64_t{0} << (8 * size);  // sign
     }
     PushInteger(Kind::kInt, static_cast<int64_t>(value));
+  }
+  // Decimal, as protocol 0 writes it: "12", "12L", or "01" for True.
+  int64_t LineNumber(const std::string& line) const {
+    int64_t value = 0;
+    const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), value);
+    if (error != std::errc() || (end != line.data() + line.size() && *end != 'L')) {
+      Fail("a malformed number");
+    }
+    return value;
+  }
+  void PushLineFloat() {
+    const std::string line = Line();
+    PickleNode* node = New(Kind::kFloat);
+    const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), node->real);
+    if (error != std::errc()) {
+      Fail("a malformed number");
+    }
+    Push(node);
+  }
+  void PushLineInteger() {
+    const std::string line = Line();
+    PushInteger(line == "00" || line == "01" ? Kind::kBool : Kind::kInt, LineNumber(line));
   }
   void PushFloat() {
     uint64_t bits = 0;
@@ -219,12 +205,20 @@ class Reader {
     Push(node);
   }
 
+  // Items of a list or dict; a subclass of either keeps them as a part of its own.
   void Append(Kind kind, const std::vector<const PickleNode*>& items) {
-    PickleNode* target = Top(kind);
-    if (kind == Kind::kDict && items.size() % 2 != 0) {
-      Fail("a key lacks its value");
+    CheckPairs(kind, items);
+    PickleNode* target = Pop();
+    Push(target);
+    if (target->kind == Kind::kObject) {
+      PickleNode* part = New(kind);
+      Add(*part, items);
+      return Add(*target, {part});
     }
-    target->items.insert(target->items.end(), items.begin(), items.end());
+    if (target->kind != kind) {
+      Fail("an object of another kind was expected");
+    }
+    Add(*target, items);
   }
 
   void Put(uint64_t index) {
@@ -241,14 +235,14 @@ class Reader {
   }
 
   // A call "global(*arguments)", described but not made.
-  void Reduce() {
-    const PickleNode* arguments = Pop();
-    const PickleNode* global = Pop();
-    if (arguments->kind != Kind::kList || global->kind != Kind::kGlobal) {
-      Fail("a call of something that cannot be called");
+  PickleNode* Call(const PickleNode& global, const PickleNode& arguments) {
+    if (arguments.kind != Kind::kList) {
+      Fail("a call without arguments");
     }
-    const auto& items = arguments->items;
-    switch (KnownGlobals().at(global->text)) {
+    const auto& items = arguments.items;
+    const Meaning meaning =
+        global.kind == Kind::kGlobal ? MeaningOf(global.text) : Meaning::kObject;
+    switch (meaning) {
       case Meaning::kDict: {
         PickleNode* dict = New(Kind::kDict);
         if (!items.empty()) {  // OrderedDict([[key, value], …])
@@ -256,55 +250,72 @@ class Reader {
             if (pair->items.size() != 2) {
               Fail("a key lacks its value");
             }
-            dict->items.insert(dict->items.end(), pair->items.begin(), pair->items.end());
+            Add(*dict, pair->items);
           }
         }
-        return Push(dict);
+        return dict;
       }
       case Meaning::kTensor: {
         if (items.size() < 4 || items[0]->kind != Kind::kStorage) {
           Fail("a malformed tensor");
         }
         PickleNode* tensor = New(Kind::kTensor);
-        tensor->items = items;
-        return Push(tensor);
+        Add(*tensor, items);
+        return tensor;
       }
-      case Meaning::kParameter: {
-        if (items.empty() || items[0]->kind != Kind::kTensor) {
-          Fail("a malformed parameter");
+      case Meaning::kParameter:
+        if (!items.empty() && items[0]->kind == Kind::kTensor) {
+          PickleNode* tensor = New(Kind::kTensor);
+          Add(*tensor, items[0]->items);
+          return tensor;
         }
-        PickleNode* tensor = New(Kind::kTensor);
-        tensor->items = items[0]->items;
-        return Push(tensor);
-      }
+        break;
+      case Meaning::kSubclass:  // a tensor with attributes: (function, type, arguments, state)
+        if (items.size() >= 3 && items[0]->kind == Kind::kGlobal &&
+            MeaningOf(items[0]->text) == Meaning::kTensor) {
+          return Call(*items[0], *items[2]);
+        }
+        break;
       case Meaning::kList: {
         PickleNode* list = New(Kind::kList);
         if (!items.empty()) {
-          list->items = items[0]->items;
+          Add(*list, items[0]->items);
         }
-        return Push(list);
+        return list;
       }
-      case Meaning::kOpaque:
-        return Push(New(Kind::kOpaque));
-      case Meaning::kStorageType:
+      case Meaning::kObject:
         break;
     }
-    Fail("a call of a storage type");
+    // copyreg names the class as the first argument.
+    const bool copied = global.text.starts_with("copy") && !items.empty();
+    return NewObject(copied ? items[0]->text : global.text, {&arguments});
+  }
+  void Reduce() {
+    const PickleNode* arguments = Pop();
+    const PickleNode* global = Pop();
+    Push(Call(*global, *arguments));
   }
 
   void PersistentId() {
-    const PickleNode* id = Pop();
-    if (id->kind != Kind::kList || id->items.size() < 5 || id->items[0]->text != "storage" ||
-        id->items[1]->kind != Kind::kGlobal || id->items[2]->kind != Kind::kString ||
-        id->items[4]->kind != Kind::kInt) {
+    PickleNode* id = Pop();
+    const auto& items = id->items;
+    const std::string kind = id->kind == Kind::kList && !items.empty() ? items[0]->text : "";
+    if (kind == "module" && items.size() >= 2) {  // a class with its source, before PyTorch 1.6
+      return PushGlobal(items[1]->text);
+    }
+    if (kind != "storage") {
+      return Push(NewObject("persistent id", {}));
+    }
+    if (items.size() < 5 || items[1]->kind != Kind::kGlobal || items[2]->kind != Kind::kString ||
+        items[4]->kind != Kind::kInt) {
       Fail("a malformed storage");
     }
     PickleNode* storage = New(Kind::kStorage);
-    storage->items = id->items;
+    Add(*storage, items);
     Push(storage);
   }
 
-  bool Step(Opcode opcode);
+  bool Step(pickle::Opcode opcode);
 
   std::string_view bytes_;
   std::string source_;
@@ -313,154 +324,211 @@ class Reader {
   std::vector<PickleNode*> stack_;
   std::vector<size_t> marks_;
   std::map<uint64_t, PickleNode*> memo_;
+  size_t items_ = 0;
 };
 
 // One instruction; false after the last.
-bool Reader::Step(Opcode opcode) {
+bool Reader::Step(pickle::Opcode opcode) {
   switch (opcode) {
-    case kProtocol:
+    case pickle::kProtocol:
       if (Byte() > 5) {
         Fail("a newer pickle protocol");
       }
       break;
-    case kFrame:
+    case pickle::kFrame:
       Take(8);
       break;
-    case kStop:
+    case pickle::kStop:
       pickle_.root = Pop();
       return false;
-    case kMark:
+    case pickle::kMark:
       marks_.push_back(stack_.size());
       break;
-    case kPop:
+    case pickle::kPop:
       Pop();
       break;
-    case kPopMark:
+    case pickle::kPopMark:
       PopToMark();
       break;
-    case kDup: {
+    case pickle::kDup: {
       PickleNode* node = Pop();
       Push(node);
       Push(node);
       break;
     }
-    case kNone:
+    case pickle::kNone:
       Push(New(Kind::kNone));
       break;
-    case kNewTrue:
-    case kNewFalse:
-      PushInteger(Kind::kBool, opcode == kNewTrue);
+    case pickle::kNewTrue:
+    case pickle::kNewFalse:
+      PushInteger(Kind::kBool, opcode == pickle::kNewTrue);
       break;
-    case kBinInt:
+    case pickle::kBinInt:
       PushInteger(Kind::kInt, static_cast<int32_t>(static_cast<uint32_t>(Number(4))));
       break;
-    case kBinInt1:
+    case pickle::kBinInt1:
       PushInteger(Kind::kInt, static_cast<int64_t>(Number(1)));
       break;
-    case kBinInt2:
+    case pickle::kBinInt2:
       PushInteger(Kind::kInt, static_cast<int64_t>(Number(2)));
       break;
-    case kLong1:
-      PushLong();
+    case pickle::kLong1:
+      PushLong(Number(1));
       break;
-    case kBinFloat:
+    case pickle::kLong4:
+      PushLong(Number(4));
+      break;
+    case pickle::kIntLine:
+    case pickle::kLongLine:
+      PushLineInteger();
+      break;
+    case pickle::kFloatLine:
+      PushLineFloat();
+      break;
+    case pickle::kStringLine:
+    case pickle::kUnicodeLine:
+      PushText(Line());
+      break;
+    case pickle::kBinFloat:
       PushFloat();
       break;
-    case kShortBinString:
-    case kShortBinBytes:
-    case kShortBinUnicode:
+    case pickle::kShortBinString:
+    case pickle::kShortBinBytes:
+    case pickle::kShortBinUnicode:
       PushText(Take(Number(1)));
       break;
-    case kBinString:
-    case kBinBytes:
-    case kBinUnicode:
+    case pickle::kBinString:
+    case pickle::kBinBytes:
+    case pickle::kBinUnicode:
       PushText(Take(Number(4)));
       break;
-    case kBinUnicode8:
+    case pickle::kBinUnicode8:
+    case pickle::kBinBytes8:
+    case pickle::kByteArray8:
       PushText(Take(Number(8)));
       break;
-    case kEmptyDict:
+    case pickle::kEmptyDict:
       Push(New(Kind::kDict));
       break;
-    case kEmptyList:
-    case kEmptySet:
-    case kEmptyTuple:
+    case pickle::kEmptyList:
+    case pickle::kEmptySet:
+    case pickle::kEmptyTuple:
       Push(New(Kind::kList));
       break;
-    case kTuple: {
-      std::vector<const PickleNode*> items = PopToMark();
-      PickleNode* node = New(Kind::kList);
-      node->items = std::move(items);
-      Push(node);
+    case pickle::kTuple:
+    case pickle::kList:
+    case pickle::kFrozenSet:
+      PushContainer(Kind::kList, PopToMark());
       break;
-    }
-    case kTuple1:
+    case pickle::kDict:
+      PushContainer(Kind::kDict, PopToMark());
+      break;
+    case pickle::kTuple1:
       PushTuple(1);
       break;
-    case kTuple2:
+    case pickle::kTuple2:
       PushTuple(2);
       break;
-    case kTuple3:
+    case pickle::kTuple3:
       PushTuple(3);
       break;
-    case kAppend: {
+    case pickle::kAppend: {
       const PickleNode* item = Pop();
       Append(Kind::kList, {item});
       break;
     }
-    case kAppends:
-    case kAddItems: {
+    case pickle::kAppends:
+    case pickle::kAddItems: {
       const std::vector<const PickleNode*> items = PopToMark();
       Append(Kind::kList, items);
       break;
     }
-    case kSetItem: {
+    case pickle::kSetItem: {
       const PickleNode* value = Pop();
       const PickleNode* key = Pop();
       Append(Kind::kDict, {key, value});
       break;
     }
-    case kSetItems: {
+    case pickle::kSetItems: {
       const std::vector<const PickleNode*> items = PopToMark();
       Append(Kind::kDict, items);
       break;
     }
-    case kGlobal: {
+    case pickle::kGlobal: {
       const std::string module = Line();
       PushGlobal(module + " " + Line());
       break;
     }
-    case kStackGlobal: {
+    case pickle::kStackGlobal: {
       const PickleNode* name = Pop();
       const PickleNode* module = Pop();
       PushGlobal(module->text + " " + name->text);
       break;
     }
-    case kBinPut:
+    case pickle::kInstance: {
+      const std::string module = Line();
+      const std::string name = module + " " + Line();
+      Push(NewObject(name, PopToMark()));
+      break;
+    }
+    case pickle::kObject: {
+      const std::vector<const PickleNode*> items = PopToMark();
+      Push(NewObject(items.empty() ? "" : items[0]->text, items));
+      break;
+    }
+    case pickle::kExtension1:
+    case pickle::kExtension2:
+    case pickle::kExtension4:
+      Number(size_t{1} << (opcode - pickle::kExtension1));
+      PushGlobal("copyreg extension");
+      break;
+    case pickle::kPutLine:
+      Put(static_cast<uint64_t>(LineNumber(Line())));
+      break;
+    case pickle::kGetLine:
+      Get(static_cast<uint64_t>(LineNumber(Line())));
+      break;
+    case pickle::kBinPut:
       Put(Number(1));
       break;
-    case kLongBinPut:
+    case pickle::kLongBinPut:
       Put(Number(4));
       break;
-    case kMemoize:
+    case pickle::kMemoize:
       Put(memo_.size());
       break;
-    case kBinGet:
+    case pickle::kBinGet:
       Get(Number(1));
       break;
-    case kLongBinGet:
+    case pickle::kLongBinGet:
       Get(Number(4));
       break;
-    case kBinPersistentId:
+    case pickle::kBinPersistentId:
       PersistentId();
       break;
-    case kReduce:
-    case kNewObject:
+    case pickle::kPersistentIdLine:
+      Line();
+      Push(NewObject("persistent id", {}));
+      break;
+    case pickle::kReduce:
+    case pickle::kNewObject:
       Reduce();
       break;
-    case kBuild:  // attributes of an object, such as a state dict's _metadata: not needed
+    case pickle::kNewObjectKeywords:
       Pop();
+      Reduce();
       break;
+    case pickle::kBuild: {  // attributes; those of a dict or a tensor (a state dict's _metadata)
+                            // hold
+                            // nothing
+      const PickleNode* state = Pop();
+      PickleNode* object = Pop();
+      Push(object);
+      if (object->kind == Kind::kObject) {
+        Add(*object, {state});
+      }
+      break;
+    }
     default:
       Fail(fmt::format("an unknown instruction 0x{:02x}", static_cast<unsigned>(opcode)));
   }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <string>
@@ -7,9 +8,9 @@
 #include <utility>
 #include <vector>
 
-// A reader of the part of Python's pickle format that PyTorch state dicts are made of. It builds a
-// description of the data and nothing else: no global of a pickle is ever looked up or called, and
-// a pickle that names one outside a short list is refused.
+// A reader of Python's pickle format. It builds a description of the data and nothing else: no
+// global of a pickle is ever looked up or called. What is not plain data or a tensor becomes an
+// object of which only the name of its class and its parts are known.
 namespace hidreamer::nn {
 
 struct PickleNode {
@@ -24,7 +25,7 @@ struct PickleNode {
     kGlobal,   // text "module name"
     kStorage,  // items of the persistent id: "storage", global, key, location, element count
     kTensor,   // items: storage, offset, sizes, strides, …
-    kOpaque,   // something harmless that holds no tensor, such as a numpy scalar
+    kObject,   // anything else: text "module name" of what makes it; items: what it is made from
   };
   Kind kind = Kind::kNone;
   int64_t integer = 0;
@@ -36,10 +37,10 @@ struct PickleNode {
 struct Pickle {
   std::deque<PickleNode> nodes;  // owns every node; nodes may refer to each other in any way
   const PickleNode* root = nullptr;
+  size_t size = 0;  // bytes read; others may follow
 };
 
-// Throws a user Error for a malformed pickle or one that names a refused global; `source` names the
-// file in the message.
+// Throws a user Error for a malformed pickle; `source` names the file in the message.
 Pickle ReadPickle(std::string_view bytes, const std::string& source);
 
 }  // namespace hidreamer::nn

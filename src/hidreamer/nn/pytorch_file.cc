@@ -1,85 +1,182 @@
 #include "hidreamer/nn/pytorch_file.h"
 
+#include <fmt/ranges.h>
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <memory>
+#include <optional>
+#include <set>
+#include <unordered_set>
+#include <utility>
 
 #include "hidreamer/base/error.h"
-#include "hidreamer/base/files.h"
 #include "hidreamer/nn/pickle.h"
-#include "hidreamer/nn/zip_archive.h"
+#include "hidreamer/nn/pytorch_container.h"
 
 namespace hidreamer::nn {
 namespace {
 
 using Kind = PickleNode::Kind;
 
-constexpr int kDeepestNesting = 32;
-constexpr size_t kMostEntries = 1'000'000;
-constexpr std::string_view kLfsPointer = "version https://git-lfs";
+constexpr int kDeepestNesting = 200;  // what lies deeper is passed over
+constexpr size_t kMostTensors = 1'000'000;
+constexpr size_t kMostNameBytes = size_t{1} << 26;
+constexpr int64_t kMostExpanded = 1 << 20;  // elements of a view that repeats its data
+constexpr size_t kNamedClasses = 5;
 
-const std::map<std::string, torch::Dtype>& StorageTypes() {
-  static const std::map<std::string, torch::Dtype> types = {
-      {"torch FloatStorage", torch::kFloat32}, {"torch DoubleStorage", torch::kFloat64},
-      {"torch HalfStorage", torch::kFloat16},  {"torch BFloat16Storage", torch::kBFloat16},
-      {"torch LongStorage", torch::kInt64},    {"torch IntStorage", torch::kInt32},
-      {"torch ShortStorage", torch::kInt16},   {"torch CharStorage", torch::kInt8},
-      {"torch ByteStorage", torch::kUInt8},    {"torch BoolStorage", torch::kBool},
-  };
-  return types;
-}
-
-class File {
+// The tensors below a node, by their names.
+class Collector {
  public:
-  explicit File(const std::filesystem::path& path) : path_(path), entries_(ReadStoredZip(path)) {
-    const std::string_view suffix = "data.pkl";
-    for (const auto& [name, bytes] : entries_) {
-      if (name == suffix || name.ends_with("/data.pkl")) {
-        prefix_ = name.substr(0, name.size() - suffix.size());
-      }
-    }
-    if (!entries_.contains(prefix_ + "data.pkl")) {
-      Fail("it holds no data.pkl");
-    }
-    const auto order = entries_.find(prefix_ + "byteorder");
-    if (order != entries_.end() && order->second != "little") {
-      Fail("its numbers are big-endian");
-    }
-  }
+  Collector(PytorchContainer container, std::string source)
+      : container_(std::move(container)), source_(std::move(source)) {}
 
-  TensorMap Read() {
-    const Pickle pickle = ReadPickle(entries_.at(prefix_ + "data.pkl"), path_.string());
-    Collect(*pickle.root, "", 0);
-    return std::move(tensors_);
+  PytorchFile Collect() {
+    Visit(*container_.pickle.root, "", 0);
+    NamePassedOver();
+    return std::move(file_);
   }
 
  private:
   [[noreturn]] void Fail(const std::string& what) const {
-    throw UserError("a .pt or .pth file as torch.save writes it is expected", "cannot read {}: {}",
-                    path_.string(), what);
+    throw UserError("the file is corrupt or was cut short", "cannot read {}: {}", source_, what);
   }
 
-  void Collect(const PickleNode& node, const std::string& name, int depth) {
-    if (depth > kDeepestNesting || ++entries_seen_ > kMostEntries) {
-      Fail("it is nested too deeply or has too many entries");
+  // Whether there is a tensor at or below the node. Objects may refer to each other in circles, and
+  // what holds no tensor is looked through once.
+  bool Visit(const PickleNode& node, const std::string& name, int depth) {
+    if (node.kind == Kind::kTensor) {
+      AddTensor(node, name);
+      return true;
     }
+    const bool container =
+        node.kind == Kind::kDict || node.kind == Kind::kList || node.kind == Kind::kObject;
+    if (!container || depth > kDeepestNesting || barren_.contains(&node) ||
+        !on_path_.insert(&node).second) {
+      return false;
+    }
+    const bool found = VisitInside(node, name, depth);
+    on_path_.erase(&node);
+    if (!found) {
+      barren_.insert(&node);
+    }
+    return found;
+  }
+
+  bool VisitInside(const PickleNode& node, const std::string& name, int depth) {
     const auto join = [&](const std::string& part) {
       return name.empty() ? part : name + "." + part;
     };
-    if (node.kind == Kind::kTensor) {
-      if (!tensors_.emplace(name, Build(node, name)).second) {
-        Fail(fmt::format("{} is there twice", name));
-      }
-    } else if (node.kind == Kind::kDict) {
+    bool found = false;
+    if (node.kind == Kind::kDict) {
       for (size_t i = 0; i + 1 < node.items.size(); i += 2) {
-        const PickleNode& key = *node.items[i];
-        const std::string part = key.kind == Kind::kString ? key.text : std::to_string(key.integer);
-        Collect(*node.items[i + 1], join(part), depth + 1);
+        if (MayHold(*node.items[i + 1])) {
+          const std::string key = KeyName(*node.items[i], i / 2);
+          found |= Visit(*node.items[i + 1], join(key), depth + 1);
+        }
       }
     } else if (node.kind == Kind::kList) {
       for (size_t i = 0; i < node.items.size(); ++i) {
-        Collect(*node.items[i], join(std::to_string(i)), depth + 1);
+        if (MayHold(*node.items[i])) {
+          found |= Visit(*node.items[i], join(std::to_string(i)), depth + 1);
+        }
       }
+    } else if (node.text.starts_with("torch") &&
+               node.text.find(" _rebuild_") != std::string::npos) {
+      CountName(name);
+      file_.unread.emplace(name, DescribeTensor(node));
+    } else {
+      for (const PickleNode* part : node.items) {
+        found |= IsModuleState(*part) ? VisitModule(*part, name, depth + 1)
+                                      : Visit(*part, name, depth + 1);
+      }
+    }
+    return found;
+  }
+
+  static bool MayHold(const PickleNode& node) {
+    return node.kind == Kind::kTensor || node.kind == Kind::kDict || node.kind == Kind::kList ||
+           node.kind == Kind::kObject;
+  }
+
+  static std::string KeyName(const PickleNode& key, size_t index) {
+    switch (key.kind) {
+      case Kind::kString:
+        return key.text;
+      case Kind::kInt:
+      case Kind::kBool:
+        return std::to_string(key.integer);
+      default:
+        return "#" + std::to_string(index);
+    }
+  }
+
+  static const PickleNode* Member(const PickleNode& dict, std::string_view key) {
+    for (size_t i = 0; dict.kind == Kind::kDict && i + 1 < dict.items.size(); i += 2) {
+      if (dict.items[i]->kind == Kind::kString && dict.items[i]->text == key) {
+        return dict.items[i + 1];
+      }
+    }
+    return nullptr;
+  }
+  // The attributes of a torch.nn.Module.
+  static bool IsModuleState(const PickleNode& node) {
+    return Member(node, "_parameters") != nullptr && Member(node, "_modules") != nullptr;
+  }
+  // Named as state_dict() names them.
+  bool VisitModule(const PickleNode& state, const std::string& name, int depth) {
+    std::set<std::string> left_out;
+    if (const PickleNode* names = Member(state, "_non_persistent_buffers_set")) {
+      for (const PickleNode* item : names->items) {
+        left_out.insert(item->text);
+      }
+    }
+    bool found = false;
+    for (const char* part : {"_parameters", "_buffers", "_modules"}) {
+      const PickleNode* members = Member(state, part);
+      if (members == nullptr || members->kind != Kind::kDict) {
+        continue;
+      }
+      for (size_t i = 0; i + 1 < members->items.size(); i += 2) {
+        const std::string& key = members->items[i]->text;
+        if (part != std::string_view("_buffers") || !left_out.contains(key)) {
+          found |= Visit(*members->items[i + 1], name.empty() ? key : name + "." + key, depth + 1);
+        }
+      }
+    }
+    return found;
+  }
+
+  // What a tensor that is rebuilt by another function is.
+  static std::string DescribeTensor(const PickleNode& object) {
+    const auto& arguments = object.items.empty() ? object.items : object.items[0]->items;
+    for (const PickleNode* argument : arguments) {
+      if (argument->kind == Kind::kGlobal && argument->text.starts_with("torch ") &&
+          !argument->text.ends_with("Storage")) {
+        return argument->text;
+      }
+    }
+    return object.text;
+  }
+
+  void CountName(const std::string& name) {
+    name_bytes_ += name.size();
+    if (name_bytes_ > kMostNameBytes ||
+        file_.tensors.size() + file_.unread.size() >= kMostTensors) {
+      Fail("it names too many tensors");
+    }
+  }
+
+  void AddTensor(const PickleNode& node, const std::string& name) {
+    CountName(name);
+    const PickleNode& storage = *node.items[0];
+    const std::optional<torch::Dtype> type = TypeOfStorage(storage.items[1]->text);
+    if (!type) {
+      file_.unread.emplace(name, storage.items[1]->text);
+    } else if (!file_.tensors.emplace(name, Build(node, *type, name)).second) {
+      Fail(fmt::format("{} is there twice", name));
     }
   }
 
@@ -94,39 +191,44 @@ class File {
     return values;
   }
 
-  // Copies a possibly strided view of a storage into a tensor of its own.
-  torch::Tensor Build(const PickleNode& node, const std::string& name) const {
-    const PickleNode& storage = *node.items[0];
-    const auto type = StorageTypes().find(storage.items[1]->text);
-    if (type == StorageTypes().end()) {
-      Fail(fmt::format("{} has the unknown type {}", name, storage.items[1]->text));
-    }
-    const auto entry = entries_.find(prefix_ + "data/" + storage.items[2]->text);
-    if (entry == entries_.end()) {
+  // A possibly strided view of its storage, which others may share.
+  torch::Tensor Build(const PickleNode& node, torch::Dtype type, const std::string& name) {
+    const torch::Tensor whole = Storage(*node.items[0], type, name);
+    const int64_t offset = node.items[1]->integer;
+    const std::vector<int64_t> sizes = Integers(*node.items[2], name);
+    const std::vector<int64_t> strides = Integers(*node.items[3], name);
+    CheckPlace(name, offset, sizes, strides, whole.numel());
+    return whole.as_strided(sizes, strides, offset);
+  }
+
+  // The whole storage, (elements); read in place.
+  torch::Tensor Storage(const PickleNode& storage, torch::Dtype type, const std::string& name) {
+    const std::string& key = storage.items[2]->text;
+    const auto data = container_.storages.find(key);
+    if (data == container_.storages.end()) {
       Fail(fmt::format("the data of {} is missing", name));
     }
-    const std::string& bytes = entry->second;
-    const auto item_size = c10::elementSize(type->second);
+    const std::string& bytes = *data->second;
+    const auto item_size = c10::elementSize(type);
     const auto elements = static_cast<int64_t>(bytes.size() / item_size);
     if (storage.items[4]->integer != elements || bytes.size() % item_size != 0) {
       Fail(fmt::format("the data of {} has another size than announced", name));
     }
-    const int64_t offset = node.items[1]->integer;
-    const std::vector<int64_t> sizes = Integers(*node.items[2], name);
-    const std::vector<int64_t> strides = Integers(*node.items[3], name);
-    CheckPlace(name, offset, sizes, strides, elements);
-    if (type->second == torch::kBool &&
-        std::any_of(bytes.begin(), bytes.end(), [](char byte) { return byte != 0 && byte != 1; })) {
-      Fail(fmt::format("{} holds a byte that is neither true nor false", name));
+    torch::Tensor& whole = storages_[{key, type}];
+    if (!whole.defined()) {
+      if (type == torch::kBool && std::any_of(bytes.begin(), bytes.end(),
+                                              [](char byte) { return byte != 0 && byte != 1; })) {
+        Fail(fmt::format("{} holds a byte that is neither true nor false", name));
+      }
+      whole = bytes.empty()
+                  ? torch::empty({0}, type)
+                  : torch::from_blob(
+                        data->second->data(), {elements}, [kept = data->second](void*) {}, type);
     }
-    torch::Tensor whole = torch::empty({elements}, type->second);
-    if (!bytes.empty()) {
-      std::memcpy(whole.data_ptr(), bytes.data(), bytes.size());
-    }
-    return whole.as_strided(sizes, strides, offset).clone(torch::MemoryFormat::Contiguous);
+    return whole;
   }
 
-  // Every element lies in the storage, and there are not more of them than the storage has.
+  // Every element lies in the storage, and there are not many more of them than the storage has.
   void CheckPlace(const std::string& name, int64_t offset, const std::vector<int64_t>& sizes,
                   const std::vector<int64_t>& strides, int64_t elements) const {
     const auto out_of_bounds = [&] { Fail(fmt::format("{} does not lie within its data", name)); };
@@ -136,10 +238,11 @@ class File {
     if (std::find(sizes.begin(), sizes.end(), 0) != sizes.end()) {
       return;
     }
+    const int64_t most = std::max(elements, kMostExpanded);
     int64_t count = 1;
     int64_t last = offset;
     for (size_t i = 0; i < sizes.size(); ++i) {
-      if (sizes[i] > elements / count ||
+      if (sizes[i] > most / count ||
           (sizes[i] > 1 && strides[i] > (elements - last) / (sizes[i] - 1))) {
         out_of_bounds();
       }
@@ -151,52 +254,87 @@ class File {
     }
   }
 
-  std::filesystem::path path_;
-  std::map<std::string, std::string> entries_;
-  std::string prefix_;
-  TensorMap tensors_;
-  size_t entries_seen_ = 0;
-};
+  // Says which classes of objects hold nothing that is read.
+  void NamePassedOver() const {
+    std::set<std::string> classes;
+    for (const PickleNode* node : barren_) {
+      if (node->kind == Kind::kObject && !node->text.empty() &&
+          !node->text.starts_with("torch.nn.modules.") && classes.size() <= kNamedClasses) {
+        classes.insert(node->text);
+      }
+    }
+    if (!classes.empty()) {
+      const bool more = classes.size() > kNamedClasses;
+      if (more) {
+        classes.erase(std::prev(classes.end()));
+      }
+      spdlog::info("{}: passed over unread: {}{}", source_, fmt::join(classes, ", "),
+                   more ? " and others" : "");
+    }
+    for (const auto& [name, what] : file_.unread) {
+      spdlog::warn("{}: passed over {}: tensors of {} are not read", source_, name, what);
+    }
+  }
 
-bool AllStartWith(const TensorMap& map, const std::string& prefix) {
-  return !map.empty() && std::all_of(map.begin(), map.end(), [&](const auto& entry) {
-    return entry.first.starts_with(prefix);
-  });
-}
+  PytorchContainer container_;
+  std::string source_;
+  PytorchFile file_;
+  std::map<std::pair<std::string, torch::Dtype>, torch::Tensor> storages_;
+  std::unordered_set<const PickleNode*> on_path_, barren_;
+  size_t name_bytes_ = 0;
+};
 
 }  // namespace
 
-TensorMap LoadPytorchFile(const std::filesystem::path& path) {
-  std::error_code status;
-  if (std::filesystem::is_regular_file(path, status) && std::filesystem::file_size(path) < 1024 &&
-      ReadFile(path).starts_with(kLfsPointer)) {
-    throw UserError("fetch it with `git lfs pull`", "{} is a Git LFS pointer, not the file itself",
-                    path.string());
-  }
-  return File(path).Read();
+PytorchFile LoadPytorchFile(const std::filesystem::path& path) {
+  return Collector(OpenPytorchContainer(path), path.string()).Collect();
 }
 
-TensorMap ModelWeights(const TensorMap& file) {
-  constexpr std::array<const char*, 8> kWrappers = {
-      "model_state_dict.", "state_dict.",      "encoder_state_dict.", "tokenizer_state_dict.",
-      "vq_state_dict.",    "hrvq_state_dict.", "model_state.",        "model."};
-  TensorMap weights = file;
-  for (const char* wrapper : kWrappers) {
-    if (TensorMap inner = WithoutPrefix(weights, wrapper); !inner.empty()) {
-      weights = std::move(inner);
-      break;
-    }
-  }
-  for (bool stripped = true; stripped;) {
-    stripped = false;
-    for (const char* prefix : {"module.", "_orig_mod.", "model."}) {
-      if (AllStartWith(weights, prefix)) {
-        weights = WithoutPrefix(weights, prefix);
-        stripped = true;
+TensorMap WithoutWrappers(const TensorMap& file) {
+  TensorMap result;
+  for (const auto& [name, tensor] : file) {
+    std::string short_name = "." + name;
+    for (const std::string part : {".module.", "._orig_mod."}) {
+      for (size_t at = 0; (at = short_name.find(part, at)) != std::string::npos;) {
+        short_name.erase(at, part.size() - 1);
       }
     }
+    if (!result.emplace(short_name.substr(1), tensor).second) {
+      return file;  // the same name with and without: these are no wrappers
+    }
   }
-  return weights;
+  return result;
+}
+
+std::vector<std::string> PrefixesOf(const TensorMap& file, const std::vector<std::string>& names) {
+  constexpr std::array<std::string_view, 9> kOwnWeights = {"",
+                                                           "model_state_dict.",
+                                                           "state_dict.",
+                                                           "encoder_state_dict.",
+                                                           "tokenizer_state_dict.",
+                                                           "vq_state_dict.",
+                                                           "hrvq_state_dict.",
+                                                           "model_state.",
+                                                           "model."};
+  std::vector<std::string> prefixes;
+  for (const auto& [name, tensor] : file) {
+    if (!name.ends_with(names.front())) {
+      continue;
+    }
+    const std::string prefix = name.substr(0, name.size() - names.front().size());
+    const bool all = std::all_of(names.begin(), names.end(), [&](const std::string& wanted) {
+      return file.contains(prefix + wanted);
+    });
+    if ((prefix.empty() || prefix.ends_with('.')) && all) {
+      prefixes.push_back(prefix);
+    }
+  }
+  const auto rank = [&](const std::string& prefix) {
+    return std::pair(std::find(kOwnWeights.begin(), kOwnWeights.end(), prefix), prefix.size());
+  };
+  std::stable_sort(prefixes.begin(), prefixes.end(),
+                   [&](const auto& a, const auto& b) { return rank(a) < rank(b); });
+  return prefixes;
 }
 
 }  // namespace hidreamer::nn

@@ -1,20 +1,34 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
 
 #include "hidreamer/nn/tensor_map.h"
 
 namespace hidreamer::nn {
 
-// All tensors of a PyTorch file (torch.save of a state dict, or of nested dicts and lists of such,
-// PyTorch 1.6 or newer) under their dotted path: {"model_state_dict": {"w": …}} gives
-// "model_state_dict.w". Nothing in the file is executed. Throws a user Error for a missing, corrupt
-// or truncated file and for one that holds anything but plain data and tensors.
-TensorMap LoadPytorchFile(const std::filesystem::path& path);
+struct PytorchFile {
+  // Under their dotted path: {"model_state_dict": {"w": …}} gives "model_state_dict.w"; a whole
+  // module gives the names of its state dict.
+  TensorMap tensors;
+  // Tensors that were passed over, with what they are (sparse, quantized, of another type).
+  std::map<std::string, std::string> unread;
+};
 
-// The weights of the one model in `file`, without what training wraps around the names:
-// "model_state_dict." (also state_dict, encoder_state_dict, model, …) and "module." or "_orig_mod."
-// in front of every name. Optimizer states are left out.
-TensorMap ModelWeights(const TensorMap& file);
+// All tensors of a file of torch.save, the format before PyTorch 1.6 included. They are looked for
+// in dicts, lists and the attributes of objects; everything else is passed over unread, and nothing
+// in the file is ever executed. Throws a user Error for a missing, damaged or truncated file, and
+// for a file of another kind, which it names.
+PytorchFile LoadPytorchFile(const std::filesystem::path& path);
+
+// `file` without the parts of names that wrappers of parallel, averaged and compiled models add:
+// "module." and "_orig_mod.".
+TensorMap WithoutWrappers(const TensorMap& file);
+
+// Every prefix under which all of `names` are in `file`, for {"w", "b"} perhaps "model_state_dict."
+// and "ema.". The usual names of a model's own weights come first, then the shortest.
+std::vector<std::string> PrefixesOf(const TensorMap& file, const std::vector<std::string>& names);
 
 }  // namespace hidreamer::nn

@@ -1,5 +1,7 @@
 #include "hidreamer/nn/safetensors.h"
 
+#include <spdlog/spdlog.h>
+
 #include <bit>
 #include <cstring>
 #include <limits>
@@ -74,20 +76,23 @@ std::optional<uint64_t> CountElements(const std::vector<int64_t>& shape) {
   return count;
 }
 
-torch::Tensor ReadEntry(const std::filesystem::path& path, const std::string& name,
-                        const json& entry, std::string_view data) {
-  const auto dtype = TypeOfName(entry.at("dtype").get<std::string>());
-  if (!dtype) {
-    throw Malformed(path, fmt::format("{} has the unknown type {}", name, entry["dtype"].dump()));
-  }
+void ReadEntry(const std::filesystem::path& path, const std::string& name, const json& entry,
+               std::string_view data, SafetensorsFile& file) {
+  const auto type_name = entry.at("dtype").get<std::string>();
   const auto shape = entry.at("shape").get<std::vector<int64_t>>();
   const auto begin = entry.at("data_offsets").at(0).get<uint64_t>();
   const auto end = entry.at("data_offsets").at(1).get<uint64_t>();
   const auto count = CountElements(shape);
-  const uint64_t item = c10::elementSize(*dtype);
-  if (!count || begin > end || end > data.size() || end - begin != *count * item) {
+  const auto dtype = TypeOfName(type_name);
+  const bool placed = count && begin <= end && end <= data.size();
+  if (!placed || (dtype && end - begin != *count * c10::elementSize(*dtype))) {
     throw Malformed(path, fmt::format("{} does not fit its shape and place ({} bytes of data)",
                                       name, data.size()));
+  }
+  if (!dtype) {
+    spdlog::warn("{}: passed over {}: its type {} is not read", path.string(), name, type_name);
+    file.unread.emplace(name, type_name);
+    return;
   }
   torch::Tensor tensor = torch::empty(shape, *dtype);
   if (end > begin) {
@@ -100,7 +105,7 @@ torch::Tensor ReadEntry(const std::filesystem::path& path, const std::string& na
       }
     }
   }
-  return tensor;
+  file.tensors.emplace(name, std::move(tensor));
 }
 
 }  // namespace
@@ -125,7 +130,7 @@ SafetensorsFile LoadSafetensors(const std::filesystem::path& path) {
       if (name == kMetadataKey) {
         result.metadata = entry.get<std::map<std::string, std::string>>();
       } else {
-        result.tensors.emplace(name, ReadEntry(path, name, entry, data));
+        ReadEntry(path, name, entry, data, result);
       }
     }
   } catch (const json::exception& error) {

@@ -13,10 +13,11 @@ namespace hidreamer::nn {
 struct SafetensorsFile {
   TensorMap tensors;  // own their memory, on the CPU
   std::map<std::string, std::string> metadata;
+  std::map<std::string, std::string> unread;  // tensors of other types: name, type
 };
 
-// Types F64 F32 F16 BF16 I64 I32 I16 I8 U8 BOOL. Throws a user Error for a missing, truncated or
-// malformed file.
+// Types F64 F32 F16 BF16 I64 I32 I16 I8 U8 BOOL; tensors of others (F8_E4M3, U16, …) are passed
+// over, with a warning. Throws a user Error for a missing, truncated or malformed file.
 SafetensorsFile LoadSafetensors(const std::filesystem::path& path);
 
 // Written atomically; names in ascending order, so equal contents give equal bytes.

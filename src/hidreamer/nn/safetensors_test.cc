@@ -90,7 +90,7 @@ TEST(Safetensors, DamagedFilesAreUserErrors) {
   const auto with = [&](const std::string& entry) {
     return FileBytes("{\"w\":" + entry + "}", data);
   };
-  ExpectUserError(with(R"({"dtype":"F31","shape":[2],"data_offsets":[0,8]})"), "unknown type");
+  ExpectUserError(with(R"({"dtype":"F31","shape":[2],"data_offsets":[0,9]})"), "unknown type");
   ExpectUserError(with(R"({"dtype":"F32","shape":[3],"data_offsets":[0,8]})"), "other shape");
   ExpectUserError(with(R"({"dtype":"F32","shape":[2],"data_offsets":[4,12]})"), "past the end");
   ExpectUserError(with(R"({"dtype":"F32","shape":[2],"data_offsets":[8,0]})"), "backwards");
@@ -100,6 +100,19 @@ TEST(Safetensors, DamagedFilesAreUserErrors) {
   ExpectUserError(with(R"({"dtype":"F32","shape":"x","data_offsets":[0,8]})"), "text as shape");
   ExpectUserError(with(R"({"dtype":"BOOL","shape":[8],"data_offsets":[0,8]})").replace(70, 1, "\7"),
                   "a boolean of 7");
+}
+
+TEST(Safetensors, PassesOverTensorsOfTypesThatAreNotRead) {
+  const auto path = TestFile("types");
+  WriteFileAtomically(path,
+                      FileBytes(R"({"a":{"dtype":"F8_E4M3","shape":[4],"data_offsets":[0,4]},)"
+                                R"("b":{"dtype":"U8","shape":[2],"data_offsets":[4,6]},)"
+                                R"("c":{"dtype":"U16","shape":[1],"data_offsets":[6,8]}})",
+                                std::string(8, '\1')));
+  const SafetensorsFile file = LoadSafetensors(path);
+  EXPECT_TRUE(torch::equal(file.tensors.at("b"), torch::ones({2}, torch::kUInt8)));
+  EXPECT_EQ(file.tensors.size(), 1U);
+  EXPECT_EQ(file.unread, (std::map<std::string, std::string>{{"a", "F8_E4M3"}, {"c", "U16"}}));
 }
 
 TEST(Safetensors, EveryTruncationIsAUserError) {

@@ -21,11 +21,11 @@ Error Damaged(const std::filesystem::path& path, const std::string& what) {
 }
 
 std::string ReadEntry(unzFile zip, const std::filesystem::path& path, const std::string& name,
-                      const unz_file_info64& information, uint64_t file_size) {
+                      const unz_file_info64& information, uint64_t room) {
   // Stored entries cannot be larger than the file: no claimed size can exhaust the memory.
-  if (information.compression_method != 0 || information.uncompressed_size > file_size ||
+  if (information.uncompressed_size > room ||
       information.compressed_size != information.uncompressed_size) {
-    throw Damaged(path, fmt::format("entry {} is compressed or has an impossible size", name));
+    throw Damaged(path, fmt::format("entry {} has an impossible size", name));
   }
   if (unzOpenCurrentFile(zip) != UNZ_OK) {
     throw Damaged(path, fmt::format("entry {} cannot be opened", name));
@@ -55,7 +55,7 @@ std::map<std::string, std::string> ReadStoredZip(const std::filesystem::path& pa
   if (!std::filesystem::is_regular_file(path, status)) {
     throw UserError("", "no file {}", path.string());
   }
-  const uint64_t file_size = std::filesystem::file_size(path);
+  uint64_t room = std::filesystem::file_size(path);  // for the entries that are still to come
   const std::unique_ptr<void, CloseZip> zip(unzOpen64(path.c_str()));
   if (!zip) {
     throw Damaged(path, "it is no zip archive");
@@ -71,9 +71,13 @@ std::map<std::string, std::string> ReadStoredZip(const std::filesystem::path& pa
       throw Damaged(path, "its directory is damaged");
     }
     name.resize(information.size_filename);
-    if (!entries.emplace(name, ReadEntry(zip.get(), path, name, information, file_size)).second) {
+    if (information.compression_method != 0) {
+      continue;
+    }
+    if (!entries.emplace(name, ReadEntry(zip.get(), path, name, information, room)).second) {
       throw Damaged(path, fmt::format("entry {} is there twice", name));
     }
+    room -= information.uncompressed_size;
   }
   if (result != UNZ_END_OF_LIST_OF_FILE) {
     throw Damaged(path, "its directory is damaged");

@@ -6,8 +6,8 @@
 
 namespace hidreamer::nn {
 
-// All entries of an uncompressed zip archive (the container of PyTorch's .pt files), by name.
-// Throws a user Error for a missing, truncated, damaged (CRC) or compressed archive.
+// All uncompressed entries of a zip archive (the container of PyTorch's .pt files), by name. Throws
+// a user Error for a missing, truncated or damaged (CRC) archive.
 std::map<std::string, std::string> ReadStoredZip(const std::filesystem::path& path);
 
 }  // namespace hidreamer::nn

@@ -13,9 +13,9 @@
 #include "hidreamer/base/interrupt.h"
 #include "hidreamer/base/progress.h"
 #include "hidreamer/encoder/encoder.h"
-#include "hidreamer/env/make_environment.h"
 #include "hidreamer/nn/device.h"
 #include "hidreamer/nn/runtime.h"
+#include "hidreamer/pipeline/check_inputs.h"
 #include "hidreamer/pipeline/figure_table.h"
 #include "hidreamer/pipeline/run_directory.h"
 #include "hidreamer/pipeline/stages.h"
@@ -98,8 +98,8 @@ double BytesOfStep(const StageId& id, const config::ExperimentConfig& config) {
   return id.settings == "embed" ? games * width * sizeof(float) : 0;
 }
 
-// All that can be known before any work: that the stages before are there, the games, who plays
-// them, the device, and room on the disk.
+// All else that can be known before any work: that the stages before are there, who plays the
+// games, the device, and room on the disk.
 void CheckBeforeWork(const config::ExperimentConfig& config, const RunDirectory& run,
                      const std::vector<Stage>& stages, const std::vector<StageState>& states,
                      const std::vector<std::string>& only) {
@@ -120,7 +120,6 @@ void CheckBeforeWork(const config::ExperimentConfig& config, const RunDirectory&
     }
     if (id.settings == "collect") {
       const std::string game = std::filesystem::path(id.folder).filename().string();
-      env::MakeEnvironment(game, config.collect.protocol);
       MakeAnyPlayer(config.collect.policy, game);
     }
     bytes += BytesOfStep(id, config) * static_cast<double>(config.collect.steps);
@@ -210,6 +209,7 @@ void RunLeading(const config::ExperimentConfig& config, const PipelineOptions& o
                 nn::ProcessGroup& group) {
   RunDirectory run(options.directory, config);
   const std::vector<Stage> stages = AllStages(config);
+  CheckInputs(config, run.path(), options.only);
   std::vector<StageState> states = InspectAll(run, stages, options.force);
   CheckBeforeWork(config, run, stages, states, options.only);
   SetAsideChanged(run, stages, states);

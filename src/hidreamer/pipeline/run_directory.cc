@@ -1,6 +1,7 @@
 #include "hidreamer/pipeline/run_directory.h"
 
 #include <utility>
+#include <vector>
 
 #include "hidreamer/config/stage_settings.h"
 
@@ -10,10 +11,35 @@ RunDirectory::RunDirectory(std::filesystem::path path, const config::ExperimentC
     : journal_(std::move(path)), config_(config) {}
 
 StageRecord RunDirectory::Record(const StageId& stage) const {
+  config::Settings settings = config::StageSettings(config_, stage.settings);
+  const config::Settings imports = ImportsBefore(stage, settings);
+  settings.insert(imports.begin(), imports.end());
   return {.name = stage.name,
           .folder = Folder(stage),
-          .settings = config::StageSettings(config_, stage.settings),
+          .settings = std::move(settings),
           .may_hold_files = stage.settings == "collect" || stage.settings == "evaluate"};
+}
+
+config::Settings RunDirectory::ImportsBefore(const StageId& stage,
+                                             const config::Settings& settings) const {
+  std::vector<std::string> folders = {"encoder", "tokenizer", "world_model"};
+  for (const std::string& game : config_.games) {
+    folders.push_back("data/" + game);
+  }
+  config::Settings imports;
+  for (const std::string& folder : folders) {
+    const auto imported = ReadImportedStage(path() / folder);
+    if (!imported || imported->stage == stage.settings) {
+      continue;
+    }
+    // A stage has the settings of every stage before it.
+    const std::string section = imported->stage + ".";
+    const auto first = settings.lower_bound(section);
+    if (first != settings.end() && first->first.starts_with(section)) {
+      imports["imported." + folder] = imported->checksum;
+    }
+  }
+  return imports;
 }
 
 void RunDirectory::SetAside(const std::vector<StageId>& stages) {

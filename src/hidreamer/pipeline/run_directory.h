@@ -8,6 +8,7 @@
 
 #include "hidreamer/config/experiment_config.h"
 #include "hidreamer/nn/precision.h"
+#include "hidreamer/pipeline/imported_stage.h"
 #include "hidreamer/pipeline/run_journal.h"
 
 namespace hidreamer::pipeline {
@@ -28,9 +29,10 @@ class RunDirectory {
   const std::filesystem::path& path() const { return journal_.path(); }
   std::filesystem::path Folder(const StageId& stage) const { return path() / stage.folder; }
 
-  // As RunJournal's.
+  // As RunJournal's; an imported stage is done, whatever the settings.
   StageState Inspect(const StageId& stage, bool force) const {
-    return journal_.Inspect(Record(stage), force);
+    return ReadImportedStage(Folder(stage)) ? StageState::kDone
+                                            : journal_.Inspect(Record(stage), force);
   }
   void SetAside(const std::vector<StageId>& stages);
   void Begin(const StageId& stage) { journal_.Begin(Record(stage)); }
@@ -48,6 +50,9 @@ class RunDirectory {
 
  private:
   StageRecord Record(const StageId& stage) const;
+  // {"imported.encoder": checksum} of the imported stages that come before this one: its result
+  // depends on them.
+  config::Settings ImportsBefore(const StageId& stage, const config::Settings& settings) const;
 
   RunJournal journal_;
   config::ExperimentConfig config_;
