@@ -36,6 +36,11 @@ OnlineLearner::OnlineLearner(const config::AgentConfig& config,
       prefill_updates_((config.collect.prefill + config.collect.steps_per_update - 1) /
                        config.collect.steps_per_update),
       threads_(at::get_num_threads()) {
+  const int64_t played = total_updates() * config.collect.steps_per_update;
+  if (played < config.steps) {
+    spdlog::warn("{} of {} steps are played: an update plays {}, and {} are left over", played,
+                 config.steps, config.collect.steps_per_update, config.steps - played);
+  }
   const auto count = static_cast<int>(config.collect.environments);
   environments_ = std::make_unique<env::VectorEnvironment>(count, std::min(threads_, count),
                                                            [&] { return MakeGame(config); });

@@ -1,5 +1,7 @@
 #include "hidreamer/encoder/encoder_learner.h"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <cmath>
 #include <numbers>
@@ -8,6 +10,7 @@
 #include "hidreamer/base/cores.h"
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/memory.h"
+#include "hidreamer/data/left_out.h"
 #include "hidreamer/encoder/info_nce.h"
 #include "hidreamer/nn/device.h"
 #include "hidreamer/nn/figures.h"
@@ -55,7 +58,14 @@ EncoderLearner::EncoderLearner(std::vector<EncoderGame> games, const config::Enc
   if (count < 2) {
     throw UserError("record more steps", "the games hold {} pairs of frames to train on", count);
   }
+  for (const EncoderGame& game : games_) {
+    data::NoteLeftOut("encoder", game.store->info().game, game.split.train, 2);
+  }
   batch_ = std::min(config_.batch, count);
+  if (batch_ < config_.batch) {
+    spdlog::warn("encoder: batches of {} frames instead of {}, there are no more", batch_,
+                 config_.batch);
+  }
   updates_per_epoch_ = count / batch_;
   if (config_.updates_per_epoch > 0) {
     updates_per_epoch_ = std::min(updates_per_epoch_, config_.updates_per_epoch);

@@ -67,6 +67,8 @@ class Evaluation {
       spdlog::info("evaluation: {}", name);
       part = measure();
       if (part.empty()) {
+        spdlog::warn("evaluation {}: nothing to measure, the held-out episodes are too short",
+                     name);
         figures.push_back({.name = name, .note = "nothing to measure in this recording"});
         return;
       }

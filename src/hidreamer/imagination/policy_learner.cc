@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "hidreamer/base/error.h"
+#include "hidreamer/data/left_out.h"
 #include "hidreamer/data/windows.h"
 #include "hidreamer/imagination/outcome_metrics.h"
 #include "hidreamer/nn/device.h"
@@ -61,6 +62,7 @@ PolicyLearner::PolicyLearner(tokenizer::TokenizedGame game, world_model::WorldMo
     throw UserError("collect longer episodes or shorten policy.context",
                     "no training episode of {} has {} steps", game_.game, config.context);
   }
+  data::NoteLeftOut("policy", game_.game, parts.train, std::min(steps, train_->longest()));
   updates_per_epoch_ = std::max<int64_t>(1, (total_updates() + kEpochs - 1) / kEpochs);
 
   torch::manual_seed(seeds_.Stream("policy/init"));

@@ -1,11 +1,13 @@
 #include "hidreamer/world_model/world_model_learner.h"
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <utility>
 
 #include "hidreamer/base/error.h"
+#include "hidreamer/data/left_out.h"
 #include "hidreamer/data/windows.h"
 #include "hidreamer/nn/device.h"
 #include "hidreamer/nn/figures.h"
@@ -124,6 +126,15 @@ WorldModelLearner::WorldModelLearner(std::vector<tokenizer::TokenizedGame> games
   if (split_.train.empty()) {
     throw UserError("collect longer episodes or shorten world_model.window",
                     "no training episode has {} steps", config.window);
+  }
+  if (group_ == nullptr || group_->leads()) {
+    for (const tokenizer::TokenizedGame& game : games_) {
+      data::NoteLeftOut("world_model", game.game, game.episodes, config.window);
+    }
+    if (split_.validation.empty()) {
+      spdlog::warn("world_model: no held-out episode has {} steps, so nothing is validated",
+                   config.window);
+    }
   }
   const auto windows = static_cast<int64_t>(split_.train.size());
   updates_per_epoch_ = std::max<int64_t>(1, windows / (config.batch * config.accumulate));
