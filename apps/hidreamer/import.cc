@@ -26,7 +26,7 @@ struct ImportArguments {
   std::string actions;
 };
 
-// As it was typed: "data/catch/", ".".
+// From the root, with links as they were typed: their names tell what belongs there.
 fs::path Folder(const fs::path& out) {
   const fs::path folder = fs::absolute(out).lexically_normal();
   return folder.has_filename() ? folder : folder.parent_path();
@@ -81,13 +81,13 @@ void ImportRecording(const ImportArguments& arguments) {
 
 void Import(ImportArguments arguments) {
   arguments.weights.out = Folder(arguments.weights.out);
-  pipeline::CheckFreeForImport(arguments.weights.out);
   std::string suffix = arguments.weights.file.extension().string();
   std::transform(suffix.begin(), suffix.end(), suffix.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   if (suffix == ".npz") {
     ImportRecording(arguments);
   } else {
+    pipeline::CheckFreeForImport(arguments.weights.out);
     ImportWeights(arguments.weights);
   }
 }
