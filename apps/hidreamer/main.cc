@@ -3,9 +3,12 @@
 #include <torch/torch.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <string>
+#include <system_error>
 
 #include "commands.h"
 #include "hidreamer/base/cores.h"
@@ -111,13 +114,21 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kUserErrorCode;
   } catch (const hidreamer::Interrupted&) {
-    fmt::print(stderr,
-               "interrupted; the same command goes on (a recording under way starts over)\n");
+    std::fputs("Interrupted. Run the same command again to resume.\n", stderr);
     return kInterruptedCode;
   } catch (const hidreamer::Error& error) {
     return ReportError(error);
   } catch (const c10::Error& error) {
     fmt::print(stderr, "internal error: {}\n", error.what_without_backtrace());
+    return kInternalErrorCode;
+  } catch (const std::filesystem::filesystem_error& error) {  // no permission, a broken disk
+    return ReportError(
+        hidreamer::UserError("", "{}: {}", error.path1().string(), error.code().message()));
+  } catch (const std::system_error& error) {
+    if (error.code().value() == EPIPE) {
+      return kInterruptedCode;  // nobody reads the output any more: | head
+    }
+    fmt::print(stderr, "internal error: {}\n", error.what());
     return kInternalErrorCode;
   } catch (const std::exception& error) {
     fmt::print(stderr, "internal error: {}\n", error.what());

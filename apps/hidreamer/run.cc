@@ -56,7 +56,7 @@ void AddRunCommand(CLI::App& app) {
   command->add_flag("--defaults", arguments->defaults,
                     "print every key with meaning, unit, range and default, and stop");
   command->footer(
-      "Ctrl-C ends cleanly after a checkpoint; the same command goes on, to the bit.\n"
+      "Ctrl-C ends after a checkpoint. The same command resumes, to the bit.\n"
       "Example: hidreamer run configs/quickstart.yaml --out runs/first --set games=pong");
   command->callback([arguments] { Run(*arguments); });
 }

@@ -73,7 +73,7 @@ void AddTrainCommand(CLI::App& app) {
   CLI::App* train = app.add_subcommand("train", "one training stage inside a run directory");
   train->require_subcommand(1);
   train->footer(
-      "Stages before it must be done. Ctrl-C ends cleanly; the same command goes on.\n"
+      "Stages before it must be done. Ctrl-C ends after a checkpoint. The same command resumes.\n"
       "Example: hidreamer train world-model runs/first");
   AddStageCommand(*train, "encoder", "CNN encoder by InfoNCE, on the frames of all games",
                   {"encoder"})

@@ -134,7 +134,7 @@ TEST_F(Run, CtrlCEndsWith130AndTheSameCommandGoesOn) {
   program.Signal(SIGINT);
   const Outcome outcome = program.Wait();
   EXPECT_EQ(outcome.code, 130) << outcome.text;
-  EXPECT_THAT(outcome.text, HasSubstr("the same command goes on"));
+  EXPECT_THAT(outcome.text, HasSubstr("Interrupted. Run the same command again to resume."));
   EXPECT_FALSE(fs::is_empty(out / "encoder" / "checkpoints"));
 
   Program second(command, root_ / "resumed.log");

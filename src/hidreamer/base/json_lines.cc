@@ -4,6 +4,7 @@
 #include <cstring>
 #include <fstream>
 #include <string>
+#include <system_error>
 
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/files.h"
@@ -28,6 +29,9 @@ void JsonLinesWriter::Write(const nlohmann::json& record) {
 std::vector<nlohmann::json> ReadJsonLines(const std::filesystem::path& path) {
   std::vector<nlohmann::json> records;
   std::ifstream in(path);
+  if (std::error_code code; !in && (std::filesystem::exists(path, code) || code)) {
+    throw UserError("make it readable and try again", "cannot read {}", path.string());
+  }
   for (std::string line; std::getline(in, line);) {
     nlohmann::json record = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
     if (record.is_object()) {

@@ -23,6 +23,7 @@ class JsonLinesWriter {
 };
 
 // All whole records of a file; a last line cut short by a crash is dropped. Missing file: empty.
+// Throws a user Error where it is there and cannot be read.
 std::vector<nlohmann::json> ReadJsonLines(const std::filesystem::path& path);
 
 // Rewrites the file with the records whose integer field `key` is at most `last` (a run killed

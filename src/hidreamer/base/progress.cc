@@ -80,10 +80,12 @@ void Progress::Draw() {
     for (int i = 0; i < kWidth; ++i) {
       bar += i < filled ? "█" : "·";
     }
-    fmt::print(out_, "\r{} {}\033[K", bar, line);
+    line = fmt::format("\r{} {}\033[K", bar, line);
   } else {
-    fmt::print(out_, "{}\n", line);
+    line += '\n';
   }
+  // A terminal that was closed must not end the work (fmt::print throws).
+  std::fwrite(line.data(), 1, line.size(), out_);
   std::fflush(out_);
 }
 

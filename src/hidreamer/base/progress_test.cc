@@ -29,5 +29,18 @@ TEST(Progress, WritesPlainLinesWhereThereIsNoTerminal) {
   EXPECT_EQ(line.find('\r'), std::string::npos);
 }
 
+// A terminal that was closed, a full disk: the work that is shown goes on.
+TEST(Progress, DoesNotMindWhereNothingCanBeWritten) {
+  std::FILE* out = std::fopen("/dev/full", "w");
+  ASSERT_NE(out, nullptr);
+  std::setvbuf(out, nullptr, _IONBF, 0);
+  {
+    Progress progress("encoder", 100, "updates", 40, out);
+    EXPECT_NO_THROW(progress.Update(100, "loss 0.5"));
+    EXPECT_NO_THROW(progress.Finish());
+  }
+  std::fclose(out);
+}
+
 }  // namespace
 }  // namespace hidreamer
