@@ -41,9 +41,11 @@ class Evaluation {
 
   bool Has(const std::string& artefact) const { return fs::exists(run_->path / artefact); }
 
-  // Measures a part, or takes what was measured since its inputs last changed.
+  // Measures a part, or takes what was measured under the same settings since its inputs last
+  // changed. The file holds the settings as "measured_with".
   void Measure(const std::string& name, const std::vector<std::string>& inputs,
-               const std::function<json()>& measure, FigureMaker make_figures) {
+               const json& settings, const std::function<json()>& measure,
+               FigureMaker make_figures) {
     for (const std::string& input : inputs) {
       if (!Has(input)) {
         spdlog::info("evaluation {}: left out, {} is not there", name, input);
@@ -63,7 +65,7 @@ class Evaluation {
     if (fresh) {
       part = json::parse(ReadFile(file), nullptr, false);
     }
-    if (!part.is_object()) {
+    if (!part.is_object() || part.value("measured_with", json()) != settings) {
       spdlog::info("evaluation: {}", name);
       part = measure();
       if (part.empty()) {
@@ -72,8 +74,10 @@ class Evaluation {
         figures.push_back({.name = name, .note = "nothing to measure in this recording"});
         return;
       }
+      part["measured_with"] = settings;
       WriteFileAtomically(file, part.dump(1) + "\n");
     }
+    part.erase("measured_with");
     if (make_figures != nullptr) {
       MergeFigures(figures, make_figures(part));
     }
@@ -82,6 +86,14 @@ class Evaluation {
  private:
   std::unique_ptr<LoadedRun> run_;
 };
+
+json Together(const std::vector<json>& settings) {
+  json all = json::object();
+  for (const json& some : settings) {
+    all.update(some);
+  }
+  return all;
+}
 
 std::string Tokens(const std::string& game) { return "tokens/" + game + ".safetensors"; }
 
@@ -108,12 +120,24 @@ std::vector<Figure> EvaluateRun(const fs::path& path, const config::ExperimentCo
   static const std::string kModel = "world_model/model.safetensors";
   static const std::string kTokenizer = "tokenizer/model.safetensors";
   const config::EvaluationConfig& settings = config.evaluation;
+  // What the parts depend on beside the artefacts.
+  const json seed = {{"seed", config.seed}};
+  const json split = {{"split", config.split.by}, {"validation", config.split.validation}};
+  const json of_games = {{"games", run.games}};
+  const json windows = {{"open_loop_windows", settings.open_loop_windows}};
+  const json dreams = {{"open_loop_steps", settings.open_loop_steps},
+                       {"context", settings.context}};
+  const json probes = {{"probe_frames", settings.probe_frames}};
   if (wanted(Part::kPlay)) {
     const auto& games = config.policy_games.empty() ? config.games : config.policy_games;
     for (const std::string& game : games) {
       for (const std::string& protocol : settings.protocols) {
         evaluation.Measure(
             "play_" + game + "_" + protocol, {"policy/" + game + "/model.safetensors"},
+            Together({seed,
+                      {{"episodes", settings.episodes},
+                       {"environments", settings.environments},
+                       {"max_frames", settings.max_frames}}}),
             [&] { return MeasurePlayPart(run, game, protocol); }, PlayFigures);
       }
     }
@@ -124,17 +148,24 @@ std::vector<Figure> EvaluateRun(const fs::path& path, const config::ExperimentCo
   }
   if (wanted(Part::kEmbedding)) {
     evaluation.Measure(
-        "embedding", {"embeddings"}, [&] { return MeasureEmbeddingPart(run); }, EmbeddingFigures);
+        "embedding", {"embeddings"}, Together({seed, split, of_games}),
+        [&] { return MeasureEmbeddingPart(run); }, EmbeddingFigures);
   }
   if (wanted(Part::kCodes)) {
+    std::vector<std::string> tokens_and_single = tokens;
+    if (evaluation.Has("single_vq/model.safetensors")) {
+      tokens_and_single.push_back("single_vq/model.safetensors");
+    }
     evaluation.Measure(
-        "codes", tokens, [&] { return MeasureCodesPart(run); }, CodesFigures);
+        "codes", tokens_and_single, Together({seed, of_games}),
+        [&] { return MeasureCodesPart(run); }, CodesFigures);
   }
   std::vector<std::string> model_and_tokens = tokens;
   model_and_tokens.push_back(kModel);
   if (wanted(Part::kPrediction)) {
+    const json window = {{"window", config.world_model.window}};
     evaluation.Measure(
-        "prediction", model_and_tokens,
+        "prediction", model_and_tokens, Together({seed, split, of_games, windows, window}),
         [&] { return MeasurePredictionPart(run, run.artefacts[0].world_model, config.split); },
         PredictionFigures);
     config::SplitConfig other = config.split;
@@ -143,6 +174,7 @@ std::vector<Figure> EvaluateRun(const fs::path& path, const config::ExperimentCo
     if (evaluation.Has(other_model)) {
       evaluation.Measure(
           "prediction_" + other.by, {other_model},
+          Together({seed, split, of_games, windows, window}),
           [&] {
             return MeasurePredictionPart(run, world_model::LoadWorldModel(path / other_model),
                                          other);
@@ -151,7 +183,7 @@ std::vector<Figure> EvaluateRun(const fs::path& path, const config::ExperimentCo
     }
     if (evaluation.Has(kModel) && !run.tokens.empty()) {
       evaluation.Measure(
-          "masks", {kModel}, [&] { return MeasureMasksPart(run); }, nullptr);
+          "masks", {kModel}, json::object(), [&] { return MeasureMasksPart(run); }, nullptr);
     }
   }
   for (size_t i = 0; i < run.games.size(); ++i) {
@@ -161,7 +193,7 @@ std::vector<Figure> EvaluateRun(const fs::path& path, const config::ExperimentCo
     const std::vector<std::string> inputs = {kModel, kTokenizer, Tokens(game)};
     if (wanted(Part::kDream)) {
       evaluation.Measure(
-          "dream_" + game, inputs,
+          "dream_" + game, inputs, Together({seed, split, dreams}),
           [&] {
             return DreamPictures(artefacts, settings.context, settings.open_loop_steps, seeds);
           },
@@ -169,7 +201,7 @@ std::vector<Figure> EvaluateRun(const fs::path& path, const config::ExperimentCo
     }
     if (wanted(Part::kOpenLoop)) {
       evaluation.Measure(
-          "open_loop_" + game, inputs,
+          "open_loop_" + game, inputs, Together({seed, split, windows, dreams, probes}),
           [&] {
             return EvaluateOpenLoop(artefacts,
                                     {.windows = settings.open_loop_windows,
@@ -190,7 +222,7 @@ std::vector<Figure> EvaluateRun(const fs::path& path, const config::ExperimentCo
         }
       }
       evaluation.Measure(
-          "probe_" + game, present,
+          "probe_" + game, present, Together({seed, split, windows, dreams, probes}),
           [&] {
             return ProbeGame(artefacts,
                              {.frames = settings.probe_frames,
@@ -204,12 +236,12 @@ std::vector<Figure> EvaluateRun(const fs::path& path, const config::ExperimentCo
       auto with_policy = inputs;
       with_policy.push_back("policy/" + game + "/model.safetensors");
       evaluation.Measure(
-          "outcomes_" + game, with_policy, [&] { return MeasureOutcomesPart(run, i); },
-          OutcomesFigures);
+          "outcomes_" + game, with_policy, Together({seed, split, windows}),
+          [&] { return MeasureOutcomesPart(run, i); }, OutcomesFigures);
       with_policy.push_back("encoder/model.safetensors");
       evaluation.Measure(
-          "returns_" + game, with_policy, [&] { return MeasureReturnsPart(run, i); },
-          ReturnsFigures);
+          "returns_" + game, with_policy, Together({seed, windows}),
+          [&] { return MeasureReturnsPart(run, i); }, ReturnsFigures);
     }
   }
   return evaluation.figures;

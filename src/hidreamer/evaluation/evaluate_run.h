@@ -10,7 +10,8 @@
 namespace hidreamer::evaluation {
 
 // What can be judged of a run. Each part reads what it needs from the run directory and writes
-// RUN/evaluation/NAME.json; a part whose file is newer than all it reads is kept as it is.
+// RUN/evaluation/NAME.json; a part that was measured under the same settings, and whose file is
+// newer than all it reads, is kept as it is.
 enum class Part { kEmbedding, kCodes, kProbe, kPrediction, kOpenLoop, kDream, kOutcomes, kPlay };
 const std::vector<Part>& AllParts();
 
