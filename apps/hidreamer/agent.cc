@@ -78,7 +78,8 @@ void AddAgentCommand(CLI::App& app) {
   command->add_flag("--defaults", arguments->defaults,
                     "print every key with meaning, unit, range and value, and stop");
   command->footer(
-      "Ctrl-C ends cleanly after a checkpoint; the same command goes on, to the bit.\n"
+      "Ctrl-C ends after a checkpoint. The same command resumes, to the bit. Learning rates and\n"
+      "evaluations may change on the way; a finished run goes on with more --steps.\n"
       "Example: hidreamer agent --game pong --steps 100000 --out runs/pong");
   command->callback([arguments] { Agent(*arguments); });
 }

@@ -96,15 +96,16 @@ void ModelLearner::StepTokenizer(const torch::Tensor& frames, const torch::Tenso
   const auto losses = config_.tokenizer.quantizer == "rvq"
                           ? tokenizer_gradients_->Call({frames, previous})
                           : tokenizer_gradients_->Run({frames, previous});
-  nn::ClipGradNorm(tokenizer_optimizer_->parameters(), config_.world_model.clip_norm);
+  figures.Add("reconstruction_loss", losses[0]);
+  figures.Add("stillness_loss", losses[1]);
+  figures.Add("tokenizer_grad_norm",
+              nn::ClipGradNorm(tokenizer_optimizer_->parameters(), config_.world_model.clip_norm));
   tokenizer_optimizer_->Step(lr);
   tokenizer->eval();
   if (update % kReviveEvery == 0) {
     Rng rng = seeds_.Generator("model/revive", static_cast<uint64_t>(update));
     tokenizer->Revive(frames, rng);
   }
-  figures.Add("reconstruction_loss", losses[0]);
-  figures.Add("stillness_loss", losses[1]);
 }
 
 int64_t ModelLearner::MinibatchSize() const {
@@ -121,10 +122,29 @@ void ModelLearner::UpdateTokenizer(const ReplayReader& reader, int64_t update) {
                 config_.tokenizer.lr, unread);
 }
 
+std::vector<data::ReplayIndex> ModelLearner::DrawWindows(const ReplayReader& reader,
+                                                         Rng& rng) const {
+  return reader.replay().Sample(config_.world_model.batch, config_.world_model.window,
+                                SamplingOf(config_), rng);
+}
+
+nn::TensorMap ModelLearner::BatchOf(const ReplayReader& reader, int64_t update) const {
+  Rng rng = seeds_.Generator("model/update", static_cast<uint64_t>(update));
+  const int64_t length = config_.world_model.window;
+  const auto starts = DrawWindows(reader, rng);
+  const auto batch = reader.replay().Read(starts, length, /*frames=*/false);
+  const auto shape = {batch.batch, batch.length};
+  return {{"frames", reader.Frames(starts, length)},
+          {"actions", torch::tensor(batch.actions, torch::kLong).view(shape)},
+          {"rewards", torch::tensor(batch.rewards, torch::kFloat32).view(shape)},
+          {"terminals", torch::tensor(batch.terminals, torch::kUInt8).view(shape)},
+          {"firsts", torch::tensor(batch.firsts, torch::kUInt8).view(shape)}};
+}
+
 nn::Figures ModelLearner::Update(const ReplayReader& reader, int64_t update, int64_t total) {
   Rng rng = seeds_.Generator("model/update", static_cast<uint64_t>(update));
   const auto& config = config_.world_model;
-  const auto starts = reader.replay().Sample(config.batch, config.window, SamplingOf(config_), rng);
+  const auto starts = DrawWindows(reader, rng);
   const auto frames = reader.Frames(starts, config.window);  // (B T, 1, 64, 64)
   nn::Figures figures;
   const int64_t freeze_after = config_.tokenizer.freeze_after;
@@ -235,8 +255,6 @@ void ModelLearner::StepWorldModel(const Windows& windows, double share, nn::Figu
   const auto inputs = windows.ToTensors();
   const auto numbers = (usual ? model_gradients_->Run(inputs) : model_gradients_->Call(inputs))[0];
   const auto norm = nn::ClipGradNorm(model_optimizer_->parameters(), config.clip_norm);
-  model_optimizer_->Step(share * config.matrix_lr, share * config.lr);
-  nn::MoveTowards(*models_->world_model, *learning_, 1 - config.average);
   for (size_t i = 0; i < kModelFigures.size(); ++i) {
     figures.Add(kModelFigures[i], numbers[static_cast<int64_t>(i)]);
   }
@@ -244,6 +262,8 @@ void ModelLearner::StepWorldModel(const Windows& windows, double share, nn::Figu
     figures.Add("cpc_loss", numbers[static_cast<int64_t>(kModelFigures.size())]);
   }
   figures.Add("model_grad_norm", norm);
+  model_optimizer_->Step(share * config.matrix_lr, share * config.lr);
+  nn::MoveTowards(*models_->world_model, *learning_, 1 - config.average);
 }
 
 nn::TensorMap ModelLearner::State() const {

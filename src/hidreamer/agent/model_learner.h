@@ -1,7 +1,7 @@
 #pragma once
 
 #include <memory>
-#include <nlohmann/json.hpp>
+#include <vector>
 
 #include "hidreamer/agent/agent_models.h"
 #include "hidreamer/agent/replay_reader.h"
@@ -31,6 +31,9 @@ class ModelLearner {
   // One update of the tokenizer, then the world model's steps on the minibatches of one batch of
   // windows. The learning rates have fallen to their last value at update `total`.
   nn::Figures Update(const ReplayReader& reader, int64_t update, int64_t total);
+  // The windows of an update, while the replay is as it was: frames (B T, 1, 64, 64), others (B,
+  // T).
+  nn::TensorMap BatchOf(const ReplayReader& reader, int64_t update) const;
 
   nn::TensorMap State() const;  // the learning world model, optimizers, the contrastive head
   void LoadState(const nn::TensorMap& state);
@@ -42,6 +45,7 @@ class ModelLearner {
   // Windows -> numbers for the log, as kModelFigures names them, then the contrastive loss if there
   // is one; backward.
   torch::Tensor WorldModelGradients(const Windows& windows);
+  std::vector<data::ReplayIndex> DrawWindows(const ReplayReader& reader, Rng& rng) const;
   int64_t MinibatchSize() const;  // windows of an optimizer step, but perhaps of the last
   // The loss of one batch of frames and those before them, backward and step.
   void StepTokenizer(const torch::Tensor& frames, const torch::Tensor& previous, int64_t update,

@@ -7,6 +7,7 @@
 
 #include "hidreamer/base/cores.h"
 #include "hidreamer/base/error.h"
+#include "hidreamer/base/interrupt.h"
 #include "hidreamer/env/make_environment.h"
 #include "hidreamer/env/scripted_player.h"
 #include "hidreamer/evaluation/play.h"
@@ -96,8 +97,7 @@ void OnlineLearner::Observe(int slot) {
                                                 streams_[static_cast<size_t>(slot)].frame.data());
 }
 
-std::vector<double> OnlineLearner::Play(int64_t count, int64_t update) {
-  std::vector<double> scores;
+void OnlineLearner::Play(int64_t count, int64_t update) {
   const auto slots = static_cast<size_t>(environments_->size());
   const bool agent = config_.collect.behaviour == "agent" && training(update);
   std::vector<Rng> rngs;
@@ -138,7 +138,6 @@ std::vector<double> OnlineLearner::Play(int64_t count, int64_t update) {
       stream.lives = result.lives;
       stream.score += static_cast<double>(result.reward);
       if (result.terminal || result.truncated) {
-        scores.push_back(stream.score);
         games_.push_back({.step = replay_.size(),
                           .score = stream.score,
                           .length = replay_.size(slot) - stream.episode_start});
@@ -149,7 +148,6 @@ std::vector<double> OnlineLearner::Play(int64_t count, int64_t update) {
       }
     }
   }
-  return scores;
 }
 
 void OnlineLearner::ReplayGames() {
@@ -182,18 +180,40 @@ void OnlineLearner::ReplayGames() {
   }
 }
 
+void OnlineLearner::AddScores(int64_t update, nn::Figures& figures) const {
+  double sum = 0;
+  int64_t count = 0;
+  for (auto game = games_.rbegin();
+       game != games_.rend() && game->step > update * config_.collect.steps_per_update; ++game) {
+    sum += game->score;
+    ++count;
+  }
+  if (count > 0) {
+    figures.Add("game_score", sum / static_cast<double>(count));
+  }
+}
+
+void OnlineLearner::HeadStart() {
+  if (head_start_done_ == 0) {
+    model_learner_->Start(reader_);
+  }
+  while (head_start_done_ < config_.tokenizer.head_start) {
+    model_learner_->UpdateTokenizer(reader_, head_start_done_++);
+    if (InterruptRequested() && head_start_done_ < config_.tokenizer.head_start) {
+      throw Interrupted();
+    }
+  }
+  head_start_done_ = 0;
+}
+
 nn::Figures OnlineLearner::Update(int64_t update) {
   nn::Figures figures;
-  const std::vector<double> scores = Play(config_.collect.steps_per_update, update);
+  if (head_start_done_ == 0) {  // else this update's steps were played before it was interrupted
+    Play(config_.collect.steps_per_update, update);
+  }
   reader_.Follow();
   figures.Add("env_steps", replay_.size());
-  if (!scores.empty()) {
-    double sum = 0;
-    for (const double score : scores) {
-      sum += score;
-    }
-    figures.Add("game_score", sum / static_cast<double>(scores.size()));
-  }
+  AddScores(update, figures);
   if (!training(update + 1)) {
     return figures;
   }
@@ -203,10 +223,7 @@ nn::Figures OnlineLearner::Update(int64_t update) {
     meter = std::make_unique<nn::FlopMeter>();
   }
   if (trained == 0) {
-    model_learner_->Start(reader_);
-    for (int64_t u = 0; u < config_.tokenizer.head_start; ++u) {
-      model_learner_->UpdateTokenizer(reader_, u);
-    }
+    HeadStart();
   }
   const int64_t total = total_updates() - prefill_updates_;
   const bool policy = trained >= config_.policy.start_after && config_.collect.behaviour == "agent";
@@ -306,7 +323,17 @@ nn::TensorMap OnlineLearner::State() const {
                  {static_cast<double>(game.step), game.score, static_cast<double>(game.length)});
   }
   state["state.games"] = torch::tensor(games, torch::kFloat64);
+  if (head_start_done_ > 0) {
+    state["state.head_start"] = torch::tensor(head_start_done_, torch::kLong);
+  }
   return state;
+}
+
+nn::TensorMap OnlineLearner::BatchOf(int64_t update) {
+  if (!training(update + 1) || replay_.size() != (update + 1) * config_.collect.steps_per_update) {
+    return {};
+  }
+  return model_learner_->BatchOf(reader_, update + 1 - prefill_updates_);
 }
 
 void OnlineLearner::LoadState(const nn::TensorMap& state) {
@@ -332,6 +359,8 @@ void OnlineLearner::LoadState(const nn::TensorMap& state) {
     Begin(slot);
     stream.episode_start = streams[slot][1].item<int64_t>();
   }
+  const auto head_start = state.find("state.head_start");
+  head_start_done_ = head_start == state.end() ? 0 : head_start->second.item<int64_t>();
   agent_player_ = std::make_unique<OnlinePlayer>(models_, /*greedy=*/false, device_);
   ReplayGames();
 }

@@ -37,7 +37,9 @@ class OnlineLearner : public nn::Learner {
   std::string name() const override { return "agent"; }
   int64_t total_updates() const override;
   int64_t updates_per_epoch() const override;
+  // Throws Interrupted in the tokenizer's head start.
   nn::Figures Update(int64_t update) override;
+  nn::TensorMap BatchOf(int64_t update) override;
   // Scores the policy of the moment in the real game: {"score", "score_error", …}.
   nlohmann::json EndEpoch(int64_t epoch) override;
   nn::TensorMap State() const override;
@@ -62,8 +64,11 @@ class OnlineLearner : public nn::Learner {
   void Observe(int slot);
   // Plays the recorded actions of the games under way again, after LoadState.
   void ReplayGames();
-  // `count` steps over all streams; returns the scores of games that ended.
-  std::vector<double> Play(int64_t count, int64_t update);
+  // `count` steps over all streams.
+  void Play(int64_t count, int64_t update);
+  // Mean score of the games that ended in the update.
+  void AddScores(int64_t update, nn::Figures& figures) const;
+  void HeadStart();
   // World model and policy side by side.
   void UpdateBoth(int64_t trained, int64_t total, nn::Figures& figures);
   bool training(int64_t update) const { return update >= prefill_updates_; }
@@ -86,7 +91,8 @@ class OnlineLearner : public nn::Learner {
   std::unique_ptr<ModelLearner> model_learner_;
   std::unique_ptr<PolicyTrainer> policy_trainer_;
   int64_t prefill_updates_;
-  int64_t policy_updates_ = 0;  // in this process
+  int64_t head_start_done_ = 0;  // of an interrupted head start
+  int64_t policy_updates_ = 0;   // in this process
   int threads_;
 };
 

@@ -3,9 +3,11 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <filesystem>
 
 #include "hidreamer/base/error.h"
+#include "hidreamer/base/interrupt.h"
 
 namespace hidreamer::agent {
 namespace {
@@ -124,6 +126,70 @@ TEST_F(OnlineLearnerTest, AblationsRun) {
     const auto log = last_log(config, name);
     EXPECT_NE(log, plain) << name;
   }
+}
+
+// Where NaN begins, by the part of the state that holds one.
+TEST_F(OnlineLearnerTest, StopsAtNaNWhereverItBegins) {
+  auto config = TinyAgentConfig();
+  for (const bool overlap : {false, true}) {
+    config.overlap = overlap;
+    const std::string name = overlap ? "nan_overlap" : "nan";
+    nn::TensorMap sound;
+    const int64_t updates = 22;  // 16 of them random steps; the policy has begun to learn
+    {
+      OnlineLearner learner = Make(config, name);
+      for (int64_t update = 0; update < updates; ++update) {
+        learner.Update(update);
+      }
+      for (auto& [key, tensor] : learner.State()) {
+        sound[key] = tensor.clone();
+      }
+    }
+    for (const std::string part : {"model.tokenizer.encoder.", "model.world_model.", "model.actor.",
+                                   "model.critic.", "optimizer.model.learning."}) {
+      nn::TensorMap state;
+      for (const auto& [key, tensor] : sound) {
+        state[key] = tensor.clone();
+        if (key.starts_with(part)) {
+          state[key].fill_(std::nan(""));
+        }
+      }
+      OnlineLearner learner = Make(config, name);
+      learner.LoadState(state);
+      EXPECT_THROW(learner.Update(updates), nn::NotFinite) << part << ' ' << overlap;
+      EXPECT_EQ(learner.BatchOf(updates).at("rewards").size(0), config.world_model.batch);
+      EXPECT_TRUE(learner.BatchOf(updates - 1).empty());  // the replay has grown since
+    }
+  }
+}
+
+TEST_F(OnlineLearnerTest, InterruptedInTheHeadStartItGoesOnToTheBit) {
+  const auto config = TinyAgentConfig();
+  OnlineLearner whole = Make(config, "whole");
+  const int64_t start = 15;  // the update whose head start is interrupted
+  for (int64_t update = 0; update < start + 3; ++update) {
+    whole.Update(update);
+  }
+  nn::TensorMap state;
+  {
+    OnlineLearner first = Make(config, "halves");
+    for (int64_t update = 0; update < start; ++update) {
+      first.Update(update);
+    }
+    SetInterruptRequested(true);
+    EXPECT_THROW(first.Update(start), Interrupted);
+    SetInterruptRequested(false);
+    for (auto& [key, tensor] : first.State()) {
+      state[key] = tensor.clone();
+    }
+  }
+  EXPECT_EQ(state.at("state.head_start").item<int64_t>(), 1);
+  OnlineLearner second = Make(config, "halves");
+  second.LoadState(state);
+  for (int64_t update = start; update < start + 3; ++update) {
+    second.Update(update);
+  }
+  ExpectSame(whole.State(), second.State());
 }
 
 TEST_F(OnlineLearnerTest, CountsGamesAndSteps) {

@@ -243,6 +243,8 @@ void PolicyTrainer::LearnActor() {
   for (int64_t pass = 0; pass < passes(); ++pass) {
     losses = actor_gradients_.Run(inputs);
     norm = nn::ClipGradNorm(actor_optimizer_.parameters(), config_.policy.clip_norm);
+    nn::RequireFinite("actor_loss", losses[0]);
+    nn::RequireFinite("actor_grad_norm", norm);
     actor_optimizer_.Step(config_.policy.lr);
   }
   actor_figures_.Add("actor_loss", losses[0]);
@@ -252,13 +254,17 @@ void PolicyTrainer::LearnActor() {
 
 void PolicyTrainer::LearnCritic() {
   nn::GraphedWork::Tensors losses;
+  torch::Tensor norm;
   for (int64_t pass = 0; pass < passes(); ++pass) {
     losses = critic_gradients_.Run({lesson_.features, lesson_.weights, lesson_.returns});
-    nn::ClipGradNorm(critic_optimizer_.parameters(), config_.policy.clip_norm);
+    norm = nn::ClipGradNorm(critic_optimizer_.parameters(), config_.policy.clip_norm);
+    nn::RequireFinite("critic_loss", losses[0]);
+    nn::RequireFinite("critic_grad_norm", norm);
     critic_optimizer_.Step(config_.policy.lr);
   }
   nn::MoveTowards(*models_->slow_critic, *models_->critic, config_.policy.slow_tau);
   critic_figures_.Add("critic_loss", losses[0]);
+  critic_figures_.Add("critic_grad_norm", norm);
 }
 
 nn::Figures PolicyTrainer::Finish() {

@@ -34,6 +34,21 @@ TEST(StageSettings, AnotherGameDoesNotTouchWhatWasCollected) {
   EXPECT_NE(ConfigHash(changed, "encoder"), ConfigHash({}, "encoder"));
 }
 
+TEST(MayChange, LearningRatesAndLengthsButNotWhatIsBuiltIn) {
+  EXPECT_TRUE(MayChange("world_model.lr", "0.001", "0.0005"));
+  EXPECT_TRUE(MayChange("steps", "1600", "2400"));
+  EXPECT_TRUE(MayChange("evaluation.probe_frames", "100", "200"));
+  EXPECT_FALSE(MayChange("policy.gamma", "0.99", "0.9"));
+  EXPECT_FALSE(MayChange("world_model.lr", "", "0.0005"));          // an older version's settings
+  EXPECT_FALSE(MayChange("world_model.matrix_lr", "0", "0.0005"));  // another optimizer
+  // Every learning rate there is.
+  for (const auto& keys : {AllKeys(), AllKeys(AgentConfig{})}) {
+    for (const std::string& key : keys) {
+      EXPECT_TRUE(!key.ends_with("lr") || MayChange(key, "1", "2")) << key;
+    }
+  }
+}
+
 TEST(DescribeChange, NamesTheKeysThatDiffer) {
   ExperimentConfig changed;
   changed.world_model.width = 192;

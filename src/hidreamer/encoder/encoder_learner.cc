@@ -175,14 +175,22 @@ nn::Figures EncoderLearner::Update(int64_t update) {
   }
   adam_->ZeroGrad();
   output.loss.backward();
-  const torch::Tensor norm = nn::ClipGradNorm(adam_->parameters(), config_.clip_norm);
-  adam_->Step(lr);
   nn::Figures figures;
   figures.Add("loss", output.loss);
   figures.Add("accuracy", output.accuracy);
   figures.Add("lr", lr);
-  figures.Add("grad_norm", norm);
+  figures.Add("grad_norm", nn::ClipGradNorm(adam_->parameters(), config_.clip_norm));
+  adam_->Step(lr);
   return figures;
+}
+
+nn::TensorMap EncoderLearner::BatchOf(int64_t update) {
+  const Batch batch = Fetch(update, AnchorsOfUpdate(update));
+  nn::TensorMap tensors = {{"frames", OnDevice(batch.frames)}};
+  if (batch.excluded.defined()) {
+    tensors["excluded"] = batch.excluded.to(torch::kUInt8);
+  }
+  return tensors;
 }
 
 nlohmann::json EncoderLearner::EndEpoch(int64_t /*epoch*/) {

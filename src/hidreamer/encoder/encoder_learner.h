@@ -37,6 +37,7 @@ class EncoderLearner : public nn::Learner {
   int64_t updates_per_epoch() const override { return updates_per_epoch_; }
   // {"loss", "accuracy", "lr", "grad_norm"}
   nn::Figures Update(int64_t update) override;
+  nn::TensorMap BatchOf(int64_t update) override;
   // {"validation_loss", "validation_accuracy", "validation_pairs"} on pairs of held-out episodes,
   // always against the other rows of a batch, so that both kinds of negatives compare; empty where
   // nothing is held out.

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "hidreamer/base/error.h"
 #include "hidreamer/encoder/test_recording.h"
 
@@ -88,6 +90,20 @@ TEST_F(EncoderLearnerTest, GoesOnToTheBitAfterLoading) {
     const nn::TensorMap half = Trained(0, 3);
     ExpectSameState(whole, Trained(3, 7, &half));
   }
+}
+
+TEST_F(EncoderLearnerTest, StopsBeforeNaNReachesTheWeights) {
+  EncoderLearner learner(games_, config_, SeedTree(1));
+  nn::TensorMap state = learner.State();
+  for (auto& [name, tensor] : state) {
+    tensor = tensor.clone();
+  }
+  state.at("model.projection.2.weight")[0].fill_(std::nan(""));
+  learner.LoadState(state);
+  EXPECT_THROW(learner.Update(0), nn::NotFinite);
+  EXPECT_TRUE(
+      state.at("model.projection.2.bias").equal(learner.State().at("model.projection.2.bias")));
+  EXPECT_EQ(learner.BatchOf(0).at("frames").scalar_type(), torch::kUInt8);
 }
 
 TEST_F(EncoderLearnerTest, RefusesGamesWithoutPairs) {

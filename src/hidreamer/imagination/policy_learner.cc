@@ -103,21 +103,52 @@ PolicyLearner::PolicyLearner(tokenizer::TokenizedGame game, world_model::WorldMo
 nn::Figures PolicyLearner::Update(int64_t update) {
   nn::Figures figures;
   if (update < config_.head_updates) {
-    UpdateHeads(update, config_.batch, figures);
+    UpdateHeads(update, figures);
     return figures;
   }
   UpdateActorCritic(update, figures);
-  UpdateHeads(update, std::max<int64_t>(1, config_.batch / kHeadDose), figures);
+  UpdateHeads(update, figures);
   if (world_model_optimizer_) {
     UpdateWorldModel(update, figures);
   }
   return figures;
 }
 
-void PolicyLearner::UpdateHeads(int64_t update, int64_t batch, nn::Figures& figures) {
+ReplayBatch PolicyLearner::DrawForHeads(int64_t update) const {
   auto rng = seeds_.Generator("policy/heads", static_cast<uint64_t>(update));
   const int64_t length = std::min(config_.context + config_.horizon, train_->longest());
-  const auto windows = train_->Draw(batch, length, kEventfulShare, rng);
+  const int64_t batch = update < config_.head_updates
+                            ? config_.batch
+                            : std::max<int64_t>(1, config_.batch / kHeadDose);
+  return train_->Draw(batch, length, kEventfulShare, rng);
+}
+
+ReplayBatch PolicyLearner::DrawForDreams(int64_t update) const {
+  auto rng = seeds_.Generator("policy/contexts", static_cast<uint64_t>(update));
+  return train_->DrawSeeds(config_.batch, ContextOf(update), config_.horizon,
+                           config_.seed_near_reward, rng);
+}
+
+nn::TensorMap PolicyLearner::BatchOf(int64_t update) {
+  nn::TensorMap tensors;
+  const auto add = [&](const ReplayBatch& batch, const std::string& prefix) {
+    nn::InsertWithPrefix(tensors,
+                         {{"tokens", batch.tokens},
+                          {"actions", batch.actions},
+                          {"rewards", batch.rewards},
+                          {"continues", batch.continues},
+                          {"weights", batch.weights}},
+                         prefix);
+  };
+  add(DrawForHeads(update), "heads.");
+  if (update >= config_.head_updates) {
+    add(DrawForDreams(update), "dreams.");
+  }
+  return tensors;
+}
+
+void PolicyLearner::UpdateHeads(int64_t update, nn::Figures& figures) {
+  const auto windows = DrawForHeads(update);
   const auto shown = [&] {
     const nn::AutocastGuard autocast(device_, precision_);
     return FeaturesOfWindows(world_model_, features_, nn::ToDevice(windows.tokens, device_),
@@ -135,11 +166,10 @@ void PolicyLearner::UpdateHeads(int64_t update, int64_t batch, nn::Figures& figu
           .mean();
   head_optimizer_->ZeroGrad();
   (reward_loss + continue_loss).backward();
-  const auto norm = nn::ClipGradNorm(head_optimizer_->parameters(), config_.clip_norm);
-  head_optimizer_->Step(config_.lr);
   figures.Add("reward_loss", reward_loss);
   figures.Add("continue_loss", continue_loss);
-  figures.Add("head_grad_norm", norm);
+  figures.Add("head_grad_norm", nn::ClipGradNorm(head_optimizer_->parameters(), config_.clip_norm));
+  head_optimizer_->Step(config_.lr);
 }
 
 int64_t PolicyLearner::ContextOf(int64_t update) const {
@@ -151,14 +181,11 @@ int64_t PolicyLearner::ContextOf(int64_t update) const {
 }
 
 void PolicyLearner::UpdateActorCritic(int64_t update, nn::Figures& figures) {
-  const auto index = static_cast<uint64_t>(update);
-  auto rng = seeds_.Generator("policy/contexts", index);
-  const int64_t context = ContextOf(update);
-  const auto seeds =
-      train_->DrawSeeds(config_.batch, context, config_.horizon, config_.seed_near_reward, rng);
-  const auto dream = dreamer_->Roll(model_, nn::ToDevice(seeds.tokens, device_),
-                                    nn::ToDevice(seeds.actions.narrow(1, 0, context - 1), device_),
-                                    config_.horizon, seeds_.Stream("policy/dream", index));
+  const auto seeds = DrawForDreams(update);
+  const auto dream =
+      dreamer_->Roll(model_, nn::ToDevice(seeds.tokens, device_),
+                     nn::ToDevice(seeds.actions.narrow(1, 0, seeds.actions.size(1) - 1), device_),
+                     config_.horizon, seeds_.Stream("policy/dream", static_cast<uint64_t>(update)));
 
   const auto& scalars = model_->scalars();
   const int64_t horizon = config_.horizon;
@@ -174,8 +201,10 @@ void PolicyLearner::UpdateActorCritic(int64_t update, nn::Figures& figures) {
     advantages = (returns - slow_values.narrow(1, 0, horizon)) / normalizer_.Scale();
   }
   const policy::PolicyTargets targets{dream.actions, advantages, weights};
+  policy::AddDreamFigures(dream.rewards, slow_values, dream.continues, returns, figures);
+  figures.Add("advantage_scale", normalizer_.Scale());
 
-  torch::Tensor actor_loss, critic_loss, cpc_loss, entropy, actor_norm;
+  torch::Tensor actor_loss, critic_loss, cpc_loss, entropy, actor_norm, critic_norm;
   const bool ppo = config_.algorithm == "ppo";
   const auto entropy_scale = torch::tensor(config_.entropy, torch::kFloat32);
   for (int64_t pass = 0; pass < (ppo ? config_.ppo_epochs : 1); ++pass) {
@@ -198,19 +227,22 @@ void PolicyLearner::UpdateActorCritic(int64_t update, nn::Figures& figures) {
     total.backward();
     critic_loss.backward();
     actor_norm = nn::ClipGradNorm(actor_optimizer_->parameters(), config_.clip_norm);
-    nn::ClipGradNorm(critic_optimizer_->parameters(), config_.clip_norm);
+    critic_norm = nn::ClipGradNorm(critic_optimizer_->parameters(), config_.clip_norm);
+    nn::RequireFinite("actor_loss", actor_loss);
+    nn::RequireFinite("grad_norm", actor_norm);
+    nn::RequireFinite("critic_loss", critic_loss);
+    nn::RequireFinite("critic_grad_norm", critic_norm);
     actor_optimizer_->Step(config_.lr);
     critic_optimizer_->Step(config_.lr);
   }
   nn::MoveTowards(*model_->slow_critic, *model_->critic, config_.slow_tau);
 
-  policy::AddDreamFigures(dream.rewards, slow_values, dream.continues, returns, figures);
-  figures.Add("advantage_scale", normalizer_.Scale());
   figures.Add("entropy", entropy);
   figures.Add("actor_loss", actor_loss);
   figures.Add("critic_loss", critic_loss);
   figures.Add("cpc_loss", cpc_loss.defined() ? cpc_loss : torch::zeros({}));
   figures.Add("grad_norm", actor_norm);
+  figures.Add("critic_grad_norm", critic_norm);
 }
 
 void PolicyLearner::UpdateWorldModel(int64_t update, nn::Figures& figures) {
@@ -229,10 +261,11 @@ void PolicyLearner::UpdateWorldModel(int64_t update, nn::Figures& figures) {
   const auto loss = world_model::ComputeLoss(logits, tokens, level_weights).total;
   world_model_optimizer_->ZeroGrad();
   loss.backward();
-  nn::ClipGradNorm(world_model_optimizer_->parameters(), config_.clip_norm);
+  figures.Add("world_model_loss", loss);
+  figures.Add("world_model_grad_norm",
+              nn::ClipGradNorm(world_model_optimizer_->parameters(), config_.clip_norm));
   world_model_optimizer_->Step(kWorldModelRate);
   world_model_->eval();
-  figures.Add("world_model_loss", loss);
 }
 
 nlohmann::json PolicyLearner::EndEpoch(int64_t epoch) {

@@ -49,6 +49,7 @@ class PolicyLearner : public nn::Learner {
   // "dream_reward" (sum over H), "rewarding_dreams" (share), "entropy", "actor_loss",
   // "critic_loss", "cpc_loss", "value", "advantage_scale", "continue"}.
   nn::Figures Update(int64_t update) override;
+  nn::TensorMap BatchOf(int64_t update) override;
   // Reward and end prediction on held-out episodes: {"reward_f1", "end_f1", "reward_loss", …}.
   nlohmann::json EndEpoch(int64_t epoch) override;
   // "model." the networks; "optimizer.NAME."; "state." normaliser and, where it is trained, the
@@ -62,7 +63,9 @@ class PolicyLearner : public nn::Learner {
   std::map<std::string, std::string> Metadata() const;
 
  private:
-  void UpdateHeads(int64_t update, int64_t batch, nn::Figures& figures);
+  ReplayBatch DrawForHeads(int64_t update) const;
+  ReplayBatch DrawForDreams(int64_t update) const;
+  void UpdateHeads(int64_t update, nn::Figures& figures);
   void UpdateActorCritic(int64_t update, nn::Figures& figures);
   void UpdateWorldModel(int64_t update, nn::Figures& figures);
   int64_t ContextOf(int64_t update) const;

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "hidreamer/base/error.h"
 #include "hidreamer/imagination/outcome_metrics.h"
 #include "hidreamer/imagination/tiny_world.h"
@@ -108,6 +110,25 @@ TEST(PolicyLearner, LeavesAFrozenWorldModelAlone) {
       changed = changed || !torch::equal(value, copy.at(name));
     }
     EXPECT_EQ(changed, !frozen);
+  }
+}
+
+TEST(PolicyLearner, StopsAtNaNWhereverItBegins) {
+  config::PolicyConfig config = TinyConfig();
+  config.head_updates = 1;
+  for (const std::string part : {"model.reward.", "model.actor.", "model.critic."}) {
+    auto learner = MakeLearner(config);
+    nn::TensorMap state = learner.State();
+    for (auto& [name, tensor] : state) {
+      tensor = tensor.clone();
+      if (name.starts_with(part)) {
+        tensor.fill_(std::nan(""));
+      }
+    }
+    learner.LoadState(state);
+    EXPECT_THROW(learner.Update(1), nn::NotFinite) << part;
+    EXPECT_TRUE(learner.BatchOf(1).contains("dreams.tokens"));
+    EXPECT_FALSE(learner.BatchOf(0).contains("dreams.tokens"));
   }
 }
 

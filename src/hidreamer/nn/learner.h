@@ -21,8 +21,14 @@ class Learner {
   virtual int64_t updates_per_epoch() const = 0;
 
   // Performs update `update` (0-based) and returns what is worth logging: loss, lr, …. On a GPU it
-  // may still be under way when this returns; reading the figures waits for it.
+  // may still be under way when this returns; reading the figures waits for it. Throws NotFinite
+  // where a number is; and Interrupted in a long update, of which State() then is the middle: the
+  // same update goes on from there.
   virtual Figures Update(int64_t update) = 0;
+
+  // What the update learned from, drawn again, to look into one that went wrong; empty where that
+  // cannot be done any more.
+  virtual TensorMap BatchOf(int64_t /*update*/) { return {}; }
 
   // Called after the last update of each epoch, e.g. for validation; the result is logged as an
   // epoch record. No training state changes here.

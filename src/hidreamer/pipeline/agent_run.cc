@@ -11,6 +11,7 @@
 #include "hidreamer/config/dump.h"
 #include "hidreamer/env/make_environment.h"
 #include "hidreamer/nn/device.h"
+#include "hidreamer/pipeline/checkpoint.h"
 #include "hidreamer/pipeline/run_journal.h"
 #include "hidreamer/pipeline/training_loop.h"
 
@@ -59,12 +60,35 @@ void CheckBeforeWork(const config::AgentConfig& config, const std::filesystem::p
   }
 }
 
+// Whether some of the steps are still to be played by an agent that was begun or done with other
+// settings. Throws a user Error where it cannot play them.
+bool LeavesWorkToDo(const config::AgentConfig& config, const std::filesystem::path& folder) {
+  const int64_t per_update = config.collect.steps_per_update;
+  const int64_t wanted = config.steps / per_update;
+  const int64_t played = UpdatesOfNewestCheckpoint(folder / "checkpoints");
+  const bool done = std::filesystem::exists(folder / "stage.json");
+  if (done && played == 0) {
+    throw UserError("choose another --out",
+                    "{} cannot be gone on with: it was finished by a version of hidreamer that did "
+                    "not keep the state for it",
+                    folder.string());
+  }
+  if (wanted < played) {
+    throw UserError("ask for more --steps, or choose another --out",
+                    "{} has played {} steps already, more than the {} that are asked for",
+                    folder.string(), played * per_update, config.steps);
+  }
+  return !done || wanted > played;
+}
+
 }  // namespace
 
 void RunAgent(const config::AgentConfig& config, const AgentRunOptions& options) {
   RunJournal journal(options.directory);
-  StageRecord stage{
-      .name = "agent", .folder = journal.path() / "agent", .settings = config::Flatten(config)};
+  StageRecord stage{.name = "agent",
+                    .folder = journal.path() / "agent",
+                    .settings = config::Flatten(config),
+                    .can_go_on = true};
   // Where the work is done and how often it is saved do not change what is learned.
   for (const char* key : {"threads", "device", "precision", "checkpoint_seconds"}) {
     stage.settings.erase(key);
@@ -75,6 +99,10 @@ void RunAgent(const config::AgentConfig& config, const AgentRunOptions& options)
     spdlog::info("{} steps of {} were done before", config.steps, config.game);
     return;
   }
+  if (state == StageState::kBegun && !LeavesWorkToDo(config, stage.folder)) {
+    spdlog::info("{} steps of {} were done before; more --steps go on", config.steps, config.game);
+    return;
+  }
   CheckBeforeWork(config, replay, state);
   if (state == StageState::kChanged) {
     journal.SetAside({stage}, {"replay"});
@@ -83,6 +111,8 @@ void RunAgent(const config::AgentConfig& config, const AgentRunOptions& options)
                      .config_text = config::DumpConfig(config),
                      .threads = config.threads,
                      .device = config.device,
+                     .precision = config.precision,
+                     .checkpoint_seconds = config.checkpoint_seconds,
                      .choose_precision =
                          [&](torch::Device device) {
                            return nn::ChoosePrecision(
@@ -92,7 +122,12 @@ void RunAgent(const config::AgentConfig& config, const AgentRunOptions& options)
                          },
                      .facts = {{"seed", config.seed}, {"games", {config.game}}}});
   EnsureWritableDirectory(stage.folder);
-  journal.Begin(stage);
+  if (const auto changed = journal.Begin(stage); changed.contains("steps")) {
+    spdlog::info(
+        "learning rates, entropy and evaluations follow the schedule of {} steps from here "
+        "(before: {})",
+        config.steps, changed.at("steps"));
+  }
   try {
     agent::OnlineLearner learner(config, replay, journal.precision());
     const TrainingResult result =
@@ -101,7 +136,8 @@ void RunAgent(const config::AgentConfig& config, const AgentRunOptions& options)
                         .identity = journal.Identity(stage),
                         .metadata = {{"options", learner.models()->options().ToJson()}},
                         .title = "agent " + config.game,
-                        .publish_often = true});
+                        .publish_often = true,
+                        .keep_last_state = true});
     WriteCurve(stage.folder, config, learner);
     journal.Finish(stage, result.seconds, {{"updates", learner.total_updates()}});
   } catch (const Interrupted&) {

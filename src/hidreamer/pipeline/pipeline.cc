@@ -42,7 +42,12 @@ void RunStage(const Stage& stage, StageContext& context) {
     summary = {{"steps", store.size()}, {"recorded_elsewhere", true}};
   } else {
     if (stage.id.settings != "collect") {  // whose folder appears whole, or not at all
-      context.run.Begin(stage.id);
+      for (const auto& [key, before] : context.run.Begin(stage.id)) {
+        if (key.ends_with(".epochs") || key.ends_with(".updates")) {
+          spdlog::info("{}: the learning rate follows the schedule of the new {} from here",
+                       stage.id.name, key);
+        }
+      }
     }
     summary = stage.work(context);
   }

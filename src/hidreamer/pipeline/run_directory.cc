@@ -17,7 +17,9 @@ StageRecord RunDirectory::Record(const StageId& stage) const {
   return {.name = stage.name,
           .folder = Folder(stage),
           .settings = std::move(settings),
-          .may_hold_files = stage.settings == "collect" || stage.settings == "evaluate"};
+          .may_hold_files = stage.settings == "collect" || stage.settings == "evaluate",
+          // What was measured is measured anew where its settings changed.
+          .can_go_on = stage.settings == "evaluate" || stage.settings == "report"};
 }
 
 config::Settings RunDirectory::ImportsBefore(const StageId& stage,
@@ -56,6 +58,8 @@ void RunDirectory::StartWork(const std::string& command) {
                       .config_text = config::DumpConfig(config_),
                       .threads = config_.threads,
                       .device = config_.device,
+                      .precision = config_.precision,
+                      .checkpoint_seconds = config_.checkpoint_seconds,
                       .choose_precision =
                           [&](torch::Device device) {
                             return nn::ChoosePrecision(

@@ -35,7 +35,7 @@ class RunDirectory {
                                             : journal_.Inspect(Record(stage), force);
   }
   void SetAside(const std::vector<StageId>& stages);
-  void Begin(const StageId& stage) { journal_.Begin(Record(stage)); }
+  config::Settings Begin(const StageId& stage) { return journal_.Begin(Record(stage)); }
   void Finish(const StageId& stage, double seconds, const nlohmann::json& summary) {
     journal_.Finish(Record(stage), seconds, summary);
   }

@@ -2,14 +2,32 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <filesystem>
 
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/files.h"
 #include "hidreamer/config/dump.h"
 #include "hidreamer/config/load.h"
+
+namespace {
+
+int flock_error = 0;  // what flock fails with; 0: it works
+
+}  // namespace
+
+// In place of the C library's.
+extern "C" int flock(int file, int operation) noexcept {
+  if (flock_error != 0) {
+    errno = flock_error;
+    return -1;
+  }
+  return static_cast<int>(::syscall(SYS_flock, file, operation));
+}
 
 namespace hidreamer::pipeline {
 namespace {
@@ -157,16 +175,16 @@ TEST_F(RunDirectoryTest, SettingsOfLaterStagesDoNotMatter) {
   EXPECT_EQ(RunDirectory(root_, changed).Inspect(kStage, false), StageState::kDone);
 }
 
-TEST_F(RunDirectoryTest, AResumedRunKeepsThreadsAndPrecision) {
+TEST_F(RunDirectoryTest, AResumedRunKeepsThreadsAndPrecisionWhereNoneAreAskedFor) {
   {
     RunDirectory run(root_, SmallConfig());
     run.StartWork("first");
     run.EndWork("interrupted");
   }
-  config::ExperimentConfig changed = SmallConfig();
-  changed.threads = 2;
-  changed.precision = "bf16";
-  RunDirectory run(root_, changed);
+  config::ExperimentConfig same = SmallConfig();
+  same.threads = 0;
+  same.precision = "auto";
+  RunDirectory run(root_, same);
   run.StartWork("second");
   EXPECT_EQ(run.threads(), 1);
   EXPECT_EQ(run.precision(), nn::Precision::kF32);
@@ -181,6 +199,58 @@ TEST_F(RunDirectoryTest, AResumedRunKeepsThreadsAndPrecision) {
   EXPECT_GT(json["peak_memory_bytes"], 1 << 20);
 }
 
+TEST_F(RunDirectoryTest, WhatMayChangeChangesAndIsRecorded) {
+  std::string identity;
+  {
+    RunDirectory run(root_, SmallConfig());
+    run.StartWork("first");
+    EXPECT_TRUE(run.Begin(kStage).empty());
+    identity = run.Identity(kStage)["config"];
+    fs::create_directories(run.Folder(kStage) / "checkpoints" / "step_000000030");
+    run.EndWork("interrupted");
+  }
+  config::ExperimentConfig changed = SmallConfig();
+  changed.threads = 2;
+  changed.precision = "bf16";
+  changed.world_model.lr = 1e-5;
+  changed.world_model.epochs = 77;
+  RunDirectory run(root_, changed);
+  EXPECT_EQ(run.Inspect(kStage, false), StageState::kBegun);
+  run.StartWork("second");
+  EXPECT_EQ(run.threads(), 2);
+  EXPECT_EQ(run.precision(), nn::Precision::kBf16);
+  EXPECT_TRUE(run.Begin(kStage).contains("world_model.epochs"));
+  EXPECT_EQ(run.Identity(kStage)["config"], identity);  // its checkpoints are still its own
+  const nlohmann::json json = RunJson();
+  ASSERT_EQ(json["changes"].size(), 1u);
+  const nlohmann::json& change = json["changes"][0];
+  EXPECT_EQ(change["stage"], "world_model");
+  EXPECT_EQ(change["update"], 30);
+  EXPECT_EQ(change["settings"]["world_model.lr"]["now"], "1e-05");
+  EXPECT_EQ(change["settings"]["threads"], (nlohmann::json{{"before", 1}, {"now", 2}}));
+  EXPECT_EQ(change["settings"]["precision"]["now"], "bf16");
+  run.EndWork("done");
+}
+
+TEST_F(RunDirectoryTest, AFinishedStageIsNotGoneOnWithUnlessItMeasures) {
+  const StageId evaluate{.name = "evaluate", .settings = "evaluate", .folder = "evaluation"};
+  {
+    RunDirectory run(root_, SmallConfig());
+    for (const StageId& stage : {kStage, evaluate}) {
+      run.Begin(stage);
+      run.Finish(stage, 1, {});
+    }
+  }
+  config::ExperimentConfig changed = SmallConfig();
+  changed.evaluation.probe_frames = 123;
+  EXPECT_EQ(RunDirectory(root_, changed).Inspect(evaluate, false), StageState::kBegun);
+  changed.world_model.epochs = 77;
+  RunDirectory run(root_, changed);
+  EXPECT_THAT([&] { run.Inspect(kStage, false); },
+              ThrowsMessage<Error>(HasSubstr("once done it cannot be gone on with under other "
+                                             "settings: world_model.epochs")));
+}
+
 TEST_F(RunDirectoryTest, TheKeptConfigReadsBackToTheSame) {
   config::ExperimentConfig config = SmallConfig();
   config.games = {"catch"};
@@ -192,7 +262,9 @@ TEST_F(RunDirectoryTest, TheKeptConfigReadsBackToTheSame) {
 TEST_F(RunDirectoryTest, OneProcessAtATime) {
   auto first = std::make_unique<RunDirectory>(root_, SmallConfig());
   EXPECT_THAT([&] { RunDirectory second(root_, SmallConfig()); },
-              ThrowsMessage<Error>(HasSubstr("another hidreamer process")));
+              ThrowsMessage<Error>(
+                  ::testing::AllOf(HasSubstr("another hidreamer process"),
+                                   HasSubstr(": process " + std::to_string(::getpid()) + " on "))));
   first.reset();
   EXPECT_NO_THROW(RunDirectory(root_, SmallConfig()));
 }
@@ -203,6 +275,17 @@ TEST_F(RunDirectoryTest, ADamagedRecordIsAnErrorAndItsStageIsKept) {
   WriteFileAtomically(run.Folder(kStage) / "stage.json", damaged);
   EXPECT_THAT([&] { run.Inspect(kStage, true); }, ThrowsMessage<Error>(HasSubstr("is damaged")));
   EXPECT_EQ(ReadFile(run.Folder(kStage) / "stage.json"), damaged);
+}
+
+TEST_F(RunDirectoryTest, AFileSystemWithoutLocksIsWorkedOnAndOtherErrorsAreNamed) {
+  for (const int error : {ENOLCK, EOPNOTSUPP, ENOSYS}) {
+    flock_error = error;
+    EXPECT_NO_THROW(RunDirectory(root_, SmallConfig())) << error;
+  }
+  flock_error = EIO;
+  EXPECT_THAT([&] { RunDirectory run(root_, SmallConfig()); },
+              ThrowsMessage<Error>(HasSubstr("Input/output error")));
+  flock_error = 0;
 }
 
 }  // namespace

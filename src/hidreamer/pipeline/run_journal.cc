@@ -8,13 +8,17 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
+#include <cstring>
+#include <fstream>
 #include <utility>
 
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/files.h"
 #include "hidreamer/config/stage_settings.h"
 #include "hidreamer/nn/runtime.h"
+#include "hidreamer/pipeline/checkpoint.h"
 #include "hidreamer/pipeline/machine.h"
 #include "hidreamer/pipeline/stage_files.h"
 
@@ -77,15 +81,45 @@ void CheckHoldsNothing(const StageRecord& stage) {
   }
 }
 
+std::string HostName() {
+  char name[256] = {};
+  return ::gethostname(name, sizeof(name) - 1) == 0 ? name : "an unknown machine";
+}
+
 void WriteObject(const fs::path& path, const json& value) {
   WriteFileAtomically(path, value.dump(2) + "\n");
 }
 
 // What a stage kept to go on from, once it is done.
-void RemoveTraces(const fs::path& folder) {
+void RemoveTraces(const StageRecord& stage) {
   std::error_code ignored;
-  fs::remove(folder / "begun.json", ignored);
-  fs::remove_all(folder / "checkpoints", ignored);
+  fs::remove(stage.folder / "begun.json", ignored);
+  if (!stage.can_go_on) {
+    fs::remove_all(stage.folder / "checkpoints", ignored);
+  }
+}
+
+std::string FirstHash(const json& record) {
+  return record.contains("first_hash")
+             ? record["first_hash"].get<std::string>()
+             : config::HashSettings(record["settings"].get<config::Settings>());
+}
+
+// The hash of the settings that a stage was begun with at first, which its checkpoints carry.
+std::string FirstHashOf(const StageRecord& stage) {
+  const json record = ReadRecord(stage.folder / "begun.json", "settings");
+  return record.empty() ? config::HashSettings(stage.settings) : FirstHash(record);
+}
+
+// The settings before with those changes that the stage can go on with.
+config::Settings WithAllowedChanges(const config::Settings& before, const config::Settings& now) {
+  config::Settings settings = before;
+  for (const auto& [key, value] : config::ChangedSettings(before, now)) {
+    if (now.contains(key) && config::MayChange(key, value, now.at(key))) {
+      settings[key] = now.at(key);
+    }
+  }
+  return settings;
 }
 
 }  // namespace
@@ -100,6 +134,9 @@ RunJournal::~RunJournal() {
   if (!fs::exists(path_ / "run.json")) {  // refused before any work
     ::unlink((path_ / ".lock").c_str());
   }
+  if (::ftruncate(lock_, 0) != 0) {  // nobody works here any more
+    spdlog::debug("cannot write {}: {}", (path_ / ".lock").string(), std::strerror(errno));
+  }
   ::close(lock_);
 }
 
@@ -107,25 +144,49 @@ void RunJournal::Lock() {
   const fs::path file = path_ / ".lock";
   lock_ = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (lock_ < 0) {
-    throw UserError("choose a directory you may write to", "cannot write {}", file.string());
+    throw UserError("choose a directory you may write to", "cannot write {}: {}", file.string(),
+                    std::strerror(errno));
   }
-  if (::flock(lock_, LOCK_EX | LOCK_NB) != 0) {
-    ::close(lock_);
-    throw UserError("wait for it, or choose another --out", "another hidreamer process works in {}",
-                    path_.string());
+  int result = 0;
+  do {
+    result = ::flock(lock_, LOCK_EX | LOCK_NB);
+  } while (result != 0 && errno == EINTR);
+  if (result == 0) {
+    const std::string owner = fmt::format("process {} on {}", ::getpid(), HostName());
+    if (::ftruncate(lock_, 0) != 0 ||
+        ::pwrite(lock_, owner.data(), owner.size(), 0) != std::ssize(owner)) {
+      spdlog::debug("cannot write {}: {}", file.string(), std::strerror(errno));
+    }
+    return;
   }
+  const int error = errno;
+  if (error == ENOLCK || error == EOPNOTSUPP || error == ENOSYS) {
+    spdlog::warn(
+        "the file system of {} cannot lock files ({}); do not start a second process there",
+        path_.string(), std::strerror(error));
+    return;
+  }
+  ::close(lock_);
+  if (error != EWOULDBLOCK) {
+    throw UserError("", "cannot lock {}: {}", file.string(), std::strerror(error));
+  }
+  std::ifstream in(file);
+  std::string owner;
+  std::getline(in, owner);
+  throw UserError("wait for it, or choose another --out", "another hidreamer process works in {}{}",
+                  path_.string(), owner.empty() ? "" : ": " + owner);
 }
 
 void RunJournal::StartWork(const Work& work) {
   device_ = nn::UseDevice(work.device);
-  const int64_t kept = run_.value("threads", int64_t{0});
-  if (kept != 0 && work.threads != 0 && kept != work.threads) {
-    spdlog::warn("this run keeps the {} threads it was started with", kept);
-  }
-  threads_ = nn::ConfigureRuntime(kept != 0 ? kept : work.threads);
-  if (run_.contains("precision")) {
-    precision_ = run_["precision"] == nn::PrecisionName(nn::Precision::kBf16) ? nn::Precision::kBf16
-                                                                              : nn::Precision::kF32;
+  const json before = run_;
+  threads_ =
+      nn::ConfigureRuntime(work.threads != 0 ? work.threads : before.value("threads", int64_t{0}));
+  if (before.contains("precision") && work.precision == "auto" &&
+      before.value("device", work.device) == work.device) {
+    precision_ = before["precision"] == nn::PrecisionName(nn::Precision::kBf16)
+                     ? nn::Precision::kBf16
+                     : nn::Precision::kF32;
   } else {
     precision_ = work.choose_precision(device_);
   }
@@ -133,6 +194,13 @@ void RunJournal::StartWork(const Work& work) {
   run_["device"] = work.device;
   run_["threads"] = threads_;
   run_["precision"] = nn::PrecisionName(precision_);
+  run_["checkpoint_seconds"] = work.checkpoint_seconds;
+  for (const char* key : {"device", "threads", "precision", "checkpoint_seconds"}) {
+    if (before.contains(key) && before[key] != run_[key]) {
+      spdlog::info("{}: {} before, {} now", key, before[key].dump(), run_[key].dump());
+      changes_[key] = {{"before", before[key]}, {"now", run_[key]}};
+    }
+  }
   run_["versions"] = DescribeVersions();
   run_["machine"] = DescribeMachine();
   run_["calls"].push_back({{"command", work.command}, {"start", TimeNow()}});
@@ -175,18 +243,31 @@ StageState RunJournal::Inspect(const StageRecord& stage, bool force) const {
       done && record.value(json::json_pointer("/summary/recorded_elsewhere"), false);
   if (before == stage.settings || elsewhere) {
     if (done) {
-      RemoveTraces(stage.folder);  // of a process killed in Finish
+      RemoveTraces(stage);  // of a process killed in Finish
     }
     return done ? StageState::kDone : StageState::kBegun;
   }
   const std::string change = config::DescribeChange(before, stage.settings);
-  if (!force) {
-    throw UserError("choose another --out, or --force to redo this stage and those after it",
-                    "{} in {} was {} with other settings: {}", stage.name, path_.string(),
-                    done ? "done" : "begun", change);
+  if (force) {
+    spdlog::warn("{} is redone: {}", stage.name, change);
+    return StageState::kChanged;
   }
-  spdlog::warn("{} is redone: {}", stage.name, change);
-  return StageState::kChanged;
+  const std::string fixed =
+      config::DescribeChange(WithAllowedChanges(before, stage.settings), stage.settings);
+  if (!fixed.empty()) {
+    throw UserError(
+        "choose another --out, or --force to redo this stage and those after it (learning rates, "
+        "lengths and evaluations alone may change on the way)",
+        "{} in {} was {} with other settings: {}", stage.name, path_.string(),
+        done ? "done" : "begun", fixed);
+  }
+  if (done && !stage.can_go_on) {
+    throw UserError(
+        "--force redoes this stage and those after it; or choose another --out",
+        "{} in {} is done; once done it cannot be gone on with under other settings: {}",
+        stage.name, path_.string(), change);
+  }
+  return StageState::kBegun;
 }
 
 void RunJournal::SetAside(const std::vector<StageRecord>& stages,
@@ -236,8 +317,37 @@ void RunJournal::RemoveSetAside() {
   run_["set_aside"] = left;
 }
 
-void RunJournal::Begin(const StageRecord& stage) {
-  WriteObject(stage.folder / "begun.json", {{"settings", stage.settings}});
+config::Settings RunJournal::Begin(const StageRecord& stage) {
+  const fs::path begun = stage.folder / "begun.json", done = stage.folder / "stage.json";
+  json record = ReadRecord(begun, "settings");
+  if (record.empty()) {
+    record = ReadRecord(done, "settings");
+  }
+  config::Settings changed;
+  std::string first_hash = config::HashSettings(stage.settings);
+  if (!record.empty()) {
+    changed = config::ChangedSettings(record["settings"], stage.settings);
+    first_hash = FirstHash(record);
+  }
+  json settings = std::exchange(changes_, json());
+  for (const auto& [key, before] : changed) {
+    const auto now = stage.settings.find(key);
+    settings[key] = {{"before", before}, {"now", now == stage.settings.end() ? "" : now->second}};
+  }
+  if (!settings.empty()) {
+    const int64_t update = UpdatesOfNewestCheckpoint(stage.folder / "checkpoints");
+    if (!changed.empty()) {
+      spdlog::info("{} goes on at update {} with other settings: {}", stage.name, update,
+                   config::DescribeChange(record["settings"], stage.settings));
+    }
+    run_["changes"].push_back(
+        {{"stage", stage.name}, {"update", update}, {"time", TimeNow()}, {"settings", settings}});
+    Write();
+  }
+  WriteObject(begun, {{"settings", stage.settings}, {"first_hash", first_hash}});
+  std::error_code ignored;
+  fs::remove(done, ignored);  // it is gone on with
+  return changed;
 }
 
 void RunJournal::Finish(const StageRecord& stage, double seconds, const json& summary) {
@@ -245,23 +355,21 @@ void RunJournal::Finish(const StageRecord& stage, double seconds, const json& su
   WriteObject(stage.folder / "stage.json", {{"stage", stage.name},
                                             {"settings", stage.settings},
                                             {"config_hash", config::HashSettings(stage.settings)},
+                                            {"first_hash", FirstHashOf(stage)},
                                             {"seed", run_.value("seed", json())},
                                             {"seconds", seconds},
                                             {"finished", finished},
                                             {"summary", summary}});
-  RemoveTraces(stage.folder);
+  RemoveTraces(stage);
   run_["stages"][stage.name] = {{"seconds", seconds}, {"finished", finished}};
   Write();
 }
 
 json RunJournal::Identity(const StageRecord& stage) const {
   const json versions = DescribeVersions();
-  return {{"config", config::HashSettings(stage.settings)},
-          {"seed", run_.value("seed", json())},
-          {"threads", threads_},
-          {"precision", nn::PrecisionName(precision_)},
-          {"torch", versions["torch"]},
-          {"hidreamer", versions["hidreamer"]}};
+  return {{"config", FirstHashOf(stage)}, {"seed", run_.value("seed", json())},
+          {"threads", threads_},          {"precision", nn::PrecisionName(precision_)},
+          {"torch", versions["torch"]},   {"hidreamer", versions["hidreamer"]}};
 }
 
 void RunJournal::Write() const { WriteObject(path_ / "run.json", run_); }

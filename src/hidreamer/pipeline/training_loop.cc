@@ -8,6 +8,8 @@
 #include <cmath>
 #include <memory>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/files.h"
@@ -16,6 +18,7 @@
 #include "hidreamer/base/progress.h"
 #include "hidreamer/nn/safetensors.h"
 #include "hidreamer/pipeline/checkpoint.h"
+#include "hidreamer/pipeline/nan_report.h"
 #include "hidreamer/pipeline/tensorboard.h"
 
 namespace hidreamer::pipeline {
@@ -41,9 +44,16 @@ class Metrics {
   Metrics(const std::filesystem::path& directory, int64_t updates) : directory_(directory) {
     const std::filesystem::path path = directory / "metrics.jsonl";
     TruncateJsonLines(path, "step", updates);
-    WriteEventFile(directory, ReadJsonLines(path));
+    const std::vector<nlohmann::json> records = ReadJsonLines(path);
+    for (const nlohmann::json& record : records) {
+      epoch_ended_ = record.contains("epoch") ? record.value("step", int64_t{0}) : epoch_ended_;
+    }
+    WriteEventFile(directory, records);
     writer_ = std::make_unique<JsonLinesWriter>(path);
   }
+
+  // Updates after which the last recorded epoch ended.
+  int64_t epoch_ended() const { return epoch_ended_; }
 
   void Write(nlohmann::json record) {
     record["time"] =
@@ -54,6 +64,7 @@ class Metrics {
 
  private:
   std::filesystem::path directory_;
+  int64_t epoch_ended_ = 0;
   std::unique_ptr<JsonLinesWriter> writer_;
 };
 
@@ -71,7 +82,7 @@ int64_t Resume(nn::Learner& learner, const TrainingOptions& options) {
   }
   const nlohmann::json config = options.identity.value("config", nlohmann::json());
   if (checkpoint->identity.value("config", nlohmann::json()) != config) {
-    throw UserError("choose another --out, or --force to begin this stage anew",
+    throw UserError("choose another --out, or move it away to begin this stage anew",
                     "the checkpoint in {} belongs to another config", options.directory.string());
   }
   for (const char* key : {"torch", "hidreamer"}) {
@@ -82,7 +93,8 @@ int64_t Resume(nn::Learner& learner, const TrainingOptions& options) {
     }
   }
   if (checkpoint->updates > learner.total_updates()) {
-    throw UserError("--force begins this stage anew", "the checkpoint in {} is at update {} of {}",
+    throw UserError("ask for at least as many, or choose another --out",
+                    "{} has done {} updates, more than the {} that are asked for",
                     options.directory.string(), checkpoint->updates, learner.total_updates());
   }
   learner.LoadState(checkpoint->state);
@@ -91,13 +103,50 @@ int64_t Resume(nn::Learner& learner, const TrainingOptions& options) {
   return checkpoint->updates;
 }
 
-void CheckLoss(const nn::Learner& learner, const nlohmann::json& values, int64_t update) {
-  const auto loss = values.find("loss");
-  if (loss != values.end() && loss->is_number() && !std::isfinite(loss->get<double>())) {
-    throw UserError("lower the learning rate; the last checkpoint before it was kept",
-                    "{}: the loss of update {} is not a finite number", learner.name(), update);
+// The figures of updates that were not read yet. On a GPU they are read some updates later.
+class Unread {
+ public:
+  Unread(nn::Learner& learner, std::filesystem::path directory)
+      : learner_(learner), directory_(std::move(directory)) {}
+
+  // Performs the update.
+  void Update(int64_t update) {
+    try {
+      figures_.push_back(learner_.Update(update));
+      next_ = update + 1;
+    } catch (const nn::NotFinite& error) {
+      Read();  // it may have begun before
+      StopAtNonFinite(learner_, directory_, update, error.number());
+    } catch (const Interrupted&) {
+      throw;
+    } catch (...) {  // a NaN may be why
+      Read();
+      throw;
+    }
   }
-}
+  bool AtHand() const { return figures_.back().AtHand(); }
+  // Those of the last update, null where all were read before. All are checked.
+  nlohmann::json Read() {
+    if (figures_.empty()) {
+      return nullptr;
+    }
+    const std::vector<nn::Figures> figures = std::exchange(figures_, {});
+    const std::vector<nlohmann::json> values = nn::Figures::ReadAll(figures);
+    const int64_t first = next_ - std::ssize(values);
+    for (size_t i = 0; i < values.size(); ++i) {
+      if (const std::string number = FirstNonFinite(values[i]); !number.empty()) {
+        StopAtNonFinite(learner_, directory_, first + static_cast<int64_t>(i), number);
+      }
+    }
+    return values.back();
+  }
+
+ private:
+  nn::Learner& learner_;
+  std::filesystem::path directory_;
+  std::vector<nn::Figures> figures_;
+  int64_t next_ = 0;  // update after the last one
+};
 
 // The leader's state and update become everyone's. Returns the update.
 int64_t ShareStart(nn::Learner& learner, nn::ProcessGroup& group, int64_t first) {
@@ -122,13 +171,14 @@ TrainingResult Follow(nn::Learner& learner, nn::ProcessGroup& group) {
   const Clock::time_point start = Clock::now();
   const int64_t first = ShareStart(learner, group, 0);
   const int64_t total = learner.total_updates();
+  Unread unread(learner, {});
   for (int64_t update = first; update < total; ++update) {
-    const nn::Figures figures = learner.Update(update);
+    unread.Update(update);
     if (group.Any(InterruptRequested())) {
       throw Interrupted();
     }
-    if ((update + 1) % kLookEvery == 0 || update + 1 == total || figures.AtHand()) {
-      CheckLoss(learner, figures.Read(), update);
+    if ((update + 1) % kLookEvery == 0 || update + 1 == total || unread.AtHand()) {
+      unread.Read();
     }
   }
   return {.updates = total - first, .seconds = SecondsSince(start)};
@@ -158,54 +208,86 @@ TrainingResult Train(nn::Learner& learner, const TrainingOptions& options) {
   const int64_t record_every = std::max<int64_t>(1, total / kStepRecords);
 
   Metrics metrics(options.directory, first);
+  Unread unread(learner, options.directory);
+  const auto state_after = [&](int64_t updates) {
+    unread.Read();
+    nn::TensorMap state = learner.State();
+    if (const std::string name = FirstNonFinite(state); !name.empty()) {
+      StopAtNonFinite(learner, options.directory, std::max<int64_t>(0, updates - 1), name);
+    }
+    return state;
+  };
   const auto publish = [&](const nn::TensorMap& state) {
     nn::SaveSafetensors(options.directory / "model.safetensors", nn::WithoutPrefix(state, "model."),
                         options.metadata);
   };
   const auto save = [&](int64_t updates) {
-    const nn::TensorMap state = learner.State();
+    const nn::TensorMap state = state_after(updates);
     SaveCheckpoint(options.directory / "checkpoints",
                    {.updates = updates, .state = state, .identity = options.identity});
     if (options.publish_often) {
       publish(state);
     }
   };
+  const auto end_epoch = [&](int64_t updates) {
+    const int64_t epoch = (updates - 1) / per_epoch;
+    nlohmann::json record = Record(learner.EndEpoch(epoch), updates);
+    if (const std::string loss = FirstNonFiniteLoss(record); !loss.empty()) {
+      StopAtNonFinite(learner, options.directory, updates - 1, loss);
+    }
+    record["epoch"] = epoch + 1;
+    metrics.Write(record);
+  };
+  // The last epoch may be a shorter one.
+  const auto ends_epoch = [&](int64_t updates) {
+    return updates % per_epoch == 0 || updates == total;
+  };
+  if (first > 0 && ends_epoch(first) && metrics.epoch_ended() != first) {
+    end_epoch(first);  // which was interrupted
+  }
   Progress progress(options.title.empty() ? learner.name() : options.title, total, "updates",
                     first);
   Clock::time_point last_checkpoint = Clock::now();
-  for (int64_t update = first; update < total; ++update) {
-    const int64_t done = update + 1;
-    const nn::Figures figures = learner.Update(update);
-    const bool stop = group.Any(InterruptRequested());
-    const bool saves = stop || SecondsSince(last_checkpoint) >= options.checkpoint_seconds;
-    const bool recorded = done % record_every == 0 || done == total;
-    std::string status;
-    if (recorded || saves || done % kLookEvery == 0 || figures.AtHand()) {
-      const nlohmann::json values = figures.Read();
-      CheckLoss(learner, values, update);
-      if (recorded) {
-        metrics.Write(Record(values, done));
+  int64_t done = first;
+  try {
+    while (done < total) {
+      unread.Update(done);
+      ++done;
+      const bool stop = group.Any(InterruptRequested());
+      const bool saves = stop || SecondsSince(last_checkpoint) >= options.checkpoint_seconds;
+      const bool recorded = done % record_every == 0 || done == total;
+      std::string status;
+      if (recorded || saves || done % kLookEvery == 0 || unread.AtHand()) {
+        const nlohmann::json values = unread.Read();
+        if (recorded) {
+          metrics.Write(Record(values, done));
+        }
+        status = Status(values);
       }
-      status = Status(values);
+      progress.Update(done, status);
+      if (ends_epoch(done)) {
+        end_epoch(done);
+      }
+      if (stop) {
+        throw Interrupted();
+      }
+      if (saves) {
+        save(done);
+        last_checkpoint = Clock::now();
+      }
     }
-    progress.Update(done, status);
-    if (done % per_epoch == 0 || done == total) {  // the last epoch may be a shorter one
-      const int64_t epoch = update / per_epoch;
-      nlohmann::json record = Record(learner.EndEpoch(epoch), done);
-      record["epoch"] = epoch + 1;
-      metrics.Write(record);
-    }
-    if (saves) {
-      save(done);
-      last_checkpoint = Clock::now();
-    }
-    if (stop) {
-      progress.Finish();
-      throw Interrupted();
-    }
+  } catch (const Interrupted&) {
+    save(done);
+    progress.Finish();
+    throw;
   }
   progress.Finish();
-  publish(learner.State());
+  const nn::TensorMap state = state_after(total);
+  publish(state);
+  if (options.keep_last_state) {
+    SaveCheckpoint(options.directory / "checkpoints",
+                   {.updates = total, .state = state, .identity = options.identity}, /*kept=*/1);
+  }
   if (group.size() > 1) {
     spdlog::info("{} processes: {:.1f} % of the time spent in exchanging gradients and waiting",
                  group.size(), 100 * group.seconds() / SecondsSince(start));

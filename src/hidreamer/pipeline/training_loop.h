@@ -16,8 +16,9 @@ struct TrainingOptions {
   nlohmann::json identity;          // kept in each checkpoint; another "config" there is an error
   std::map<std::string, std::string> metadata;  // of model.safetensors: the model's options
   std::string title = {};                       // of the progress line; empty: the learner's name
-  bool publish_often = false;         // model.safetensors with every checkpoint, to be judged
-                                      // while training goes on; else at the end alone
+  bool publish_often = false;    // model.safetensors with every checkpoint, to be judged
+                                 // while training goes on; else at the end alone
+  bool keep_last_state = false;  // as a checkpoint, so that a finished stage can be gone on with
   nn::ProcessGroup* group = nullptr;  // that trains together: its leader alone reads and writes
                                       // files; the others start from what it has read
 };
@@ -32,8 +33,9 @@ struct TrainingResult {
 //   directory/metrics.jsonl      {"step", "time", "loss", …} and {"step", "epoch", "time", …}
 //   directory/events.out.tfevents.…  the same for TensorBoard
 //   directory/model.safetensors  the "model." entries of the state, without that prefix
-// Ctrl-C: writes a checkpoint and throws Interrupted. A loss that is not a number: a user Error;
-// the last checkpoint before it stays.
+// Where an interrupt is requested: writes a checkpoint and throws Interrupted, in an update or in
+// what follows an epoch. A number that is NaN or infinite: a user Error that names it; what the
+// update learned from is saved in directory/nan_update_N/, and no checkpoint holds such numbers.
 TrainingResult Train(nn::Learner& learner, const TrainingOptions& options);
 
 }  // namespace hidreamer::pipeline

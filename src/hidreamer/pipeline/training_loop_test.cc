@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <fstream>
 #include <limits>
+#include <map>
 
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/files.h"
@@ -52,13 +53,28 @@ class LinearLearner : public nn::Learner {
     const torch::Tensor y = torch::dropout(linear_->forward(x), 0.2, true);  // (8, 4)
     const torch::Tensor loss = (y - x.narrow(1, 0, 4)).square().mean();
     loss.backward();
-    adam_->Step(1e-2);
+    adam_->Step(lr);
+    if (update == interrupt_within) {
+      throw Interrupted();
+    }
+    if (update == blow_up_at) {
+      torch::NoGradGuard no_grad;
+      linear_->weight.fill_(std::numeric_limits<float>::infinity());
+    }
     nn::Figures figures;
     figures.Add("loss",
                 update == nan_at ? std::numeric_limits<double>::quiet_NaN() : loss.item<double>());
     return figures;
   }
-  nlohmann::json EndEpoch(int64_t /*epoch*/) override { return {{"norm", 1.0}}; }
+  nlohmann::json EndEpoch(int64_t epoch) override {
+    if (epoch == interrupt_epoch) {
+      throw Interrupted();
+    }
+    return {{"norm", 1.0}, {"validation_loss", epoch == nan_epoch ? std::nan("") : 0.5}};
+  }
+  nn::TensorMap BatchOf(int64_t update) override {
+    return {{"x", torch::full({2}, static_cast<double>(update))}};
+  }
   nn::TensorMap State() const override {
     nn::TensorMap state = nn::NamedState(*linear_, "model.");
     nn::InsertWithPrefix(state, adam_->State(), "optimizer.");
@@ -72,6 +88,10 @@ class LinearLearner : public nn::Learner {
   int64_t kill_at = -1;
   int64_t interrupt_at = -1;
   int64_t nan_at = -1;
+  int64_t blow_up_at = -1;        // weights become infinite while the loss is sound
+  int64_t interrupt_within = -1;  // as a long update may be
+  int64_t interrupt_epoch = -1, nan_epoch = -1;
+  double lr = 1e-2;
 
  private:
   int64_t updates_;
@@ -229,11 +249,145 @@ TEST_F(TrainingLoop, ACheckpointOfAnotherModelIsRefused) {
 }
 
 TEST_F(TrainingLoop, ALossThatIsNotANumberStopsTheRun) {
+  const std::string whole = WholeModel();
   LinearLearner learner;
   learner.nan_at = 12;
   EXPECT_THAT([&] { Train(learner, Options("a", 0)); },
-              ::testing::ThrowsMessage<Error>(HasSubstr("update 12")));
-  EXPECT_EQ(LoadNewestCheckpoint(root_ / "a" / "checkpoints")->updates, 12);
+              ::testing::ThrowsMessage<Error>(HasSubstr("linear: loss of update 12 is NaN")));
+  const fs::path saved = root_ / "a" / "nan_update_12";
+  const auto description = nlohmann::json::parse(ReadFile(saved / "update.json"));
+  EXPECT_EQ(description["number"], "loss");
+  EXPECT_EQ(description["checkpoint"], 12);
+  EXPECT_EQ(nn::LoadSafetensors(saved / "batch.safetensors").tensors.at("x")[0].item<float>(), 12);
+  // From the checkpoint before it the same training goes on.
+  LinearLearner second;
+  EXPECT_EQ(Train(second, Options("a", 0)).updates, 28);
+  EXPECT_EQ(Model("a"), whole);
+}
+
+TEST_F(TrainingLoop, NoCheckpointHoldsNaN) {
+  for (const double seconds : {0.0, 1e6}) {
+    const std::string name = seconds == 0 ? "often" : "end";
+    LinearLearner first(40);
+    first.blow_up_at = 39;  // no update after it has a loss that tells
+    EXPECT_THAT([&] { Train(first, Options(name, seconds)); },
+                ::testing::ThrowsMessage<Error>(HasSubstr("model.weight of update 39")));
+    EXPECT_FALSE(fs::exists(root_ / name / "model.safetensors"));
+    const auto kept = LoadNewestCheckpoint(root_ / name / "checkpoints");
+    EXPECT_EQ(kept.has_value() ? kept->updates : 0, seconds == 0 ? 39 : 0);
+  }
+}
+
+TEST_F(TrainingLoop, AfterNaNALowerLearningRateGoesOn) {
+  LinearLearner first;
+  first.lr = 1e-2;
+  first.interrupt_at = 9;
+  EXPECT_THROW(Train(first, Options("a", 0)), Interrupted);
+  SetInterruptRequested(false);
+  LinearLearner second;
+  second.lr = 1e30;  // the weights' squares are beyond every number
+  EXPECT_THROW(Train(second, Options("a", 1e6)), Error);
+  LinearLearner third;
+  third.lr = 1e-3;
+  EXPECT_EQ(Train(third, Options("a", 1e6)).updates, 30);
+}
+
+TEST_F(TrainingLoop, AValidationLossThatIsNotANumberStopsTheRun) {
+  LinearLearner learner;
+  learner.nan_epoch = 1;
+  EXPECT_THAT([&] { Train(learner, Options("a")); },
+              ::testing::ThrowsMessage<Error>(HasSubstr("validation_loss of update 19")));
+}
+
+TEST_F(TrainingLoop, InterruptedWhileAnEpochIsEvaluatedItGoesOnToTheBit) {
+  const std::string whole = WholeModel();
+  LinearLearner first;
+  first.interrupt_epoch = 1;
+  EXPECT_THROW(Train(first, Options("a")), Interrupted);
+  EXPECT_EQ(LoadNewestCheckpoint(root_ / "a" / "checkpoints")->updates, 20);
+  LinearLearner again;  // the evaluation is made up for, and interrupted again
+  again.interrupt_epoch = 1;
+  EXPECT_THROW(Train(again, Options("a")), Interrupted);
+  LinearLearner last;
+  EXPECT_EQ(Train(last, Options("a")).updates, 20);
+  EXPECT_EQ(Model("a"), whole);
+  EXPECT_EQ(Records("a"), Records("whole"));
+}
+
+TEST_F(TrainingLoop, InterruptedWithinAnUpdateItKeepsTheStateOfThatMoment) {
+  LinearLearner first;
+  first.interrupt_within = 13;
+  EXPECT_THROW(Train(first, Options("a")), Interrupted);
+  const auto kept = LoadNewestCheckpoint(root_ / "a" / "checkpoints");
+  EXPECT_EQ(kept->updates, 13);
+  EXPECT_TRUE(kept->state.at("model.weight").equal(first.State().at("model.weight")));
+}
+
+TEST_F(TrainingLoop, AFinishedStageKeepsItsLastStateWhereAsked) {
+  TrainingOptions options = Options("a", 0);
+  options.keep_last_state = true;
+  LinearLearner first(20);
+  Train(first, options);
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(root_ / "a" / "checkpoints")) {
+    names.push_back(entry.path().filename());
+  }
+  EXPECT_THAT(names, ::testing::ElementsAre("step_000000020"));
+  LinearLearner longer(30);
+  EXPECT_EQ(Train(longer, options).updates, 10);
+  LinearLearner shorter(20);
+  EXPECT_THAT([&] { Train(shorter, options); },
+              ::testing::ThrowsMessage<Error>(HasSubstr("has done 30 updates")));
+}
+
+// Every checkpoint file by its bytes.
+std::map<std::string, std::string> Files(const fs::path& directory) {
+  std::map<std::string, std::string> files;
+  for (const auto& entry : fs::recursive_directory_iterator(directory)) {
+    if (entry.is_regular_file()) {
+      files[fs::relative(entry.path(), directory)] = ReadFile(entry.path());
+    }
+  }
+  return files;
+}
+
+TEST_F(TrainingLoop, ACheckpointThatCannotBeReadIsAnErrorAndStays) {
+  LinearLearner first;
+  first.interrupt_at = 19;
+  EXPECT_THROW(Train(first, Options("a", 0)), Interrupted);
+  SetInterruptRequested(false);
+  const fs::path checkpoints = root_ / "a" / "checkpoints";
+  const auto damage_all = [&](const std::string& text) {
+    for (const auto& entry : fs::directory_iterator(checkpoints)) {
+      WriteFileAtomically(entry.path() / "state.json", text);
+    }
+  };
+  const auto expect_refused = [&](const std::string& reason) {
+    const auto before = Files(checkpoints);
+    LinearLearner learner;
+    EXPECT_THAT([&] { Train(learner, Options("a", 0)); },
+                ::testing::ThrowsMessage<Error>(HasSubstr(reason)));
+    EXPECT_EQ(Files(checkpoints), before) << reason;
+  };
+  damage_all(R"({"format": 2, "updates": 20, "checksum": 1, "identity": {"config": "1234"}})");
+  expect_refused("newer version");
+  damage_all("{");
+  expect_refused("no checkpoint can be used");
+  fs::remove(checkpoints / "step_000000020" / "state.json");
+  fs::create_directory(checkpoints / "step_000000020" / "state.json");
+  expect_refused("is a directory");
+}
+
+TEST_F(TrainingLoop, ADamagedCheckpointIsKeptAside) {
+  LinearLearner first;
+  first.interrupt_at = 19;
+  EXPECT_THROW(Train(first, Options("a", 0)), Interrupted);
+  SetInterruptRequested(false);
+  const fs::path newest = root_ / "a" / "checkpoints" / "step_000000020";
+  fs::resize_file(newest / "state.safetensors", 100);
+  LinearLearner second;
+  EXPECT_EQ(Train(second, Options("a", 1e6)).updates, 21);
+  EXPECT_EQ(fs::file_size(newest.string() + ".damaged/state.safetensors"), 100u);
 }
 
 }  // namespace

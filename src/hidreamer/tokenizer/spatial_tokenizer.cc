@@ -196,7 +196,8 @@ SpatialCodes SpatialTokenizerImpl::QuantizeFsq(const torch::Tensor& latents) {
   const auto shift = torch::atanh(fsq_offset_ / fsq_span_);
   const auto bounded = torch::tanh(latents + shift) * fsq_span_ - fsq_offset_;
   const auto rounded = bounded + (bounded.round() - bounded).detach();
-  const auto codes = (rounded.detach() + fsq_half_).to(torch::kLong);  // (N, L, G, G)
+  // A NaN, which the loss shows, must be a code, too: below, it would be looked up.
+  const auto codes = (rounded.detach() + fsq_half_).to(torch::kLong).clamp_min(0);  // (N, L, G, G)
   return {.values = rounded / fsq_half_,
           .codes = codes.flatten(2).transpose(1, 2).contiguous(),
           .latents = bounded,

@@ -122,13 +122,7 @@ torch::Tensor TokenizerLearner::Gather(const std::vector<int64_t>& rows, int64_t
   return nn::ToDevice(batch, device_);
 }
 
-nn::Figures TokenizerLearner::Update(int64_t update) {
-  torch::NoGradGuard no_grad;
-  if (update == 0) {
-    Rng rng = seeds_.Generator(name_ + "/seed");
-    const std::vector<int64_t> sample = Sample(train_rows_, kSeedRows, rng);
-    quantizer_->Seed(Gather(sample, 0, static_cast<int64_t>(sample.size())), rng);
-  }
+torch::Tensor TokenizerLearner::GatherBatch(int64_t update) {
   const int64_t epoch = update / updates_per_epoch_;
   if (epoch != order_epoch_) {
     Rng rng = seeds_.Generator(name_ + "/order", static_cast<uint64_t>(epoch));
@@ -139,7 +133,21 @@ nn::Figures TokenizerLearner::Update(int64_t update) {
     order_epoch_ = epoch;
   }
   const int64_t begin = (update % updates_per_epoch_) * batch_;
-  const torch::Tensor z = Gather(order_, begin, begin + batch_);  // (B, D)
+  return Gather(order_, begin, begin + batch_);
+}
+
+nn::TensorMap TokenizerLearner::BatchOf(int64_t update) {
+  return {{"embeddings", GatherBatch(update)}};
+}
+
+nn::Figures TokenizerLearner::Update(int64_t update) {
+  torch::NoGradGuard no_grad;
+  if (update == 0) {
+    Rng rng = seeds_.Generator(name_ + "/seed");
+    const std::vector<int64_t> sample = Sample(train_rows_, kSeedRows, rng);
+    quantizer_->Seed(Gather(sample, 0, static_cast<int64_t>(sample.size())), rng);
+  }
+  const torch::Tensor z = GatherBatch(update);  // (B, D)
   quantizer_->train();
   nn::Figures figures;
   if (device_.is_cuda()) {

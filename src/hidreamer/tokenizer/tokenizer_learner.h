@@ -41,6 +41,7 @@ class TokenizerLearner : public nn::Learner {
   // {"loss", "reconstruction_error", "perplexity_0", …, "revived"}; perplexity of this batch's
   // codes (at most its size).
   nn::Figures Update(int64_t update) override;
+  nn::TensorMap BatchOf(int64_t update) override;
   // {"validation_loss", "validation_reconstruction_error", "validation_explained",
   //  "perplexity_0", "used_0", …} on the held-out rows (the training rows where none are held out).
   nlohmann::json EndEpoch(int64_t epoch) override;
@@ -54,6 +55,7 @@ class TokenizerLearner : public nn::Learner {
 
  private:
   torch::Tensor Gather(const std::vector<int64_t>& rows, int64_t begin, int64_t end) const;
+  torch::Tensor GatherBatch(int64_t update);  // (B, D)
   // An update of a GPU, all of it work that is recorded. inputs: the batch (B, D), an order of its
   // rows for each level's revivals (L, B). Returns loss, reconstruction error, codes revived, each
   // level's perplexity: (3 + L) f32.

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "hidreamer/base/error.h"
 
 namespace hidreamer::tokenizer {
@@ -132,6 +134,16 @@ TEST(TokenizerLearner, SingleVqIsOneLevelOfTheSameClass) {
   Train(learner, 0, 3);
   EXPECT_EQ(learner.quantizer()->Encode(torch::randn({5, kDim})).size(1), 1);
   EXPECT_EQ(learner.State().size(), 3U);
+}
+
+TEST(TokenizerLearner, StopsWhereAnEmbeddingIsNaN) {
+  auto games = TwoGames();
+  for (auto& game : games) {
+    game.embeddings.fill_(std::nan(""));
+  }
+  TokenizerLearner learner(games, SmallConfig(), SeedTree(1));
+  EXPECT_THROW(learner.Update(0), nn::NotFinite);
+  EXPECT_TRUE(learner.BatchOf(0).at("embeddings").isnan().all().item<bool>());
 }
 
 TEST(TokenizerLearner, RefusesEmptyGames) {

@@ -177,6 +177,21 @@ TokenBatch WorldModelLearner::DrawBatch(int64_t update, int64_t micro) {
   return GatherWindows(games_, BatchWindows(update, micro), config_.window);
 }
 
+TokenBatch WorldModelLearner::DrawBatches(int64_t update) {
+  std::vector<torch::Tensor> tokens, actions;
+  for (int64_t micro = 0; micro < config_.accumulate; ++micro) {
+    const TokenBatch batch = DrawBatch(update, micro);
+    tokens.push_back(batch.tokens);
+    actions.push_back(batch.actions);
+  }
+  return {.tokens = torch::stack(tokens), .actions = torch::stack(actions)};
+}
+
+nn::TensorMap WorldModelLearner::BatchOf(int64_t update) {
+  const TokenBatch batches = DrawBatches(update);
+  return {{"tokens", batches.tokens}, {"actions", batches.actions}};
+}
+
 torch::Tensor WorldModelLearner::ComputeGradients(const torch::Tensor& tokens,
                                                   const torch::Tensor& actions) {
   std::vector<torch::Tensor> rows;
@@ -210,6 +225,8 @@ nn::GraphedWork::Tensors WorldModelLearner::ComputeUpdate(const nn::GraphedWork:
     group_->Average(averaged);
   }
   const torch::Tensor norm = nn::ClipGradNorm(optimizer_->parameters(), config_.clip_norm);
+  nn::RequireFinite("loss", numbers[0]);
+  nn::RequireFinite("grad_norm", norm);
   optimizer_->Apply(inputs[2]);
   return {torch::cat({numbers, norm.view({1})})};
 }
@@ -220,17 +237,12 @@ nn::Figures WorldModelLearner::Update(int64_t update) {
       alone ? "world_model/dropout" : fmt::format("world_model/dropout/{}", group_->rank()),
       static_cast<uint64_t>(update)));
   model_->train();
-  std::vector<torch::Tensor> tokens, actions;
-  for (int64_t micro = 0; micro < config_.accumulate; ++micro) {
-    const TokenBatch batch = DrawBatch(update, micro);
-    tokens.push_back(batch.tokens);
-    actions.push_back(batch.actions);
-  }
+  const TokenBatch batches = DrawBatches(update);
   const double final_share = config_.lr > 0 ? config_.final_lr / config_.lr : 0.0;
   const double lr =
       config_.lr * nn::WarmupCosine(update, config_.warmup_updates, total_updates(), final_share);
-  const nn::GraphedWork::Tensors inputs = {nn::ToDevice(torch::stack(tokens), device_),
-                                           nn::ToDevice(torch::stack(actions), device_),
+  const nn::GraphedWork::Tensors inputs = {nn::ToDevice(batches.tokens, device_),
+                                           nn::ToDevice(batches.actions, device_),
                                            optimizer_->Begin(lr)};
   // Where the host waits for the other processes' gradients, the update cannot be recorded.
   const bool waits = group_ != nullptr && group_->size() > 1 && !group_->ExchangesOn(device_);

@@ -52,6 +52,7 @@ class WorldModelLearner : public nn::Learner {
   int64_t updates_per_epoch() const override { return updates_per_epoch_; }
   // {"loss", "loss_l0" …, "accuracy_l0" …, "lr", "grad_norm"}
   nn::Figures Update(int64_t update) override;
+  nn::TensorMap BatchOf(int64_t update) override;
   // {"validation_loss", "nll_l0" …, "accuracy_l0" …, "changed_accuracy_l0" …, "copy_accuracy_l0" …,
   // "ece_l0" …, "windows"}; the loss counts targets of steps 1 … T-1 on every level.
   nlohmann::json EndEpoch(int64_t epoch) override;
@@ -66,6 +67,8 @@ class WorldModelLearner : public nn::Learner {
 
  private:
   std::vector<WindowRef> BatchWindows(int64_t update, int64_t micro);
+  // All micro-batches of an update: tokens (A, B, T, L), actions (A, B, T).
+  TokenBatch DrawBatches(int64_t update);
   std::vector<WindowRef> ValidationWindows() const;
   // Losses and gradients of an update's batches, tokens (A, B, T, L) and actions (A, B, T) ->
   // (1 + 2 L) f32, means over the batches: loss, then loss and accuracy of each level.

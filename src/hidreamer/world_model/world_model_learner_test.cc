@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <set>
 
 #include "hidreamer/base/error.h"
@@ -176,6 +177,30 @@ TEST(SplitWindowsTest, HoldsOutWholeEpisodesAndCrossesNoBorder) {
     }
     EXPECT_EQ(shared, by == "windows");
   }
+}
+
+TEST(WorldModelLearnerTest, StopsBeforeNaNReachesTheWeights) {
+  WorldModelLearner learner = MakeLearner();
+  nn::TensorMap state = learner.State();
+  std::string last;
+  for (auto& [name, tensor] : state) {
+    tensor = tensor.clone();
+    last = name.starts_with("model.") && name.ends_with(".weight") ? name : last;
+  }
+  state.at(last).fill_(std::nan(""));
+  learner.LoadState(state);
+  try {
+    learner.Update(0);
+    ADD_FAILURE();
+  } catch (const nn::NotFinite& error) {
+    EXPECT_EQ(error.number(), "loss");
+  }
+  for (const auto& [name, tensor] : learner.State()) {
+    if (name.starts_with("model.") && name != last) {
+      EXPECT_TRUE(tensor.equal(state.at(name))) << name;
+    }
+  }
+  EXPECT_TRUE(learner.BatchOf(0).contains("tokens"));
 }
 
 TEST(WorldModelLearnerTest, RefusesWhatDoesNotFit) {
