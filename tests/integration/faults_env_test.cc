@@ -51,7 +51,10 @@ class EnvironmentFaults : public ::testing::Test {
     ::setenv("MASTER_PORT", std::to_string(20000 + ::getpid() % 20000).c_str(), 1);
     Program program({"train", "world-model", "--run", root_ / "run", "--config", kDebugConfig},
                     log);
-    for (int i = 0; i < 600 && ReadFile(log).find("waits") == std::string::npos; ++i) {
+    const auto waits = [&] {
+      return fs::exists(log) && ReadFile(log).find("waits") != std::string::npos;
+    };
+    for (int i = 0; i < 600 && !waits(); ++i) {
       if (program.WaitFor(0.05)) {
         return program.Wait();
       }

@@ -236,6 +236,7 @@ TEST_F(RunDirectoryTest, AFinishedStageIsNotGoneOnWithUnlessItMeasures) {
   const StageId evaluate{.name = "evaluate", .settings = "evaluate", .folder = "evaluation"};
   {
     RunDirectory run(root_, SmallConfig());
+    run.StartWork("test");
     for (const StageId& stage : {kStage, evaluate}) {
       run.Begin(stage);
       run.Finish(stage, 1, {});
