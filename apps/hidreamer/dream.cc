@@ -7,10 +7,13 @@
 #include <string>
 
 #include "commands.h"
+#include "hidreamer/agent/agent_models.h"
 #include "hidreamer/base/error.h"
 #include "hidreamer/config/load.h"
+#include "hidreamer/env/make_environment.h"
 #include "hidreamer/evaluation/open_loop_evaluation.h"
 #include "hidreamer/evaluation/run_parts.h"
+#include "hidreamer/pipeline/agent_film.h"
 #include "hidreamer/report/animation.h"
 #include "options.h"
 
@@ -64,11 +67,40 @@ FileKind KindOf(const std::filesystem::path& out) {
   return FileKind::kPng;
 }
 
-void Dream(DreamArguments arguments) {
-  constexpr int kMillisecondsPerStep = 120;
+void WritePictures(const std::filesystem::path& out, FileKind kind,
+                   const std::vector<report::GrayImage>& pictures) {
   constexpr int64_t kColumns = 4;
+  WriteOutputFile(out, kind,
+                  kind == FileKind::kWebp
+                      ? report::EncodeWebpAnimation(pictures, pipeline::kFilmMilliseconds)
+                      : report::EncodePng(report::Tile(pictures, kColumns, 8)));
+}
+
+// An online agent dreams beside a game that it plays: it needs no recording.
+void DreamOfAgent(const DreamArguments& arguments, FileKind kind) {
+  const agent::AgentModels models = agent::LoadAgentModels(arguments.run);
+  if (!arguments.game.empty() && arguments.game != models->options().game) {
+    throw UserError("leave --game out", "{} holds an agent for {}, not {}", arguments.run.string(),
+                    models->options().game, arguments.game);
+  }
+  pipeline::AgentFilmOptions options{.seed = arguments.seed};
+  options.lead = arguments.context.value_or(options.lead);
+  options.steps = arguments.steps.value_or(options.steps);
+  WritePictures(arguments.out, kind,
+                pipeline::FilmAgent(
+                    models, env::MakeEnvironment(models->options().game, "atari100k"), options));
+  fmt::print(WordsBeside(arguments.out), "{}: the game, the same by its codes, the dream\n",
+             arguments.out.string());
+}
+
+void Dream(DreamArguments arguments) {
   const FileKind kind = KindOf(arguments.out);
   CheckOutputFile(arguments.out, kind);
+  CheckIsRun(arguments.run);
+  if (agent::HoldsAgent(arguments.run)) {
+    DreamOfAgent(arguments, kind);
+    return;
+  }
   CheckIsPipelineRun(arguments.run);
   const auto config = config::LoadConfig(arguments.run / "config.yaml");
   const auto loaded = evaluation::LoadRun(arguments.run, config);
@@ -100,10 +132,7 @@ void Dream(DreamArguments arguments) {
     artefacts.store->ReadFrames(row, row + 1, image.pixels.data());
     return image;
   });
-  WriteOutputFile(arguments.out, kind,
-                  kind == FileKind::kWebp
-                      ? report::EncodeWebpAnimation(pictures, kMillisecondsPerStep)
-                      : report::EncodePng(report::Tile(pictures, kColumns, 8)));
+  WritePictures(arguments.out, kind, pictures);
   fmt::print(WordsBeside(arguments.out),
              "{}: {} real and {} dreamed steps, {} of them drawn with a frame of the same codes\n",
              arguments.out.string(), dream["context_rows"].size(), dream["dream_rows"].size(),
@@ -115,7 +144,7 @@ void Dream(DreamArguments arguments) {
 void AddDreamCommand(CLI::App& app) {
   auto arguments = std::make_shared<DreamArguments>();
   CLI::App* command = app.add_subcommand(
-      "dream", "a moving picture: the game at the left, the world model's dream at the right");
+      "dream", "a moving picture: the game at the left, the dream of it at the right");
   AddRun(*command, arguments->run)->required();
   command->add_option("--game", arguments->game, "one of the run's games (default: the only one)");
   command
@@ -124,12 +153,15 @@ void AddDreamCommand(CLI::App& app) {
       ->check(CLI::Range(int64_t{1}, int64_t{1024}));
   command
       ->add_option("--context", arguments->context,
-                   fmt::format("real steps before (default: {}, or what fits)", kUsualContext))
+                   fmt::format("real steps before (default: {}, or what fits; an online agent: 60)",
+                               kUsualContext))
       ->check(CLI::Range(int64_t{1}, int64_t{1024}));
   command->add_option("--seed", arguments->seed, "of the dream's draws")->capture_default_str();
   AddOutputFile(*command, "--out", arguments->out, "FILE.webp (moving) or FILE.png (a sheet)")
       ->capture_default_str();
-  command->footer("Example: hidreamer dream runs/seed --game pong --out dream.webp");
+  command->footer(
+      "Example: hidreamer dream runs/agent_pong\n"
+      "Example: hidreamer dream runs/seed --game pong --out dream.webp");
   command->callback([arguments] { Dream(*arguments); });
 }
 

@@ -17,6 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 class Agent : public ::testing::Test {
  protected:
@@ -101,6 +102,28 @@ TEST_F(Agent, IsJudgedOnAGameThatItHasNotSeen) {
   const auto result = nlohmann::json::parse(ReadFile(root_ / "gates.json"));
   EXPECT_EQ(result["one_step"]["levels"].size(), 3);
   EXPECT_TRUE(result.contains("dream_return"));
+}
+
+TEST_F(Agent, ShowsItsDreamAndItsLearningOnAPage) {
+  const fs::path run = root_ / "run";
+  const Outcome learned = RunProgram(Command(run));
+  ASSERT_EQ(learned.code, 0) << learned.text;
+  EXPECT_THAT(learned.text, HasSubstr("random play"));
+  EXPECT_THAT(ReadFile(run / "report.html"), HasSubstr("data:image/webp;base64,"));
+  const auto curve = nlohmann::json::parse(ReadFile(run / "agent/curve.json"));
+  EXPECT_LT(curve["random"]["score"].get<double>(), 0);
+
+  const Outcome dream =
+      RunProgram({"dream", run, "--steps", "5", "--context", "3", "--out", root_ / "dream.png"});
+  EXPECT_EQ(dream.code, 0) << dream.text;
+  EXPECT_THAT(ReadFile(root_ / "dream.png"), StartsWith("\x89PNG"));
+  const Outcome other = RunProgram({"dream", run, "--game", "pong"});
+  EXPECT_EQ(other.code, 2) << other.text;
+  EXPECT_THAT(other.text, HasSubstr("holds an agent for catch, not pong"));
+
+  const Outcome report = RunProgram({"report", run, run, "--out", root_ / "both.html"});
+  EXPECT_EQ(report.code, 0) << report.text;
+  EXPECT_THAT(ReadFile(root_ / "both.html"), HasSubstr("<section id=\"2-learning\""));
 }
 
 TEST_F(Agent, IsPlayedWithInABrowser) {

@@ -443,7 +443,7 @@ TEST_F(FaultsOfFiles, TheRunIsTheArgumentAndTheGameIsItsOwn) {
   const Outcome several = RunProgram({"eval", run});
   EXPECT_EQ(several.code, 2);
   EXPECT_THAT(several.text, HasSubstr("more than one trained policy: breakout, pong"));
-  EXPECT_THAT(RunProgram({"dream", agent_}).text, HasSubstr("is a run of hidreamer agent"));
+  EXPECT_THAT(RunProgram({"probe", agent_}).text, HasSubstr("is a run of hidreamer agent"));
   EXPECT_THAT(RunProgram({"eval", root_}).text, HasSubstr("is not a run directory"));
   EXPECT_EQ(RunProgram({"eval"}).code, 2);
   EXPECT_EQ(RunProgram({"eval", run, "--policy", "random"}).code, 2);

@@ -286,25 +286,37 @@ void OnlineLearner::UpdateBoth(int64_t trained, int64_t total, nn::Figures& figu
   at::set_num_threads(threads_);
 }
 
+nlohmann::json OnlineLearner::Score(env::Player& player, uint64_t seed,
+                                    const std::string& prefix) const {
+  const auto result =
+      evaluation::ToJson(evaluation::PlayEpisodes([&] { return MakeGame(config_); }, player,
+                                                  {.episodes = config_.evaluation_episodes,
+                                                   .environments = config_.evaluation_episodes,
+                                                   .threads = threads_,
+                                                   .seed = seed,
+                                                   .progress = false}));
+  return {{prefix, result["mean"]},
+          {prefix + "_error", result["standard_error"]},
+          {prefix + "_games", result["count"]}};
+}
+
 nlohmann::json OnlineLearner::EndEpoch(int64_t epoch) {
   if (config_.evaluation_episodes == 0 || config_.collect.behaviour != "agent") {
     return nlohmann::json::object();
   }
+  if (random_score_.is_null()) {
+    env::RandomPlayer random;
+    random_score_ = Score(random, seeds_.Stream("evaluation/random"), "random_score");
+  }
+  nlohmann::json scores = random_score_;
   OnlinePlayer player(models_, /*greedy=*/false, device_);
-  const auto result = evaluation::ToJson(
-      evaluation::PlayEpisodes([&] { return MakeGame(config_); }, player,
-                               {.episodes = config_.evaluation_episodes,
-                                .environments = config_.evaluation_episodes,
-                                .threads = threads_,
-                                .seed = seeds_.Stream("evaluation", static_cast<uint64_t>(epoch)),
-                                .progress = false}));
-  spdlog::info("{} after {} steps: {:.2f} ± {:.2f} in {} games", config_.game, replay_.size(),
-               result["mean"].get<double>(), result["standard_error"].get<double>(),
-               config_.evaluation_episodes);
-  return {{"env_steps", replay_.size()},
-          {"score", result["mean"]},
-          {"score_error", result["standard_error"]},
-          {"score_games", result["count"]}};
+  scores.update(Score(player, seeds_.Stream("evaluation", static_cast<uint64_t>(epoch)), "score"));
+  scores["env_steps"] = replay_.size();
+  spdlog::info("{} after {} of {} steps: {:.2f} ± {:.2f} in {} games; random play {:.2f} ± {:.2f}",
+               config_.game, replay_.size(), config_.steps, scores["score"].get<double>(),
+               scores["score_error"].get<double>(), config_.evaluation_episodes,
+               scores["random_score"].get<double>(), scores["random_score_error"].get<double>());
+  return scores;
 }
 
 nn::TensorMap OnlineLearner::State() const {

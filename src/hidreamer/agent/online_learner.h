@@ -40,7 +40,8 @@ class OnlineLearner : public nn::Learner {
   // Throws Interrupted in the tokenizer's head start.
   nn::Figures Update(int64_t update) override;
   nn::TensorMap BatchOf(int64_t update) override;
-  // Scores the policy of the moment in the real game: {"score", "score_error", …}.
+  // Scores the policy of the moment in the real game, and random play beside it: {"score",
+  // "score_error", "score_games", "random_score", …}; empty where the settings ask for no games.
   nlohmann::json EndEpoch(int64_t epoch) override;
   nn::TensorMap State() const override;
   void LoadState(const nn::TensorMap& state) override;
@@ -69,6 +70,8 @@ class OnlineLearner : public nn::Learner {
   // Mean score of the games that ended in the update.
   void AddScores(int64_t update, nn::Figures& figures) const;
   void HeadStart();
+  // Mean score of whole real games by `player`: {PREFIX, PREFIX_error, PREFIX_games}.
+  nlohmann::json Score(env::Player& player, uint64_t seed, const std::string& prefix) const;
   // World model and policy side by side.
   void UpdateBoth(int64_t trained, int64_t total, nn::Figures& figures);
   bool training(int64_t update) const { return update >= prefill_updates_; }
@@ -91,6 +94,7 @@ class OnlineLearner : public nn::Learner {
   std::unique_ptr<ModelLearner> model_learner_;
   std::unique_ptr<PolicyTrainer> policy_trainer_;
   int64_t prefill_updates_;
+  nlohmann::json random_score_;  // measured once a process
   int64_t head_start_done_ = 0;  // of an interrupted head start
   int64_t policy_updates_ = 0;   // in this process
   int threads_;

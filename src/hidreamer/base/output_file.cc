@@ -30,7 +30,9 @@ constexpr std::string_view kSafetensorsMark = "\"written_by\":\"hidreamer\"";  /
 constexpr size_t kPngHeader = 33;  // signature and first chunk; the mark follows, with its CRC
 constexpr std::string_view kPngMark("\0\0\0\x12tEXtSoftware\0hidreamer\x02\xef\x70\xcc", 30);
 constexpr std::string_view kWebpMark("hidr\x0a\0\0\0hidreamer\0", 18);  // a chunk at the end
-constexpr size_t kRiffSize = 4;  // where a WebP file says how long it is, less these 8 bytes
+constexpr std::string_view kHtmlMark = "<meta name=\"generator\" content=\"hidreamer\">";
+constexpr size_t kHtmlHead = 1024;  // within which it stands
+constexpr size_t kRiffSize = 4;     // where a WebP file says how long it is, less these 8 bytes
 
 bool IsOurs(FileKind kind, const std::string& bytes) {
   const std::string_view view = bytes;
@@ -46,11 +48,13 @@ bool IsOurs(FileKind kind, const std::string& bytes) {
       std::memcpy(&header, bytes.data(), std::min(bytes.size(), sizeof(header)));
       return view.substr(0, header).find(kSafetensorsMark) != std::string_view::npos;
     }
+    case FileKind::kHtml:
+      return view.substr(0, kHtmlHead).find(kHtmlMark) != std::string_view::npos;
   }
   return false;
 }
 
-// With the mark; a safetensors file has it among its metadata.
+// With the mark; a safetensors file has it among its metadata, a page in its head.
 std::string Marked(FileKind kind, std::string_view bytes) {
   std::string marked(bytes);
   switch (kind) {
@@ -72,6 +76,7 @@ std::string Marked(FileKind kind, std::string_view bytes) {
       break;
     }
     case FileKind::kSafetensors:
+    case FileKind::kHtml:
       break;
   }
   return marked;

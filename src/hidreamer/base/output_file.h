@@ -8,14 +8,15 @@
 // Files that a user names to be written at the end of some work: --json, --picture, --out.
 //   - A regular file is written beside its place and renamed. One that is there is replaced if it
 //     is empty or carries the mark of this program for files of this kind: a JSON key, a PNG or
-//     WebP chunk, safetensors metadata (kWrittenBy).
+//     WebP chunk, safetensors metadata (kWrittenBy), a page's generator.
 //   - Anything else (a pipe, a terminal, /dev/stdout, /dev/fd/3) is written to, never replaced.
 //   - Links are followed.
 namespace hidreamer {
 
-enum class FileKind { kJson, kPng, kWebp, kSafetensors };
+enum class FileKind { kJson, kPng, kWebp, kSafetensors, kHtml };
 
-// The mark, for the metadata of a safetensors file; the other kinds are marked when written.
+// The mark, for the metadata of a safetensors file; pages bring their own, the other kinds
+// are marked when written.
 inline const std::pair<const std::string, std::string> kWrittenBy = {"written_by", "hidreamer"};
 
 // Before the work: throws a user Error if the file cannot be written in the end. Leaves no trace.

@@ -11,9 +11,12 @@
 #include "hidreamer/config/dump.h"
 #include "hidreamer/env/make_environment.h"
 #include "hidreamer/nn/device.h"
+#include "hidreamer/pipeline/agent_film.h"
 #include "hidreamer/pipeline/checkpoint.h"
 #include "hidreamer/pipeline/run_journal.h"
 #include "hidreamer/pipeline/training_loop.h"
+#include "hidreamer/report/image.h"
+#include "hidreamer/report/sections.h"
 
 namespace hidreamer::pipeline {
 namespace {
@@ -26,6 +29,7 @@ void WriteCurve(const std::filesystem::path& directory, const config::AgentConfi
     games.push_back({{"step", game.step}, {"score", game.score}, {"length", game.length}});
   }
   auto evaluations = nlohmann::json::array();
+  nlohmann::json random;
   for (const nlohmann::json& record : ReadJsonLines(directory / "metrics.jsonl")) {
     if (record.contains("score")) {
       evaluations.push_back({{"step", record["env_steps"]},
@@ -33,12 +37,20 @@ void WriteCurve(const std::filesystem::path& directory, const config::AgentConfi
                              {"score_error", record["score_error"]},
                              {"games", record["score_games"]}});
     }
+    if (record.contains("random_score")) {
+      random = {{"score", record["random_score"]},
+                {"score_error", record["random_score_error"]},
+                {"games", record["random_score_games"]}};
+    }
   }
-  const nlohmann::json curve = {{"game", config.game},
-                                {"seed", config.seed},
-                                {"steps", config.steps},
-                                {"training_games", games},
-                                {"evaluations", evaluations}};
+  nlohmann::json curve = {{"game", config.game},
+                          {"seed", config.seed},
+                          {"steps", config.steps},
+                          {"training_games", games},
+                          {"evaluations", evaluations}};
+  if (!random.is_null()) {
+    curve["random"] = random;
+  }
   WriteFileAtomically(directory / "curve.json", curve.dump(1) + "\n");
 }
 
@@ -58,6 +70,13 @@ void CheckBeforeWork(const config::AgentConfig& config, const std::filesystem::p
   if (state != StageState::kBegun) {
     CheckFreeSpace(replay, static_cast<double>(config.steps) * agent::kObservationBytes);
   }
+}
+
+void WriteFilm(const std::filesystem::path& directory, const config::AgentConfig& config) {
+  const auto film = FilmAgent(agent::LoadAgentModels(directory.parent_path()),
+                              env::MakeEnvironment(config.game, config.protocol), {});
+  WriteFileAtomically(directory / "dream.webp",
+                      report::EncodeWebpAnimation(film, kFilmMilliseconds));
 }
 
 // Whether some of the steps are still to be played by an agent that was begun or done with other
@@ -139,6 +158,7 @@ void RunAgent(const config::AgentConfig& config, const AgentRunOptions& options)
                         .publish_often = true,
                         .keep_last_state = true});
     WriteCurve(stage.folder, config, learner);
+    WriteFilm(stage.folder, config);
     journal.Finish(stage, result.seconds, {{"updates", learner.total_updates()}});
   } catch (const Interrupted&) {
     journal.EndWork("interrupted");
@@ -148,6 +168,7 @@ void RunAgent(const config::AgentConfig& config, const AgentRunOptions& options)
     throw;
   }
   journal.EndWork("done");
+  spdlog::info("report: {}", report::WriteReport({journal.path()}).string());
 }
 
 }  // namespace hidreamer::pipeline

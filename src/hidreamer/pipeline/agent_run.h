@@ -19,6 +19,8 @@ struct AgentRunOptions {
 //   RUN/agent/begun.json or stage.json  what it was begun with; done
 //   RUN/agent/{checkpoints, metrics.jsonl, events.out…, model.safetensors}
 //   RUN/agent/curve.json  training games and evaluations by real steps
+//   RUN/agent/dream.webp  its dream beside a game that it plays
+//   RUN/report.html       one page of what was learned
 //   RUN/replay/           the real steps, for resuming
 void RunAgent(const config::AgentConfig& config, const AgentRunOptions& options);
 

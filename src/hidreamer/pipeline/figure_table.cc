@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <optional>
 #include <vector>
 
@@ -11,6 +13,19 @@
 namespace hidreamer::pipeline {
 namespace {
 
+// How the names of the figures begin that a person wants to see first.
+constexpr std::array kFirst = {"score, ",
+                               "perplexity, HRVQ L0",
+                               "smoothness, HRVQ L0",
+                               "world model accuracy, L0",
+                               "accuracy on changed tokens, L0",
+                               "dream return, "};
+
+bool ComesFirst(const evaluation::Figure& figure) {
+  return std::any_of(kFirst.begin(), kFirst.end(),
+                     [&](const char* name) { return figure.name.starts_with(name); });
+}
+
 std::string Number(const std::optional<double>& value, const std::string& unit) {
   return value.has_value() ? fmt::format("{:.4g}{}{}", *value, unit.empty() ? "" : " ", unit) : "–";
 }
@@ -18,8 +33,12 @@ std::string Number(const std::optional<double>& value, const std::string& unit) 
 }  // namespace
 
 std::string FormatFigureTable(const std::filesystem::path& summary) {
-  std::vector<std::vector<std::string>> rows = {{"figure", "ours", "baseline", "text"}};
-  for (const evaluation::Figure& figure : evaluation::ReadFigures(summary)) {
+  std::vector<std::vector<std::string>> rows = {{"figure", "ours", "baseline", "the text"}};
+  const std::vector<evaluation::Figure> figures = evaluation::ReadFigures(summary);
+  for (const evaluation::Figure& figure : figures) {
+    if (!ComesFirst(figure)) {
+      continue;
+    }
     std::string baseline = Number(figure.baseline, "");
     if (!figure.baseline_name.empty()) {
       baseline += fmt::format(" ({})", figure.baseline_name);
@@ -29,7 +48,7 @@ std::string FormatFigureTable(const std::filesystem::path& summary) {
          Number(figure.value, figure.unit), baseline,
          figure.text_figure.empty() ? "–" : figure.text_figure});
   }
-  return FormatTable(rows);
+  return FormatTable(rows) + fmt::format("The report has all {} figures.\n", figures.size());
 }
 
 }  // namespace hidreamer::pipeline

@@ -5,7 +5,8 @@
 
 namespace hidreamer::pipeline {
 
-// The figures of a summary.json as lines: figure | ours | baseline | what the text reports.
+// The main figures of a summary.json as lines: figure | ours | baseline | what the text reports.
+// The report has the others.
 std::string FormatFigureTable(const std::filesystem::path& summary);
 
 }  // namespace hidreamer::pipeline

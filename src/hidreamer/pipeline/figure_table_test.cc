@@ -8,24 +8,27 @@
 namespace hidreamer::pipeline {
 namespace {
 
-TEST(FormatFigureTable, AlignsColumnsAndMarksWhatIsMissing) {
+TEST(FormatFigureTable, ShowsTheMainFiguresAlignedAndMarksWhatIsMissing) {
   const std::filesystem::path path =
       std::filesystem::temp_directory_path() / ("hid_table_" + std::to_string(::getpid()));
   evaluation::Figure score;
-  score.name = "play/pong";
+  score.name = "score, pong";
   score.value = -20.5;
   score.unit = "points";
   score.baseline = -20.29;
   score.baseline_name = "random";
   evaluation::Figure level;
-  level.name = "l0";
+  level.name = "world model accuracy, L0";
   level.split = "episode";
   level.text_figure = "99.7 %";
-  evaluation::WriteFigures(path, {score, level});
+  evaluation::Figure probe;
+  probe.name = "probe R2 (codes), pong";
+  evaluation::WriteFigures(path, {score, probe, level});
   EXPECT_EQ(FormatFigureTable(path),
-            "figure       | ours         | baseline        | text\n"
-            "play/pong    | -20.5 points | -20.29 (random) | –\n"
-            "l0 [episode] | –            | –               | 99.7 %\n");
+            "figure                             | ours         | baseline        | the text\n"
+            "score, pong                        | -20.5 points | -20.29 (random) | –\n"
+            "world model accuracy, L0 [episode] | –            | –               | 99.7 %\n"
+            "The report has all 3 figures.\n");
   std::filesystem::remove(path);
 }
 

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include "hidreamer/base/error.h"
 #include "hidreamer/base/files.h"
 #include "hidreamer/report/html.h"
 #include "hidreamer/report/sections.h"
@@ -16,7 +17,7 @@ struct Section {
   std::string (*render)(const ReportData&);
 };
 
-constexpr Section kSections[] = {
+const std::vector<Section> kStagedSections = {
     {"summary", "Summary", "Every figure of the run beside what it has to be compared with.",
      HeadlineSection},
     {"play", "Play in the real game",
@@ -44,7 +45,26 @@ constexpr Section kSections[] = {
     {"run", "How it was made", "Configuration, versions, machine, durations.", ProvenanceSection},
 };
 
-std::string RenderSection(const Section& section, const ReportData& data) {
+const std::vector<Section> kAgentSections = {
+    {"learning", "Learning",
+     "The agent plays, learns a world model of what it saw, and learns to play in its dreams. "
+     "Scores are of whole real games, unclipped.",
+     LearningSection},
+    {"dream", "A dream beside the game",
+     "The world model goes on by itself from where the game is, under the same actions.",
+     AgentDreamSection},
+    {"training", "Training", "Losses and what the dreams promise, update by update.",
+     TrainingSection},
+    {"run", "How it was made", "Configuration, versions, machine, durations.", ProvenanceSection},
+};
+
+const std::vector<Section>& SectionsOf(const ReportData& data) {
+  return data.is_agent ? kAgentSections : kStagedSections;
+}
+
+// `prefix` keeps the addresses of several runs apart.
+std::string RenderSection(const Section& section, const ReportData& data,
+                          const std::string& prefix) {
   std::string body;
   try {
     body = section.render(data);
@@ -52,33 +72,54 @@ std::string RenderSection(const Section& section, const ReportData& data) {
     spdlog::warn("report, {}: {}", section.title, error.what());
     body = Missing(section.title, fmt::format("its data cannot be read ({})", error.what()));
   }
-  return fmt::format("<section id=\"{}\"><h2>{}</h2><p class=\"lead\">{}</p>\n{}</section>\n",
-                     section.id, section.title, section.lead, body);
+  return fmt::format("<section id=\"{}{}\"><h2>{}</h2><p class=\"lead\">{}</p>\n{}</section>\n",
+                     prefix, section.id, section.title, section.lead, body);
 }
 
 }  // namespace
 
-std::string RenderPage(const ReportData& data) {
-  std::string navigation;
-  std::string body;
-  for (const Section& section : kSections) {
-    navigation += fmt::format("<a href=\"#{}\">{}</a>", section.id, section.title);
-    body += RenderSection(section, data);
+std::string RenderPage(const std::vector<ReportData>& runs) {
+  std::string title, body;
+  for (size_t i = 0; i < runs.size(); ++i) {
+    const ReportData& data = runs[i];
+    const std::string name = Escape(data.title);
+    const std::string prefix = i == 0 ? "" : fmt::format("{}-", i + 1);
+    title += (i == 0 ? "" : ", ") + name;
+    std::string navigation, sections;
+    for (const Section& section : SectionsOf(data)) {
+      navigation += fmt::format("<a href=\"#{}{}\">{}</a>", prefix, section.id, section.title);
+      sections += RenderSection(section, data, prefix);
+    }
+    body += fmt::format(
+        "<header><p class=\"brand\">hidreamer</p><h1>{}</h1><p class=\"lead\">{}</p>"
+        "<nav>{}</nav></header>\n<main>\n{}</main>\n",
+        name,
+        data.is_agent
+            ? "An agent that learned online: it played, modelled the game and trained its "
+              "policy in dreams, all at once."
+            : "The staged pipeline: record, encode, tokenize, model, dream, judge.",
+        navigation, sections);
   }
-  std::string title = Escape(data.title);
   return "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
+         "<meta name=\"generator\" content=\"hidreamer\">"
          "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">"
          "<title>" +
-         title + " · hidreamer</title><style>" + kStyle +
-         "</style></head><body>\n<header><p class=\"brand\">hidreamer</p><h1>" + title +
-         "</h1><p class=\"lead\">An agent that learns to play Atari inside a hierarchical discrete "
-         "world model.</p><nav>" +
-         navigation + "</nav></header>\n<main>\n" + body + "</main></body></html>\n";
+         title + " · hidreamer</title><style>" + kStyle + "</style></head><body>\n" + body +
+         "</body></html>\n";
 }
 
-std::filesystem::path WriteReport(const std::filesystem::path& run) {
-  const auto path = run / "report.html";
-  WriteFileAtomically(path, RenderPage(LoadReportData(run)));
+std::string RenderReport(const std::vector<std::filesystem::path>& runs) {
+  std::vector<ReportData> data;
+  for (const auto& run : runs) {
+    data.push_back(LoadReportData(run));
+  }
+  return RenderPage(data);
+}
+
+std::filesystem::path WriteReport(const std::vector<std::filesystem::path>& runs) {
+  HID_CHECK(!runs.empty(), "a report of no run");
+  const auto path = runs.front() / "report.html";
+  WriteFileAtomically(path, RenderReport(runs));
   return path;
 }
 

@@ -152,7 +152,7 @@ const char* const kIds[] = {"summary", "play",  "dream", "prediction", "open-loo
                             "probes",  "codes", "mask",  "training",   "run"};
 
 TEST(PageTest, ShowsEverySectionOfAWholeRun) {
-  const std::string page = RenderPage(FakeRun());
+  const std::string page = RenderPage({FakeRun()});
   for (const char* id : kIds) {
     EXPECT_THAT(page, HasSubstr(std::string("<section id=\"") + id + "\""));
   }
@@ -170,14 +170,14 @@ TEST(PageTest, ShowsEverySectionOfAWholeRun) {
 }
 
 TEST(PageTest, EscapesNamesAndConfiguration) {
-  const std::string page = RenderPage(FakeRun());
+  const std::string page = RenderPage({FakeRun()});
   EXPECT_THAT(page, HasSubstr("pong &lt;quick&gt; &amp; &quot;clean&quot;"));
   EXPECT_THAT(page, HasSubstr("# &lt;all&gt;"));
   EXPECT_THAT(page, Not(HasSubstr("<quick>")));
 }
 
 TEST(PageTest, NamesWhatIsMissingInAnEmptyRun) {
-  const std::string page = RenderPage({.title = "empty"});
+  const std::string page = RenderPage({{.title = "empty"}});
   for (const char* id : kIds) {
     EXPECT_THAT(page, HasSubstr(std::string("<section id=\"") + id + "\""));
   }
@@ -189,7 +189,7 @@ TEST(PageTest, MalformedPartSpoilsItsOwnSectionOnly) {
   ReportData data = FakeRun();
   data.parts["codes"] = {{"levels", "three"}};
   data.parts["probe_pong"] = {{"game", 5}};
-  const std::string page = RenderPage(data);
+  const std::string page = RenderPage({data});
   EXPECT_THAT(page, HasSubstr("<b>What the states know</b> is not in this run"));
   EXPECT_THAT(page, HasSubstr("−12.5 ± 0.7"));
 }
@@ -197,15 +197,44 @@ TEST(PageTest, MalformedPartSpoilsItsOwnSectionOnly) {
 TEST(PageTest, RunDirectoryOnDiskBecomesAFile) {
   const auto run = std::filesystem::path(testing::TempDir()) / "report_run";
   std::filesystem::remove_all(run);
-  EXPECT_THROW(WriteReport(run), Error);
+  EXPECT_THROW(WriteReport({run}), Error);
   WriteFileAtomically(run / "evaluation" / "play_pong_atari100k.json", FakePlay().dump());
   WriteFileAtomically(run / "evaluation" / "broken.json", "{");
   WriteFileAtomically(run / "encoder" / "metrics.jsonl",
                       "{\"step\":1,\"loss\":2}\n{\"step\":2,\"loss\":1}\n");
-  const std::string page = ReadFile(WriteReport(run));
+  const std::string page = ReadFile(WriteReport({run}));
   EXPECT_THAT(page, HasSubstr("−12.5 ± 0.7"));
   EXPECT_THAT(page, HasSubstr("Training loss"));
   EXPECT_THAT(page, HasSubstr("not finished"));
+}
+
+TEST(PageTest, AnAgentsRunShowsItsLearningBesideRandomPlay) {
+  ReportData data{.title = "catch", .is_agent = true};
+  data.curve = {{"game", "catch"},
+                {"steps", 200},
+                {"random", {{"score", -8.3}, {"score_error", 0.2}, {"games", 20}}}};
+  for (int i = 0; i < 20; ++i) {
+    data.curve["training_games"].push_back({{"step", 10 * i}, {"score", i - 10}});
+  }
+  for (const double score : {-3.0, 9.4}) {
+    data.curve["evaluations"].push_back(
+        {{"step", 100}, {"score", score}, {"score_error", 0.25}, {"games", 40}});
+  }
+  const std::string page = RenderPage({data});
+  EXPECT_THAT(page, HasSubstr("<b>9.4 ± 0.25</b> in 40 games; random play: −8.3 ± 0.2"));
+  EXPECT_THAT(page, HasSubstr("games played while learning, mean of 10"));
+  EXPECT_THAT(page, HasSubstr("<b>A dream beside the game</b> is not in this run"));
+  data.dream_animation = "RIFF";
+  EXPECT_THAT(RenderPage({data}), HasSubstr("data:image/webp;base64,UklGRg=="));
+  data.curve = nullptr;
+  EXPECT_THAT(RenderPage({data}), HasSubstr("the agent has not finished yet"));
+}
+
+TEST(PageTest, SeveralRunsShareAPageWithAddressesOfTheirOwn) {
+  const std::string page = RenderPage({{.title = "catch", .is_agent = true}, FakeRun()});
+  EXPECT_THAT(page, HasSubstr("<section id=\"learning\""));
+  EXPECT_THAT(page, HasSubstr("<a href=\"#2-play\">"));
+  EXPECT_THAT(page, HasSubstr("<section id=\"2-play\""));
 }
 
 }  // namespace

@@ -118,7 +118,12 @@ ReportData LoadReportData(const fs::path& run) {
   } catch (const Error& error) {
     spdlog::warn("{}", error.what());
   }
-  for (const char* name : {"encoder", "tokenizer", "single_vq", "world_model",
+  data.is_agent = fs::is_directory(run / "agent");
+  data.curve = ReadJson(run / "agent" / "curve.json");
+  if (const fs::path dream = run / "agent" / "dream.webp"; fs::exists(dream)) {
+    data.dream_animation = ReadFile(dream);
+  }
+  for (const char* name : {"agent", "encoder", "tokenizer", "single_vq", "world_model",
                            "world_model_windows", "world_model_episode"}) {
     if (fs::is_directory(run / name)) {
       data.stages.push_back(LoadStage(run, name));

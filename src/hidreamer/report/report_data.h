@@ -32,6 +32,9 @@ struct ReportData {
   // RUN/evaluation/NAME.json by NAME: "play_pong_atari100k", "probe_pong", "open_loop_pong",
   // "codes", "dream_pong", "masks", …; see docs/data_formats.md.
   std::map<std::string, nlohmann::json> parts = {};
+  nlohmann::json curve = {};         // RUN/agent/curve.json of an online agent
+  std::string dream_animation = {};  // RUN/agent/dream.webp, the file's bytes
+  bool is_agent = false;             // the run of an online agent
   // A stored frame of a game; an empty picture where the frames are not there.
   std::function<GrayImage(const std::string& game, int64_t row)> frame = {};
 

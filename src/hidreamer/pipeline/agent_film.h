@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "hidreamer/agent/agent_models.h"
+#include "hidreamer/env/environment.h"
+#include "hidreamer/report/image.h"
+
+namespace hidreamer::pipeline {
+
+struct AgentFilmOptions {
+  int64_t lead = 60;         // steps that the agent plays before the dream begins
+  int64_t steps = 45;        // dreamed steps; fewer where the game ends
+  double temperature = 0.5;  // of the codes drawn; 0: the likeliest
+  uint64_t seed = 0;         // of the game, the actions and the draws
+};
+
+constexpr int kFilmMilliseconds = 120;  // a step is shown for
+
+// A real game that the agent plays, the same frames drawn from their codes, and the dream under the
+// same actions, side by side, a picture a step. The dream sees no frame after its beginning.
+std::vector<report::GrayImage> FilmAgent(agent::AgentModels models,
+                                         std::unique_ptr<env::Environment> game,
+                                         const AgentFilmOptions& options);
+
+}  // namespace hidreamer::pipeline
