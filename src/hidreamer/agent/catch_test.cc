@@ -25,10 +25,10 @@ TEST(OnlineAgent, SolvesCatch) {
       [] { return env::MakeEnvironment("catch", "atari100k"); }, player,
       {.episodes = 20, .environments = 20, .threads = 1, .seed = 3, .progress = false}));
   // Perfect play scores 10, random play -8.3. Other processors round otherwise and learn another
-  // policy: above 7 with AVX-512, 3.0 with AVX2, with and without kernels of our own.
+  // policy; docs/experiments/28 has the scores of several seeds with AVX2 and with AVX-512.
   RecordProperty("score", result["mean"].dump());
   fmt::print("score {}\n", result["mean"].get<double>());
-  EXPECT_GT(result["mean"].get<double>(), 0) << result.dump();
+  EXPECT_GT(result["mean"].get<double>(), 7) << result.dump();
   std::filesystem::remove_all(directory);
 }
 

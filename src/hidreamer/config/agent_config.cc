@@ -29,8 +29,8 @@ AgentConfig TestPreset() {
   config.game = "catch";
   config.steps = 11200;
   config.precision = "f32";
-  config.evaluations = 1;
-  config.evaluation_episodes = 0;
+  config.evaluations = 8;
+  config.evaluation_episodes = 20;
   config.collect.prefill = 1000;
   config.collect.steps_per_update = 8;
   config.replay.near_reward_share = 0.5;
@@ -39,6 +39,7 @@ AgentConfig TestPreset() {
   config.tokenizer.head_start = 100;
   config.tokenizer.online_lr = 1e-3;
   config.tokenizer.final_lr = 2e-4;
+  config.tokenizer.freeze_after = 700;  // a code that flips late costs the policy what it knows
   config.world_model.channels = 24;
   config.world_model.width = 64;
   config.world_model.heads = 2;
