@@ -48,6 +48,7 @@ class EnvironmentFaults : public ::testing::Test {
   // Starts a training that waits for others, and ends it by `signal` once it says so.
   Outcome WaitsUntil(int signal) {
     const fs::path log = root_ / "log";
+    fs::remove(log);  // of the program before
     ::setenv("MASTER_PORT", std::to_string(20000 + ::getpid() % 20000).c_str(), 1);
     Program program({"train", "world-model", "--run", root_ / "run", "--config", kDebugConfig},
                     log);

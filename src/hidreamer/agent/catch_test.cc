@@ -25,7 +25,7 @@ TEST(OnlineAgent, SolvesCatch) {
       [] { return env::MakeEnvironment("catch", "atari100k"); }, player,
       {.episodes = 20, .environments = 20, .threads = 1, .seed = 3, .progress = false}));
   // Perfect play scores 10, random play -8.3. Other processors round otherwise and learn another
-  // policy; docs/experiments/28 has the scores of several seeds with AVX2 and with AVX-512.
+  // policy; docs/experiments/29 has the scores of several seeds with AVX2 and with AVX-512.
   RecordProperty("score", result["mean"].dump());
   fmt::print("score {}\n", result["mean"].get<double>());
   EXPECT_GT(result["mean"].get<double>(), 7) << result.dump();
