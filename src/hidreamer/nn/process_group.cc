@@ -196,6 +196,14 @@ bool IsListening(const std::string& host, int port) {
   return listening;
 }
 
+// Newer versions of torch ask for libuv, which Debian builds them without.
+template <class StoreOptions>
+void WithoutLibUv(StoreOptions& options) {
+  if constexpr (requires { options.useLibUV; }) {
+    options.useLibUV = false;
+  }
+}
+
 }  // namespace
 
 void ProcessGroup::Meet(const Place& place) {
@@ -216,6 +224,7 @@ void ProcessGroup::Meet(const Place& place) {
     where.numWorkers = static_cast<size_t>(size_);
     where.waitWorkers = false;  // it would not end on a signal
     where.timeout = kArrival;
+    WithoutLibUv(where);
     engine_ = std::make_unique<Engine>();
     engine_->store = c10::make_intrusive<c10d::TCPStore>(host, where);
     int64_t arrived = engine_->store->add("arrived", 1);
