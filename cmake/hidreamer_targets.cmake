@@ -69,13 +69,15 @@ function(hidreamer_test name)
     set_tests_properties(${name} PROPERTIES ENVIRONMENT "OMP_NUM_THREADS=1")
   endif()
   if(arg_KERNELS)
+    # The entries are one program, whose tests name their files alike: never two at a time.
+    set_tests_properties(${name} PROPERTIES RESOURCE_LOCK ${name})
     set(variants matrix_units HIDREAMER_MATRIX_UNITS=emulated avx2 HIDREAMER_KERNELS=avx2 library HIDREAMER_KERNELS=off)
     foreach(at RANGE 0 4 2)
       math(EXPR next "${at} + 1")
       list(GET variants ${at} variant)
       list(GET variants ${next} setting)
       add_test(NAME ${name}_${variant} COMMAND ${target})
-      set_tests_properties(${name}_${variant} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT}
+      set_tests_properties(${name}_${variant} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT} RESOURCE_LOCK ${name}
         ENVIRONMENT "OMP_NUM_THREADS=1;${setting}")
     endforeach()
   endif()
