@@ -1,11 +1,11 @@
 #include <cmath>
 #include <vector>
 
-#include "hidreamer/nn/attention.h"
-#include "hidreamer/world_model/attention_kernels.h"
-#include "hidreamer/world_model/decode_attention.h"
+#include "hidreamer/kernels/attention.h"
+#include "hidreamer/layers/attention.h"
+#include "hidreamer/layers/decode_attention.h"
+#include "hidreamer/layers/transformer.h"
 #include "hidreamer/world_model/mask.h"
-#include "hidreamer/world_model/transformer.h"
 #include "quality.h"
 
 namespace hidreamer::benchmarks {
@@ -35,8 +35,8 @@ void OneQuery(benchmark::State& state) {
   std::vector<float> scores(static_cast<size_t>(places));
   const float scale = 1 / std::sqrt(static_cast<float>(kHeadWidth));
   for (auto _ : state) {
-    world_model::AttendOneQuery(q.data_ptr<float>(), k.data_ptr<float>(), v.data_ptr<float>(),
-                                places, kHeadWidth, scale, scores.data(), out.data_ptr<float>());
+    kernels::AttendOneQuery(q.data_ptr<float>(), k.data_ptr<float>(), v.data_ptr<float>(), places,
+                            kHeadWidth, scale, scores.data(), out.data_ptr<float>());
     benchmark::ClobberMemory();
   }
   CountError(state, out, Exact(q, k, v));
@@ -52,7 +52,7 @@ void DecodeAttention(benchmark::State& state) {
   const torch::Tensor v = torch::randn({batch, kHeads, places, kHeadWidth});
   torch::Tensor out;
   for (auto _ : state) {
-    out = world_model::DecodeAttention(q, k, v, 0, places);
+    out = layers::DecodeAttention(q, k, v, 0, places);
   }
   CountError(state, out, Exact(q.unsqueeze(2), k, v).reshape({batch, kWidth}));
 }
@@ -65,8 +65,8 @@ void MaskedAttention(benchmark::State& state) {
   torch::manual_seed(1);
   const torch::Tensor mask = world_model::AttentionMask(
       {.levels = 3, .codes = 256, .actions = 9}, world_model::MaskKind::kReference, positions);
-  const auto pattern = world_model::MakeAttentionPattern(mask);
-  world_model::SelfAttention attention(kWidth, kHeads, 0.0);
+  const auto pattern = layers::MakeAttentionPattern(mask);
+  layers::SelfAttention attention(kWidth, kHeads, 0.0);
   const torch::Tensor qkv = torch::randn({batch, positions, 3 * kWidth});
   torch::Tensor out;
   for (auto _ : state) {
@@ -88,7 +88,7 @@ void GenericAttention(benchmark::State& state) {
   const torch::Tensor mask = torch::ones({positions, positions}, torch::kBool).tril();
   torch::Tensor out;
   for (auto _ : state) {
-    out = nn::Attention(q, k, v, mask);
+    out = layers::Attention(q, k, v, mask);
   }
   CountError(state, out, Exact(q, k, v, mask));
 }

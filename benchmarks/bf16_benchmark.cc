@@ -1,15 +1,15 @@
 #include <cmath>
 #include <vector>
 
-#include "hidreamer/encoder/conv_stack.h"
-#include "hidreamer/nn/bf16_layers.h"
-#include "hidreamer/nn/bf16_linear.h"
-#include "hidreamer/nn/bf16_product.h"
-#include "hidreamer/nn/precision.h"
+#include "hidreamer/kernels/gemm.h"
+#include "hidreamer/layers/bf16_linear.h"
+#include "hidreamer/layers/conv_stack.h"
+#include "hidreamer/layers/fused_attention.h"
+#include "hidreamer/layers/norm_activation.h"
+#include "hidreamer/layers/precision.h"
+#include "hidreamer/layers/transformer.h"
 #include "hidreamer/world_model/decoder.h"
-#include "hidreamer/world_model/fused_attention.h"
 #include "hidreamer/world_model/mask.h"
-#include "hidreamer/world_model/transformer.h"
 #include "quality.h"
 
 // Kernels for bf16 numbers, each beside the operators that it stands for. Errors
@@ -18,7 +18,7 @@ namespace hidreamer::benchmarks {
 namespace {
 
 bool SkippedWithoutBf16(benchmark::State& state) {
-  if (!nn::HasBf16Kernels()) {
+  if (!kernels::HasBf16Kernels()) {
     state.SkipWithError("no bf16 products on this processor");
     return true;
   }
@@ -37,14 +37,14 @@ void PackedProduct(benchmark::State& state) {
   const torch::Tensor x = Narrow(torch::randn({rows, inner}));
   const torch::Tensor weight = Narrow(torch::randn({outputs, inner}));
   const torch::Tensor wide = weight.to(torch::kFloat32);
-  const nn::Bf16Matrix matrix(wide.data_ptr<float>(), outputs, inner);
+  const kernels::Bf16Matrix matrix(wide.data_ptr<float>(), outputs, inner);
   torch::Tensor out = torch::empty({rows, outputs});
   for (auto _ : state) {
-    nn::MultiplyRows(
-        nn::Bf16Data(x), rows, inner, matrix, {},
+    kernels::MultiplyRows(
+        layers::Bf16Data(x), rows, inner, matrix, {},
         [&](int64_t begin, int64_t count, int64_t column, int64_t width, const float* tile) {
           for (int64_t r = 0; r < count; ++r) {
-            std::copy_n(tile + r * nn::kPanelOutputs, width,
+            std::copy_n(tile + r * kernels::kPanelOutputs, width,
                         out.data_ptr<float>() + (begin + r) * outputs + column);
           }
         });
@@ -65,7 +65,7 @@ void AttentionOf(benchmark::State& state, Attention attention) {
   const int64_t batch = 4, positions = 256, heads = 6, model_width = 384;
   torch::manual_seed(1);
   const torch::Tensor additive =
-      world_model::MakeAttentionPattern(
+      layers::MakeAttentionPattern(
           world_model::AttentionMask({.levels = 3, .codes = 256, .actions = 9},
                                      world_model::MaskKind::kReference, positions))
           .additive;
@@ -80,13 +80,11 @@ void AttentionOf(benchmark::State& state, Attention attention) {
   for (auto _ : state) {
     found = gradient(values, attention);
   }
-  CountError(state, found, gradient(values.to(torch::kDouble), world_model::PlainAttention));
+  CountError(state, found, gradient(values.to(torch::kDouble), layers::PlainAttention));
 }
-void AttentionWithGradient(benchmark::State& state) {
-  AttentionOf(state, world_model::FusedAttention);
-}
+void AttentionWithGradient(benchmark::State& state) { AttentionOf(state, layers::FusedAttention); }
 void PlainAttentionWithGradient(benchmark::State& state) {
-  AttentionOf(state, world_model::PlainAttention);
+  AttentionOf(state, layers::PlainAttention);
 }
 BENCHMARK(AttentionWithGradient)->Unit(benchmark::kMillisecond);
 BENCHMARK(PlainAttentionWithGradient)->Unit(benchmark::kMillisecond);
@@ -116,7 +114,7 @@ void GeluOf(benchmark::State& state, Layer layer) {
 }
 void GeluWithGradient(benchmark::State& state) {
   GeluOf(state, [](const torch::Tensor& x, const torch::Tensor& bias) {
-    return nn::BiasGeluDropout(x, bias, 0.0, false);
+    return layers::BiasGeluDropout(x, bias, 0.0, false);
   });
 }
 void TorchsGeluWithGradient(benchmark::State& state) {
@@ -148,7 +146,7 @@ void LinearWithGradientOf(benchmark::State& state, Run run) {
 }
 void LinearWithGradient(benchmark::State& state) {
   LinearWithGradientOf(state, [](const torch::Tensor& x, const torch::Tensor& weight) {
-    return nn::Bf16Linear(x, weight, {});
+    return layers::Bf16Linear(x, weight, {});
   });
 }
 void TorchsLinearWithGradient(benchmark::State& state) {
@@ -168,13 +166,13 @@ BENCHMARK(TorchsLinearWithGradient)
     ->Unit(benchmark::kMillisecond);
 
 // The encoder's convolutions; torch's with the conversions that they need.
-encoder::ConvStackParameters Convolutions() {
+layers::ConvStackParameters Convolutions() {
   torch::manual_seed(1);
   return {.weights = {torch::randn({32, 4, 8, 8}) / 16, torch::randn({64, 32, 4, 4}) / 22,
                       torch::randn({64, 64, 3, 3}) / 24},
           .biases = {torch::zeros({32}), torch::zeros({64}), torch::zeros({64})}};
 }
-torch::Tensor ByTorch(const torch::Tensor& frames, const encoder::ConvStackParameters& parameters,
+torch::Tensor ByTorch(const torch::Tensor& frames, const layers::ConvStackParameters& parameters,
                       torch::ScalarType type) {
   torch::Tensor x = frames.to(type).div_(255);
   const int64_t strides[] = {4, 2, 1};
@@ -190,7 +188,7 @@ void ConvolutionsOf(benchmark::State& state, Run run) {
     return;
   }
   const torch::NoGradGuard no_grad;
-  const encoder::ConvStackParameters parameters = Convolutions();
+  const layers::ConvStackParameters parameters = Convolutions();
   const torch::Tensor frames = torch::randint(256, {64, 4, 84, 84}, torch::kUInt8);
   torch::Tensor out;
   for (auto _ : state) {
@@ -198,10 +196,10 @@ void ConvolutionsOf(benchmark::State& state, Run run) {
   }
   CountError(state, out, ByTorch(frames, parameters, torch::kDouble));
 }
-void EncoderConvolutions(benchmark::State& state) { ConvolutionsOf(state, encoder::ConvStack); }
+void EncoderConvolutions(benchmark::State& state) { ConvolutionsOf(state, layers::ConvStack); }
 void TorchsEncoderConvolutions(benchmark::State& state) {
   ConvolutionsOf(state,
-                 [](const torch::Tensor& frames, const encoder::ConvStackParameters& parameters) {
+                 [](const torch::Tensor& frames, const layers::ConvStackParameters& parameters) {
                    return ByTorch(frames, parameters, torch::kBFloat16);
                  });
 }
@@ -210,8 +208,8 @@ BENCHMARK(TorchsEncoderConvolutions)->Unit(benchmark::kMillisecond);
 
 // All blocks of the full model for one dreamed position of 32 rollouts after 8 steps.
 void DreamedPosition(benchmark::State& state) {
-  const auto precision = state.range(0) == 16 ? nn::Precision::kBf16 : nn::Precision::kF32;
-  if (precision == nn::Precision::kBf16 && SkippedWithoutBf16(state)) {
+  const auto precision = state.range(0) == 16 ? layers::Precision::kBf16 : layers::Precision::kF32;
+  if (precision == layers::Precision::kBf16 && SkippedWithoutBf16(state)) {
     return;
   }
   const torch::NoGradGuard no_grad;

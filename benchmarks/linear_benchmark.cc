@@ -1,5 +1,5 @@
-#include "hidreamer/nn/dropout.h"
-#include "hidreamer/nn/linear.h"
+#include "hidreamer/layers/dropout.h"
+#include "hidreamer/layers/linear.h"
 #include "quality.h"
 
 namespace hidreamer::benchmarks {
@@ -27,7 +27,7 @@ void Product(benchmark::State& state, Multiply multiply) {
       torch::linear(x.to(torch::kDouble), weight.to(torch::kDouble), bias.to(torch::kDouble)));
 }
 
-void FewRowsLinear(benchmark::State& state) { Product(state, nn::Linear); }
+void FewRowsLinear(benchmark::State& state) { Product(state, layers::Linear); }
 BENCHMARK(FewRowsLinear)->Apply(DreamShapes);
 
 void TorchsLinear(benchmark::State& state) {
@@ -49,7 +49,7 @@ void DropoutOf(benchmark::State& state, Drop drop) {
   CountError(state, y, x.to(torch::kDouble) * kept / (1 - kProbability));
 }
 
-void Dropout(benchmark::State& state) { DropoutOf(state, nn::Dropout); }
+void Dropout(benchmark::State& state) { DropoutOf(state, layers::Dropout); }
 BENCHMARK(Dropout)->Unit(benchmark::kMillisecond);
 
 void TorchsDropout(benchmark::State& state) {

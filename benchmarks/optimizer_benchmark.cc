@@ -1,16 +1,16 @@
 #include <cmath>
 
-#include "hidreamer/nn/optimizer.h"
+#include "hidreamer/training/optimizer.h"
 #include "quality.h"
 
 namespace hidreamer::benchmarks {
 namespace {
 
 // As many parameters as the world model, in blocks of its usual shape.
-std::vector<nn::NamedParameter> Parameters() {
+std::vector<training::NamedParameter> Parameters() {
   constexpr int64_t kBlocks = 18;
   torch::manual_seed(1);
-  std::vector<nn::NamedParameter> parameters;
+  std::vector<training::NamedParameter> parameters;
   for (int64_t i = 0; i < kBlocks; ++i) {
     torch::Tensor value = torch::randn({1536, 384});
     value.mutable_grad() = torch::randn({1536, 384});
@@ -23,7 +23,7 @@ void AdamStep(benchmark::State& state) {
   constexpr double kRate = 1e-3, kDecay = 0.1, kEpsilon = 1e-8;
   const auto parameters = Parameters();
   const torch::Tensor start = parameters[0].value.to(torch::kDouble);
-  nn::Adam adam(parameters, {.epsilon = kEpsilon, .weight_decay = kDecay, .decoupled = true});
+  training::Adam adam(parameters, {.epsilon = kEpsilon, .weight_decay = kDecay, .decoupled = true});
   adam.Step(kRate);
   // The first step by hand: both moments, bias-corrected, are the gradient and its square.
   const torch::Tensor gradient = parameters[0].value.grad().to(torch::kDouble);
@@ -40,10 +40,10 @@ void ClipGradNorm(benchmark::State& state) {
   const auto parameters = Parameters();
   torch::Tensor norm;
   for (auto _ : state) {
-    norm = nn::ClipGradNorm(parameters, 1e9);  // measures, does not scale
+    norm = training::ClipGradNorm(parameters, 1e9);  // measures, does not scale
   }
   torch::Tensor exact = torch::zeros({}, torch::kDouble);
-  for (const nn::NamedParameter& parameter : parameters) {
+  for (const training::NamedParameter& parameter : parameters) {
     exact += parameter.value.grad().to(torch::kDouble).square().sum();
   }
   CountError(state, norm, exact.sqrt());

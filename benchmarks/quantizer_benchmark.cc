@@ -1,4 +1,4 @@
-#include "hidreamer/tokenizer/nearest_search.h"
+#include "hidreamer/layers/nearest_search.h"
 #include "hidreamer/tokenizer/residual_quantizer.h"
 #include "quality.h"
 
@@ -19,7 +19,7 @@ void NearestRows(benchmark::State& state) {
   const torch::Tensor centers = torch::randn({codes, kRowWidth}) * 0.05;
   torch::Tensor nearest;
   for (auto _ : state) {
-    nearest = tokenizer::NearestRows(z, centers);
+    nearest = layers::NearestRows(z, centers);
   }
   state.SetItemsProcessed(state.iterations() * rows);
   // How much farther than the nearest of all the chosen centers are: 0 where every choice is right.

@@ -9,11 +9,10 @@
 #include "commands.h"
 #include "hidreamer/base/error.h"
 #include "hidreamer/env/make_environment.h"
-#include "hidreamer/nn/bf16_product.h"
-#include "hidreamer/nn/precision.h"
-#include "hidreamer/nn/runtime.h"
+#include "hidreamer/layers/precision.h"
 #include "hidreamer/parity/parity.h"
 #include "hidreamer/pipeline/machine.h"
+#include "hidreamer/training/runtime.h"
 #include "options.h"
 
 namespace hidreamer::app {
@@ -51,21 +50,9 @@ std::string Text(const nlohmann::json& value) {
   return value.is_structured() ? (text.empty() ? "none" : text) : value.dump();
 }
 
-std::string KernelsHere() {
-  switch (nn::Bf16KernelsHere()) {
-    case nn::Bf16Kernels::kAvx512:
-      return nn::HasMatrixUnits() ? "AVX-512 and matrix units" : "AVX-512";
-    case nn::Bf16Kernels::kAvx2:
-      return "AVX2";
-    case nn::Bf16Kernels::kNone:
-      break;
-  }
-  return "none, torch's are used";
-}
-
 void ReportMatmul() {
   constexpr double kProducts = 3;  // of a layer and its gradients
-  const double milliseconds = nn::TimeLinear(nn::Precision::kF32, kRows, kWidth);
+  const double milliseconds = layers::TimeLinear(layers::Precision::kF32, kRows, kWidth);
   const double gigaflops =
       kProducts * 2 * kRows * kWidth * 4 * kWidth / (milliseconds * 1e-3) / 1e9;
   Line("matmul", fmt::format("{}x{}x{} f32, with gradients, in {:.1f} ms, {:.0f} GFLOP/s", kRows,
@@ -73,9 +60,10 @@ void ReportMatmul() {
   if (gigaflops < kSlowGigaflops) {
     Warn("that is the slow reference BLAS; install libopenblas0-openmp (50 times faster)");
   }
-  Line("kernels", "for bf16: " + KernelsHere());
-  Line("precision",
-       fmt::format("auto takes {}", nn::PrecisionName(nn::ChoosePrecision("auto", kRows, kWidth))));
+  Line("kernels",
+       "for bf16: " + layers::CpuKernels() + (layers::HasCpuKernels() ? "" : ", torch's are used"));
+  Line("precision", fmt::format("auto takes {}", layers::PrecisionName(layers::ChoosePrecision(
+                                                     "auto", kRows, kWidth))));
 }
 
 void ReportGames() {
@@ -125,7 +113,7 @@ bool ReportParity(const std::filesystem::path& directory) {
 }
 
 void Doctor(const DoctorArguments& arguments) {
-  const int threads = nn::ConfigureRuntime(arguments.threads);
+  const int threads = training::ConfigureRuntime(arguments.threads);
   Line("versions", Text(pipeline::DescribeVersions()));
   const nlohmann::json machine = pipeline::DescribeMachine();
   Line("cpu", Text(machine.at("cpu")));

@@ -15,7 +15,7 @@
 #include "hidreamer/env/scripted_player.h"
 #include "hidreamer/evaluation/play.h"
 #include "hidreamer/imagination/agent_player.h"
-#include "hidreamer/nn/device.h"
+#include "hidreamer/training/device.h"
 #include "options.h"
 
 namespace hidreamer::app {
@@ -37,11 +37,11 @@ struct EvalArguments {
 std::unique_ptr<env::Player> MakeEvalPlayer(const EvalArguments& arguments) {
   if (!arguments.run.empty() && agent::HoldsAgent(arguments.run)) {
     return agent::LoadOnlinePlayer(arguments.run, arguments.game, arguments.greedy,
-                                   nn::UseDevice(arguments.device));
+                                   training::UseDevice(arguments.device));
   }
   if (!arguments.run.empty()) {
     return imagination::LoadAgentPlayer(arguments.run, arguments.game, {.greedy = arguments.greedy},
-                                        nn::UseDevice(arguments.device));
+                                        training::UseDevice(arguments.device));
   }
   return env::MakePlayer(arguments.policy);
 }

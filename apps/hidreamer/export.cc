@@ -12,7 +12,7 @@
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/files.h"
 #include "hidreamer/base/temporary_directory.h"
-#include "hidreamer/nn/safetensors.h"
+#include "hidreamer/formats/safetensors.h"
 #include "options.h"
 
 namespace hidreamer::app {
@@ -50,9 +50,9 @@ void Export(const ExportArguments& arguments) {
   if (!std::filesystem::is_directory(arguments.source)) {
     throw UserError("", "no directory {}", arguments.source.string());
   }
-  nn::SafetensorsFile result;
+  formats::SafetensorsFile result;
   if (std::filesystem::exists(arguments.source / kModelFile)) {
-    result = nn::LoadSafetensors(arguments.source / kModelFile);
+    result = formats::LoadSafetensors(arguments.source / kModelFile);
   } else {
     const std::vector<std::filesystem::path> stages = StagesOf(arguments.source);
     if (stages.empty()) {
@@ -60,8 +60,9 @@ void Export(const ExportArguments& arguments) {
                       arguments.source.string());
     }
     for (const std::filesystem::path& stage : stages) {
-      const nn::SafetensorsFile file = nn::LoadSafetensors(arguments.source / stage / kModelFile);
-      nn::InsertWithPrefix(result.tensors, file.tensors, stage.string() + ".");
+      const formats::SafetensorsFile file =
+          formats::LoadSafetensors(arguments.source / stage / kModelFile);
+      formats::InsertWithPrefix(result.tensors, file.tensors, stage.string() + ".");
       for (const auto& [key, value] : file.metadata) {
         result.metadata[stage.string() + "." + key] = value;
       }
@@ -72,7 +73,7 @@ void Export(const ExportArguments& arguments) {
                                        fmt::format("hidreamer_export_{}", ::getpid()));
     const std::filesystem::path file = directory.path() / kModelFile;
     result.metadata.insert(kWrittenBy);
-    nn::SaveSafetensors(file, result.tensors, result.metadata);
+    formats::SaveSafetensors(file, result.tensors, result.metadata);
     WriteOutputFile(arguments.out, FileKind::kSafetensors, ReadFile(file));
   }
   int64_t numbers = 0;

@@ -11,8 +11,8 @@
 
 #include "hidreamer/base/error.h"
 #include "hidreamer/encoder/encoder.h"
-#include "hidreamer/nn/pytorch_file.h"
-#include "hidreamer/nn/safetensors.h"
+#include "hidreamer/formats/pytorch_file.h"
+#include "hidreamer/formats/safetensors.h"
 #include "hidreamer/pipeline/imported_stage.h"
 #include "hidreamer/tokenizer/residual_quantizer.h"
 #include "hidreamer/world_model/world_model.h"
@@ -36,7 +36,7 @@ struct Found {
 };
 
 // Rows or columns of a weight matrix; a user Error if it is missing or no matrix.
-int64_t Size(const nn::TensorMap& weights, const std::string& name, int64_t dimension) {
+int64_t Size(const formats::TensorMap& weights, const std::string& name, int64_t dimension) {
   const auto found = weights.find(name);
   if (found == weights.end() || found->second.dim() != 2) {
     throw UserError("", "the file lacks the matrix {}", name);
@@ -44,7 +44,7 @@ int64_t Size(const nn::TensorMap& weights, const std::string& name, int64_t dime
   return found->second.size(dimension);
 }
 
-int64_t CountNumbered(const nn::TensorMap& weights, const std::string& before,
+int64_t CountNumbered(const formats::TensorMap& weights, const std::string& before,
                       const std::string& after) {
   int64_t count = 0;
   while (weights.contains(fmt::format("{}{}{}", before, count, after))) {
@@ -54,13 +54,13 @@ int64_t CountNumbered(const nn::TensorMap& weights, const std::string& before,
 }
 
 // Those of `weights` that lie in parts the model has; a file may hold other things beside it.
-nn::TensorMap PartsOf(const torch::nn::Module& model, const nn::TensorMap& weights) {
+formats::TensorMap PartsOf(const torch::nn::Module& model, const formats::TensorMap& weights) {
   const auto part_of = [](const std::string& name) { return name.substr(0, name.find('.')); };
   std::map<std::string, bool> parts;
-  for (const auto& [name, tensor] : nn::NamedState(model)) {
+  for (const auto& [name, tensor] : formats::NamedState(model)) {
     parts[part_of(name)] = true;
   }
-  nn::TensorMap own;
+  formats::TensorMap own;
   for (const auto& [name, tensor] : weights) {
     if (!parts.contains(part_of(name))) {
       continue;
@@ -75,11 +75,11 @@ nn::TensorMap PartsOf(const torch::nn::Module& model, const nn::TensorMap& weigh
 }
 
 template <class Model>
-void Load(Model& model, const nn::TensorMap& weights) {
-  nn::LoadNamedState(*model, PartsOf(*model, weights));
+void Load(Model& model, const formats::TensorMap& weights) {
+  formats::LoadNamedState(*model, PartsOf(*model, weights));
 }
 
-ImportedStage ImportEncoder(const nn::TensorMap& weights, const fs::path& file) {
+ImportedStage ImportEncoder(const formats::TensorMap& weights, const fs::path& file) {
   const auto last = weights.find("projection.2.weight");
   if (last == weights.end() || last->second.dim() != 2) {
     throw UserError("", "the file lacks the matrix projection.2.weight");
@@ -88,11 +88,11 @@ ImportedStage ImportEncoder(const nn::TensorMap& weights, const fs::path& file) 
   Load(encoder, weights);
   encoder::SaveEncoder(encoder, file);
   return {.stage = kEncoder,
-          .what = fmt::format("encoder, {} parameters", nn::CountParameters(*encoder)),
+          .what = fmt::format("encoder, {} parameters", formats::CountParameters(*encoder)),
           .embedding_width = encoder->options().width};
 }
 
-ImportedStage ImportQuantizer(const nn::TensorMap& weights, const fs::path& file) {
+ImportedStage ImportQuantizer(const formats::TensorMap& weights, const fs::path& file) {
   tokenizer::ResidualQuantizer quantizer(tokenizer::ResidualQuantizerOptions{
       .dim = Size(weights, "vq_layers.0.codebook.weight", 1),
       .levels = CountNumbered(weights, "vq_layers.", ".codebook.weight"),
@@ -108,7 +108,7 @@ ImportedStage ImportQuantizer(const nn::TensorMap& weights, const fs::path& file
       .embedding_width = options.dim};
 }
 
-ImportedStage ImportWorldModel(const nn::TensorMap& weights, const WeightsImport& arguments,
+ImportedStage ImportWorldModel(const formats::TensorMap& weights, const WeightsImport& arguments,
                                const fs::path& file) {
   world_model::WorldModelOptions options;
   options.layout.levels = CountNumbered(weights, "embedding.token_embeds.", ".weight");
@@ -131,7 +131,7 @@ ImportedStage ImportWorldModel(const nn::TensorMap& weights, const WeightsImport
   return {.stage = kWorldModel,
           .what = fmt::format("world model, {} layers of width {}, {} heads, {} parameters",
                               options.layers, options.width, options.heads,
-                              nn::CountParameters(*module)),
+                              formats::CountParameters(*module)),
           .settings = {{"tokenizer.levels", std::to_string(options.layout.levels)},
                        {"tokenizer.codes", std::to_string(options.layout.codes)},
                        {"world_model.width", std::to_string(options.width)},
@@ -143,17 +143,17 @@ ImportedStage ImportWorldModel(const nn::TensorMap& weights, const WeightsImport
           .actions = options.layout.actions};
 }
 
-std::vector<Found> FindModels(const nn::TensorMap& file) {
+std::vector<Found> FindModels(const formats::TensorMap& file) {
   std::vector<Found> models;
   const auto add = [&](const char* stage, const std::vector<std::string>& names) {
-    for (const std::string& prefix : nn::PrefixesOf(file, names)) {
+    for (const std::string& prefix : formats::PrefixesOf(file, names)) {
       models.push_back({.stage = stage, .prefix = prefix});
     }
   };
   add(kEncoder, {"encoder.0.weight", "projection.0.weight"});
   add(kTokenizer, {"vq_layers.0.codebook.weight"});
   add(kWorldModel, {"embedding.token_embeds.0.weight"});
-  for (const std::string& prefix : nn::PrefixesOf(file, {"codebook.weight"})) {
+  for (const std::string& prefix : formats::PrefixesOf(file, {"codebook.weight"})) {
     if (prefix.find("vq_layers.") == std::string::npos) {
       models.push_back({.stage = kTokenizer, .prefix = prefix, .single_level = true});
     }
@@ -212,14 +212,14 @@ Found ChooseModel(std::vector<Found> models, const WeightsImport& arguments, con
   return models.front();
 }
 
-nn::PytorchFile LoadFile(const fs::path& file) {
+formats::PytorchFile LoadFile(const fs::path& file) {
   std::string suffix = file.extension().string();
   std::transform(suffix.begin(), suffix.end(), suffix.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   if (suffix != ".safetensors") {
-    return nn::LoadPytorchFile(file);
+    return formats::LoadPytorchFile(file);
   }
-  nn::SafetensorsFile loaded = nn::LoadSafetensors(file);
+  formats::SafetensorsFile loaded = formats::LoadSafetensors(file);
   return {.tensors = std::move(loaded.tensors), .unread = std::move(loaded.unread)};
 }
 
@@ -227,8 +227,8 @@ nn::PytorchFile LoadFile(const fs::path& file) {
 
 void ImportWeights(const WeightsImport& arguments) {
   const fs::path& out = arguments.out;
-  const nn::PytorchFile loaded = LoadFile(arguments.file);
-  const nn::TensorMap file = nn::WithoutWrappers(loaded.tensors);
+  const formats::PytorchFile loaded = LoadFile(arguments.file);
+  const formats::TensorMap file = formats::WithoutWrappers(loaded.tensors);
   std::string unread;  // for the message where something is missing
   for (const auto& [name, what] : loaded.unread) {
     unread += fmt::format("; not read: {} ({})", name, what);
@@ -242,10 +242,10 @@ void ImportWeights(const WeightsImport& arguments) {
         file.size(), unread);
   }
   const Found model = ChooseModel(std::move(models), arguments, out);
-  nn::TensorMap weights = nn::WithoutPrefix(file, model.prefix);
+  formats::TensorMap weights = formats::WithoutPrefix(file, model.prefix);
   if (model.single_level) {  // as level 0 of a residual quantizer
-    nn::TensorMap renamed;
-    nn::InsertWithPrefix(renamed, weights, "vq_layers.0.");
+    formats::TensorMap renamed;
+    formats::InsertWithPrefix(renamed, weights, "vq_layers.0.");
     weights = std::move(renamed);
   }
   const fs::path written = out / "model.safetensors";

@@ -13,7 +13,7 @@
 
 #include "hidreamer/base/files.h"
 #include "hidreamer/data/test_npz.h"
-#include "hidreamer/nn/safetensors.h"
+#include "hidreamer/formats/safetensors.h"
 #include "program.h"
 
 namespace hidreamer::integration {
@@ -171,20 +171,21 @@ TEST_F(Import, WhatIsImportedIsAFinishedStageOfItsRun) {
 }
 
 TEST_F(Import, FindsWeightsOfAnAveragedModelBesideOtherTensors) {
-  nn::TensorMap weights;
+  formats::TensorMap weights;
   for (const auto& [name, tensor] :
-       nn::LoadSafetensors(kRecording / "encoder.weights.safetensors").tensors) {
+       formats::LoadSafetensors(kRecording / "encoder.weights.safetensors").tensors) {
     weights["model_state_dict.module." + name] = tensor;
     weights["ema." + name] = tensor + 1;
   }
   weights["model_state_dict.n_averaged"] = torch::tensor(5);
   weights["losses"] = torch::zeros({3});
-  nn::SaveSafetensors(root_ / "averaged.safetensors", weights);
+  formats::SaveSafetensors(root_ / "averaged.safetensors", weights);
   const Outcome outcome =
       RunProgram({"import", root_ / "averaged.safetensors", "--out", root_ / "encoder"});
   ASSERT_EQ(outcome.code, 0) << outcome.text;
   EXPECT_THAT(outcome.text, HasSubstr("taken: encoder at 'model_state_dict.'"));
-  const nn::TensorMap taken = nn::LoadSafetensors(root_ / "encoder/model.safetensors").tensors;
+  const formats::TensorMap taken =
+      formats::LoadSafetensors(root_ / "encoder/model.safetensors").tensors;
   EXPECT_TRUE(torch::equal(taken.at("encoder.0.bias"),
                            weights.at("model_state_dict.module.encoder.0.bias").to(torch::kFloat)));
   ASSERT_EQ(RunProgram({"import", root_ / "averaged.safetensors", "--out", root_ / "other",
@@ -198,9 +199,10 @@ TEST_F(Import, FindsWeightsOfAnAveragedModelBesideOtherTensors) {
 }
 
 TEST_F(Import, RefusesWeightsThatAreNotFinite) {
-  nn::TensorMap weights = nn::LoadSafetensors(kRecording / "encoder.weights.safetensors").tensors;
+  formats::TensorMap weights =
+      formats::LoadSafetensors(kRecording / "encoder.weights.safetensors").tensors;
   weights["encoder.2.bias"][1] = std::nan("");
-  nn::SaveSafetensors(root_ / "nan.safetensors", weights);
+  formats::SaveSafetensors(root_ / "nan.safetensors", weights);
   const Outcome outcome =
       RunProgram({"import", root_ / "nan.safetensors", "--out", root_ / "encoder"});
   EXPECT_EQ(outcome.code, 2);
@@ -221,10 +223,11 @@ std::string WithType(const fs::path& file, const std::string& tensor, const std:
 }
 
 TEST_F(Import, PassesOverATensorOfAnUnknownTypeOrNamesIt) {
-  nn::TensorMap weights = nn::LoadSafetensors(kRecording / "encoder.weights.safetensors").tensors;
+  formats::TensorMap weights =
+      formats::LoadSafetensors(kRecording / "encoder.weights.safetensors").tensors;
   weights["scales"] = torch::ones({8}, torch::kUInt8);
   const fs::path plain = root_ / "plain.safetensors", file = root_ / "odd.safetensors";
-  nn::SaveSafetensors(plain, weights);
+  formats::SaveSafetensors(plain, weights);
   WriteFileAtomically(file, WithType(plain, "scales", "F8_E4M3"));
   const Outcome needless = RunProgram({"import", file, "--out", root_ / "encoder"});
   EXPECT_EQ(needless.code, 0) << needless.text;

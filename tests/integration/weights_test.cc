@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "hidreamer/base/files.h"
-#include "hidreamer/nn/safetensors.h"
+#include "hidreamer/formats/safetensors.h"
 #include "program.h"
 
 namespace hidreamer::integration {
@@ -36,8 +36,8 @@ TEST_P(Weights, ComeThroughImportAndExportUnchanged) {
   ASSERT_EQ(import.code, 0) << import.text;
   const Outcome outcome = RunProgram({"export", stage.string(), "--out", exported.string()});
   ASSERT_EQ(outcome.code, 0) << outcome.text;
-  const nn::TensorMap before = nn::LoadSafetensors(source).tensors;
-  const nn::TensorMap after = nn::LoadSafetensors(exported).tensors;
+  const formats::TensorMap before = formats::LoadSafetensors(source).tensors;
+  const formats::TensorMap after = formats::LoadSafetensors(exported).tensors;
   ASSERT_EQ(before.size(), after.size());
   for (const auto& [name, tensor] : before) {
     EXPECT_TRUE(torch::equal(after.at(name), tensor.to(torch::kFloat32))) << name;
@@ -60,13 +60,14 @@ TEST(Import, RefusesWhatItDoesNotKnow) {
 TEST(Export, WritesAWholeRunAsOneFile) {
   const fs::path run = FreshDirectory("run");
   const fs::path out = run / "all.safetensors";
-  nn::SaveSafetensors(run / "encoder" / "model.safetensors", {{"w", torch::ones({2})}},
-                      {{"kind", "x"}});
-  nn::SaveSafetensors(run / "policy" / "pong" / "model.safetensors", {{"w", torch::zeros({3})}});
-  nn::SaveSafetensors(run / "encoder" / "checkpoints" / "1" / "model.safetensors",
-                      {{"old", torch::ones({1})}});
+  formats::SaveSafetensors(run / "encoder" / "model.safetensors", {{"w", torch::ones({2})}},
+                           {{"kind", "x"}});
+  formats::SaveSafetensors(run / "policy" / "pong" / "model.safetensors",
+                           {{"w", torch::zeros({3})}});
+  formats::SaveSafetensors(run / "encoder" / "checkpoints" / "1" / "model.safetensors",
+                           {{"old", torch::ones({1})}});
   ASSERT_EQ(RunProgram({"export", run.string(), "--out", out.string()}).code, 0);
-  const nn::SafetensorsFile file = nn::LoadSafetensors(out);
+  const formats::SafetensorsFile file = formats::LoadSafetensors(out);
   EXPECT_THAT(file.tensors,
               testing::ElementsAre(testing::Key("encoder.w"), testing::Key("policy/pong.w")));
   EXPECT_EQ(file.metadata.at("encoder.kind"), "x");

@@ -2,8 +2,8 @@
 
 #include "hidreamer/agent/observation.h"
 #include "hidreamer/base/error.h"
-#include "hidreamer/nn/optimizer.h"
-#include "hidreamer/nn/safetensors.h"
+#include "hidreamer/formats/safetensors.h"
+#include "hidreamer/training/optimizer.h"
 
 namespace hidreamer::agent {
 namespace {
@@ -83,7 +83,7 @@ AgentModelsImpl::AgentModelsImpl(const AgentOptions& options)
   actor = register_module("actor", head(options.actions));
   critic = register_module("critic", head(scalars_.outputs()));
   slow_critic = register_module("slow_critic", head(scalars_.outputs()));
-  nn::MoveTowards(*slow_critic, *critic, 1);
+  training::MoveTowards(*slow_critic, *critic, 1);
 }
 
 torch::Tensor AgentModelsImpl::Features(const AgentState& state) {
@@ -107,14 +107,14 @@ AgentModels LoadAgentModels(const std::filesystem::path& run) {
   if (!HoldsAgent(run)) {
     throw UserError("hidreamer agent makes one", "{} holds no finished agent", run.string());
   }
-  const nn::SafetensorsFile file = nn::LoadSafetensors(ModelFile(run));
+  const formats::SafetensorsFile file = formats::LoadSafetensors(ModelFile(run));
   const auto entry = file.metadata.find("options");
   if (entry == file.metadata.end()) {
     throw UserError("give the directory of hidreamer agent", "{} is no agent's",
                     ModelFile(run).string());
   }
   AgentModels models(AgentOptions::FromJson(entry->second));
-  nn::LoadNamedState(*models, file.tensors);
+  formats::LoadNamedState(*models, file.tensors);
   models->eval();
   return models;
 }

@@ -9,7 +9,7 @@
 #include <string>
 
 #include "hidreamer/config/agent_config.h"
-#include "hidreamer/nn/tensor_map.h"
+#include "hidreamer/formats/tensor_map.h"
 #include "hidreamer/policy/action_distribution.h"
 #include "hidreamer/policy/networks.h"
 #include "hidreamer/policy/two_hot.h"

@@ -16,7 +16,7 @@ TEST(OnlineAgent, SolvesCatch) {
   const auto directory =
       std::filesystem::temp_directory_path() / ("hid_catch_" + std::to_string(::getpid()));
   const config::AgentConfig config = config::AgentPreset("test");
-  OnlineLearner learner(config, directory, nn::Precision::kF32);
+  OnlineLearner learner(config, directory, layers::Precision::kF32);
   for (int64_t update = 0; update < learner.total_updates(); ++update) {
     learner.Update(update);
   }

@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "hidreamer/base/error.h"
-#include "hidreamer/nn/categorical.h"
+#include "hidreamer/layers/categorical.h"
 
 namespace hidreamer::agent {
 namespace {
@@ -18,8 +18,8 @@ std::vector<T> Numbers(const torch::Tensor& x) {
 
 DreamGame::DreamGame(AgentModels models, std::unique_ptr<env::Environment> game)
     : models_(std::move(models)),
-      precision_(models_->options().precision == "bf16" ? nn::Precision::kBf16
-                                                        : nn::Precision::kF32),
+      precision_(models_->options().precision == "bf16" ? layers::Precision::kBf16
+                                                        : layers::Precision::kF32),
       game_(std::move(game)),
       choices_(0),
       draws_(0) {
@@ -74,7 +74,7 @@ void DreamGame::SeeGame(int64_t action, bool first) {
 
 void DreamGame::Begin(uint64_t seed, int64_t lead) {
   torch::NoGradGuard no_grad;
-  const nn::AutocastGuard autocast(torch::kCPU, precision_);
+  const layers::AutocastGuard autocast(torch::kCPU, precision_);
   const SeedTree seeds(seed);
   choices_ = seeds.Generator("dream_game/choices");
   draws_ = seeds.Generator("dream_game/draws");
@@ -101,7 +101,7 @@ void DreamGame::Rejoin() {
 }
 
 int DreamGame::Choose(const GameView& view) {
-  return nn::CategoryAt(torch::tensor(view.probabilities), torch::tensor(choices_.Uniform()))
+  return layers::CategoryAt(torch::tensor(view.probabilities), torch::tensor(choices_.Uniform()))
       .item<int>();
 }
 
@@ -123,7 +123,7 @@ void DreamGame::DreamStep(int action, double temperature) {
 
 void DreamGame::Step(Pilot pilot, int action, double temperature) {
   torch::NoGradGuard no_grad;
-  const nn::AutocastGuard autocast(torch::kCPU, precision_);
+  const layers::AutocastGuard autocast(torch::kCPU, precision_);
   HID_CHECK(!now_.game_over, "step after the end of the game");
   if (pilot != Pilot::kPerson) {
     action = Choose(pilot == Pilot::kActorInGame ? now_.game : now_.dream);

@@ -9,7 +9,7 @@
 #include "hidreamer/agent/observation.h"
 #include "hidreamer/base/seed.h"
 #include "hidreamer/env/environment.h"
-#include "hidreamer/nn/precision.h"
+#include "hidreamer/layers/precision.h"
 
 namespace hidreamer::agent {
 
@@ -67,7 +67,7 @@ class DreamGame {
   int Choose(const GameView& view);
 
   AgentModels models_;
-  nn::Precision precision_;
+  layers::Precision precision_;
   std::unique_ptr<env::Environment> game_;
   Observer observer_;
   Rng choices_, draws_;

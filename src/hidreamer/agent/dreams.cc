@@ -2,7 +2,7 @@
 
 #include <ATen/CPUGeneratorImpl.h>
 
-#include "hidreamer/nn/categorical.h"
+#include "hidreamer/layers/categorical.h"
 
 namespace hidreamer::agent {
 
@@ -69,7 +69,7 @@ Dreams DreamOn(AgentModels models, const world_model::StepInputs& context,
     const auto distribution = models->Policy(features.back());
     actions.push_back(options.actions.defined()
                           ? options.actions.select(1, h)
-                          : nn::CategoryAt(distribution.probabilities(), draws.actions[h]));
+                          : layers::CategoryAt(distribution.probabilities(), draws.actions[h]));
     log_probs.push_back(distribution.LogProb(actions.back()));
     const auto outcome =
         models->world_model->Foretell(decoder.hidden(), decoder.local(), actions.back());

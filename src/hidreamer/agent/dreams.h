@@ -2,7 +2,7 @@
 
 #include "hidreamer/agent/agent_models.h"
 #include "hidreamer/base/seed.h"
-#include "hidreamer/nn/precision.h"
+#include "hidreamer/layers/precision.h"
 
 namespace hidreamer::agent {
 

@@ -4,8 +4,8 @@
 #include <array>
 
 #include "hidreamer/agent/observation.h"
-#include "hidreamer/nn/device.h"
 #include "hidreamer/policy/networks.h"
+#include "hidreamer/training/device.h"
 
 namespace hidreamer::agent {
 namespace {
@@ -20,40 +20,41 @@ constexpr std::array kModelFigures = {"loss", "code_loss", "reward_loss", "conti
 }  // namespace
 
 ModelLearner::ModelLearner(AgentModels models, const config::AgentConfig& config,
-                           const SeedTree& seeds, nn::Precision precision, torch::Device device)
+                           const SeedTree& seeds, layers::Precision precision, torch::Device device)
     : models_(std::move(models)),
       config_(config),
       seeds_(seeds),
       precision_(precision),
       device_(device) {
-  tokenizer_optimizer_ =
-      std::make_unique<nn::Adam>(nn::NamedParameters(*models_->tokenizer), nn::AdamOptions{});
+  tokenizer_optimizer_ = std::make_unique<training::Adam>(
+      training::NamedParameters(*models_->tokenizer), training::AdamOptions{});
   learning_ = world_model::StepModel(models_->options().world_model);
   learning_->to(device);
-  nn::MoveTowards(*learning_, *models_->world_model, 1);
-  auto parameters = nn::NamedParameters(*learning_);
+  training::MoveTowards(*learning_, *models_->world_model, 1);
+  auto parameters = training::NamedParameters(*learning_);
   if (config.world_model.cpc_scale > 0) {
     cpc_ = policy::AcCpc(policy::AcCpcOptions{.feature_width = config.world_model.width,
                                               .width = kCpcWidth,
                                               .steps = config.world_model.cpc_steps,
                                               .actions = models_->options().actions});
     cpc_->to(device);
-    for (auto& parameter : nn::NamedParameters(*cpc_, "cpc.")) {
+    for (auto& parameter : training::NamedParameters(*cpc_, "cpc.")) {
       parameters.push_back(parameter);
     }
   }
   const bool muon = config.world_model.matrix_lr > 0;
-  model_optimizer_ = std::make_unique<nn::MuonWithAdam>(
+  model_optimizer_ = std::make_unique<training::MuonWithAdam>(
       parameters, muon ? learning_->LocalMatrices() : std::vector<torch::Tensor>(),
-      nn::MuonOptions{}, nn::AdamOptions{.beta2 = 0.99, .weight_decay = 1e-4, .decoupled = true});
-  tokenizer_gradients_ = std::make_unique<nn::GraphedWork>(
-      [this](const nn::GraphedWork::Tensors& inputs) {
+      training::MuonOptions{},
+      training::AdamOptions{.beta2 = 0.99, .weight_decay = 1e-4, .decoupled = true});
+  tokenizer_gradients_ = std::make_unique<training::GraphedWork>(
+      [this](const training::GraphedWork::Tensors& inputs) {
         return TokenizerGradients(inputs[0], inputs[1]);
       },
       tokenizer_optimizer_->parameters());
-  model_gradients_ = std::make_unique<nn::GraphedWork>(
-      [this](const nn::GraphedWork::Tensors& inputs) {
-        return nn::GraphedWork::Tensors{WorldModelGradients(Windows::FromTensors(inputs))};
+  model_gradients_ = std::make_unique<training::GraphedWork>(
+      [this](const training::GraphedWork::Tensors& inputs) {
+        return training::GraphedWork::Tensors{WorldModelGradients(Windows::FromTensors(inputs))};
       },
       model_optimizer_->parameters());
 }
@@ -64,12 +65,12 @@ void ModelLearner::Start(const ReplayReader& reader) {
   models_->tokenizer->Start(reader.Frames(starts, 1), rng);
 }
 
-nn::GraphedWork::Tensors ModelLearner::TokenizerGradients(const torch::Tensor& frames,
-                                                          const torch::Tensor& previous) {
+training::GraphedWork::Tensors ModelLearner::TokenizerGradients(const torch::Tensor& frames,
+                                                                const torch::Tensor& previous) {
   auto& tokenizer = models_->tokenizer;
   torch::Tensor loss, reconstruction_loss, stillness_loss;
   {
-    const nn::AutocastGuard autocast(device_, precision_);
+    const layers::AutocastGuard autocast(device_, precision_);
     const int64_t n = frames.size(0);
     const auto codes = tokenizer->Encode(torch::cat({frames, previous}));
     const auto reconstruction = tokenizer->Decode(codes.values.narrow(0, 0, n));
@@ -89,7 +90,7 @@ nn::GraphedWork::Tensors ModelLearner::TokenizerGradients(const torch::Tensor& f
 }
 
 void ModelLearner::StepTokenizer(const torch::Tensor& frames, const torch::Tensor& previous,
-                                 int64_t update, double lr, nn::Figures& figures) {
+                                 int64_t update, double lr, training::Figures& figures) {
   auto& tokenizer = models_->tokenizer;
   tokenizer->train();
   // Counting the use of codebooks waits for the device.
@@ -98,8 +99,8 @@ void ModelLearner::StepTokenizer(const torch::Tensor& frames, const torch::Tenso
                           : tokenizer_gradients_->Run({frames, previous});
   figures.Add("reconstruction_loss", losses[0]);
   figures.Add("stillness_loss", losses[1]);
-  figures.Add("tokenizer_grad_norm",
-              nn::ClipGradNorm(tokenizer_optimizer_->parameters(), config_.world_model.clip_norm));
+  figures.Add("tokenizer_grad_norm", training::ClipGradNorm(tokenizer_optimizer_->parameters(),
+                                                            config_.world_model.clip_norm));
   tokenizer_optimizer_->Step(lr);
   tokenizer->eval();
   if (update % kReviveEvery == 0) {
@@ -117,7 +118,7 @@ void ModelLearner::UpdateTokenizer(const ReplayReader& reader, int64_t update) {
   Rng rng = seeds_.Generator("model/head_start", static_cast<uint64_t>(update));
   const auto starts = reader.replay().Sample(config_.tokenizer.batch, 2, {}, rng);
   const auto pairs = reader.Frames(starts, 2).view({-1, 2, 1, kObservationSize, kObservationSize});
-  nn::Figures unread;
+  training::Figures unread;
   StepTokenizer(pairs.select(1, 1).contiguous(), pairs.select(1, 0).contiguous(), update,
                 config_.tokenizer.lr, unread);
 }
@@ -128,7 +129,7 @@ std::vector<data::ReplayIndex> ModelLearner::DrawWindows(const ReplayReader& rea
                                 SamplingOf(config_), rng);
 }
 
-nn::TensorMap ModelLearner::BatchOf(const ReplayReader& reader, int64_t update) const {
+formats::TensorMap ModelLearner::BatchOf(const ReplayReader& reader, int64_t update) const {
   Rng rng = seeds_.Generator("model/update", static_cast<uint64_t>(update));
   const int64_t length = config_.world_model.window;
   const auto starts = DrawWindows(reader, rng);
@@ -141,12 +142,12 @@ nn::TensorMap ModelLearner::BatchOf(const ReplayReader& reader, int64_t update) 
           {"firsts", torch::tensor(batch.firsts, torch::kUInt8).view(shape)}};
 }
 
-nn::Figures ModelLearner::Update(const ReplayReader& reader, int64_t update, int64_t total) {
+training::Figures ModelLearner::Update(const ReplayReader& reader, int64_t update, int64_t total) {
   Rng rng = seeds_.Generator("model/update", static_cast<uint64_t>(update));
   const auto& config = config_.world_model;
   const auto starts = DrawWindows(reader, rng);
   const auto frames = reader.Frames(starts, config.window);  // (B T, 1, 64, 64)
-  nn::Figures figures;
+  training::Figures figures;
   const int64_t freeze_after = config_.tokenizer.freeze_after;
   if (freeze_after == 0 || update < freeze_after) {
     // Some of the frames, each with the one before it in its window.
@@ -155,20 +156,20 @@ nn::Figures ModelLearner::Update(const ReplayReader& reader, int64_t update, int
       rows.push_back(rng.UniformInt(config.batch) * config.window + 1 +
                      rng.UniformInt(config.window - 1));
     }
-    const auto index = nn::ToDevice(torch::tensor(rows, torch::kLong), device_);
+    const auto index = training::ToDevice(torch::tensor(rows, torch::kLong), device_);
     StepTokenizer(frames.index_select(0, index), frames.index_select(0, index - 1), update,
-                  nn::Cosine(config_.tokenizer.online_lr, config_.tokenizer.final_lr,
-                             static_cast<double>(update) / static_cast<double>(total)),
+                  training::Cosine(config_.tokenizer.online_lr, config_.tokenizer.final_lr,
+                                   static_cast<double>(update) / static_cast<double>(total)),
                   figures);
   }
   Windows windows;
   {
-    const nn::AutocastGuard autocast(device_, precision_);
+    const layers::AutocastGuard autocast(device_, precision_);
     const auto batch = reader.replay().Read(starts, config.window, /*frames=*/false);
     windows = ReadWindows(models_, batch, frames);
   }
   const double share =
-      nn::WarmupCosine(update, config.warmup_updates, total, config.final_lr_share);
+      training::WarmupCosine(update, config.warmup_updates, total, config.final_lr_share);
   const int64_t size = MinibatchSize();
   for (int64_t begin = 0; begin < config.batch; begin += size) {
     StepWorldModel(windows.Some(begin, std::min(size, config.batch - begin)), share, figures);
@@ -184,7 +185,7 @@ torch::Tensor ModelLearner::WorldModelGradients(const Windows& windows) {
   torch::Tensor code_loss, reward_loss, continue_loss, cpc_loss, changed_accuracy;
   torch::Tensor loss;
   {
-    const nn::AutocastGuard autocast(device_, precision_);
+    const layers::AutocastGuard autocast(device_, precision_);
     const auto states = model->Observe(inputs);
     const auto outcome =
         model->Foretell(states.hidden.flatten(0, 1), states.local.flatten(0, 1), actions.flatten());
@@ -249,12 +250,13 @@ torch::Tensor ModelLearner::WorldModelGradients(const Windows& windows) {
   return torch::stack(numbers);
 }
 
-void ModelLearner::StepWorldModel(const Windows& windows, double share, nn::Figures& figures) {
+void ModelLearner::StepWorldModel(const Windows& windows, double share,
+                                  training::Figures& figures) {
   const auto& config = config_.world_model;
   const bool usual = windows.batch() == MinibatchSize();
   const auto inputs = windows.ToTensors();
   const auto numbers = (usual ? model_gradients_->Run(inputs) : model_gradients_->Call(inputs))[0];
-  const auto norm = nn::ClipGradNorm(model_optimizer_->parameters(), config.clip_norm);
+  const auto norm = training::ClipGradNorm(model_optimizer_->parameters(), config.clip_norm);
   for (size_t i = 0; i < kModelFigures.size(); ++i) {
     figures.Add(kModelFigures[i], numbers[static_cast<int64_t>(i)]);
   }
@@ -263,26 +265,26 @@ void ModelLearner::StepWorldModel(const Windows& windows, double share, nn::Figu
   }
   figures.Add("model_grad_norm", norm);
   model_optimizer_->Step(share * config.matrix_lr, share * config.lr);
-  nn::MoveTowards(*models_->world_model, *learning_, 1 - config.average);
+  training::MoveTowards(*models_->world_model, *learning_, 1 - config.average);
 }
 
-nn::TensorMap ModelLearner::State() const {
-  nn::TensorMap state;
-  nn::InsertWithPrefix(state, tokenizer_optimizer_->State(), "tokenizer.");
-  nn::InsertWithPrefix(state, nn::NamedState(*learning_), "learning.");
-  nn::InsertWithPrefix(state, model_optimizer_->State(), "model.");
+formats::TensorMap ModelLearner::State() const {
+  formats::TensorMap state;
+  formats::InsertWithPrefix(state, tokenizer_optimizer_->State(), "tokenizer.");
+  formats::InsertWithPrefix(state, formats::NamedState(*learning_), "learning.");
+  formats::InsertWithPrefix(state, model_optimizer_->State(), "model.");
   if (cpc_) {
-    nn::InsertWithPrefix(state, nn::NamedState(*cpc_), "cpc.");
+    formats::InsertWithPrefix(state, formats::NamedState(*cpc_), "cpc.");
   }
   return state;
 }
 
-void ModelLearner::LoadState(const nn::TensorMap& state) {
-  tokenizer_optimizer_->LoadState(nn::WithoutPrefix(state, "tokenizer."));
-  nn::LoadNamedState(*learning_, state, "learning.");
-  model_optimizer_->LoadState(nn::WithoutPrefix(state, "model."));
+void ModelLearner::LoadState(const formats::TensorMap& state) {
+  tokenizer_optimizer_->LoadState(formats::WithoutPrefix(state, "tokenizer."));
+  formats::LoadNamedState(*learning_, state, "learning.");
+  model_optimizer_->LoadState(formats::WithoutPrefix(state, "model."));
   if (cpc_) {
-    nn::LoadNamedState(*cpc_, state, "cpc.");
+    formats::LoadNamedState(*cpc_, state, "cpc.");
   }
 }
 

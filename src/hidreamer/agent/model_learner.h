@@ -7,11 +7,11 @@
 #include "hidreamer/agent/replay_reader.h"
 #include "hidreamer/agent/windows.h"
 #include "hidreamer/base/seed.h"
-#include "hidreamer/nn/figures.h"
-#include "hidreamer/nn/graphed_work.h"
-#include "hidreamer/nn/optimizer.h"
-#include "hidreamer/nn/precision.h"
+#include "hidreamer/layers/precision.h"
 #include "hidreamer/policy/ac_cpc.h"
+#include "hidreamer/training/figures.h"
+#include "hidreamer/training/graphed_work.h"
+#include "hidreamer/training/optimizer.h"
 
 namespace hidreamer::agent {
 
@@ -22,7 +22,7 @@ namespace hidreamer::agent {
 class ModelLearner {
  public:
   ModelLearner(AgentModels models, const config::AgentConfig& config, const SeedTree& seeds,
-               nn::Precision precision, torch::Device device);
+               layers::Precision precision, torch::Device device);
 
   // Background and codebooks from the first frames.
   void Start(const ReplayReader& reader);
@@ -30,18 +30,18 @@ class ModelLearner {
   void UpdateTokenizer(const ReplayReader& reader, int64_t update);
   // One update of the tokenizer, then the world model's steps on the minibatches of one batch of
   // windows. The learning rates have fallen to their last value at update `total`.
-  nn::Figures Update(const ReplayReader& reader, int64_t update, int64_t total);
+  training::Figures Update(const ReplayReader& reader, int64_t update, int64_t total);
   // The windows of an update, while the replay is as it was: frames (B T, 1, 64, 64), others (B,
   // T).
-  nn::TensorMap BatchOf(const ReplayReader& reader, int64_t update) const;
+  formats::TensorMap BatchOf(const ReplayReader& reader, int64_t update) const;
 
-  nn::TensorMap State() const;  // the learning world model, optimizers, the contrastive head
-  void LoadState(const nn::TensorMap& state);
+  formats::TensorMap State() const;  // the learning world model, optimizers, the contrastive head
+  void LoadState(const formats::TensorMap& state);
 
  private:
   // Frames (N, 1, 64, 64) and those before them -> losses of drawing and of stillness; backward.
-  nn::GraphedWork::Tensors TokenizerGradients(const torch::Tensor& frames,
-                                              const torch::Tensor& previous);
+  training::GraphedWork::Tensors TokenizerGradients(const torch::Tensor& frames,
+                                                    const torch::Tensor& previous);
   // Windows -> numbers for the log, as kModelFigures names them, then the contrastive loss if there
   // is one; backward.
   torch::Tensor WorldModelGradients(const Windows& windows);
@@ -49,20 +49,20 @@ class ModelLearner {
   int64_t MinibatchSize() const;  // windows of an optimizer step, but perhaps of the last
   // The loss of one batch of frames and those before them, backward and step.
   void StepTokenizer(const torch::Tensor& frames, const torch::Tensor& previous, int64_t update,
-                     double lr, nn::Figures& figures);
+                     double lr, training::Figures& figures);
   // The loss of some windows, backward and step; `share` of the full learning rates.
-  void StepWorldModel(const Windows& windows, double share, nn::Figures& figures);
+  void StepWorldModel(const Windows& windows, double share, training::Figures& figures);
 
   AgentModels models_;
   config::AgentConfig config_;
   SeedTree seeds_;
-  nn::Precision precision_;
+  layers::Precision precision_;
   torch::Device device_;
   world_model::StepModel learning_{nullptr};
   policy::AcCpc cpc_{nullptr};
-  std::unique_ptr<nn::Adam> tokenizer_optimizer_;
-  std::unique_ptr<nn::MuonWithAdam> model_optimizer_;  // of the contrastive head too
-  std::unique_ptr<nn::GraphedWork> tokenizer_gradients_, model_gradients_;
+  std::unique_ptr<training::Adam> tokenizer_optimizer_;
+  std::unique_ptr<training::MuonWithAdam> model_optimizer_;  // of the contrastive head too
+  std::unique_ptr<training::GraphedWork> tokenizer_gradients_, model_gradients_;
 };
 
 }  // namespace hidreamer::agent

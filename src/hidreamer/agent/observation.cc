@@ -1,6 +1,6 @@
 #include "hidreamer/agent/observation.h"
 
-#include "hidreamer/nn/device.h"
+#include "hidreamer/training/device.h"
 
 namespace hidreamer::agent {
 
@@ -22,7 +22,7 @@ torch::Tensor ToTensor(const std::vector<uint8_t>& pixels, torch::Device device)
   // from_blob does not own: the conversion copies.
   const auto bytes = torch::from_blob(const_cast<uint8_t*>(pixels.data()),
                                       {count, kObservationBytes}, torch::kUInt8);
-  return ToTensor(nn::ToDevice(bytes, device));
+  return ToTensor(training::ToDevice(bytes, device));
 }
 
 torch::Tensor ToTensor(const torch::Tensor& pixels) {

@@ -11,8 +11,8 @@
 #include "hidreamer/env/make_environment.h"
 #include "hidreamer/env/scripted_player.h"
 #include "hidreamer/evaluation/play.h"
-#include "hidreamer/nn/device.h"
-#include "hidreamer/nn/flop_meter.h"
+#include "hidreamer/training/device.h"
+#include "hidreamer/training/flop_meter.h"
 
 namespace hidreamer::agent {
 namespace {
@@ -26,11 +26,11 @@ std::unique_ptr<env::Environment> MakeGame(const config::AgentConfig& config) {
 }  // namespace
 
 OnlineLearner::OnlineLearner(const config::AgentConfig& config,
-                             std::filesystem::path replay_directory, nn::Precision precision)
+                             std::filesystem::path replay_directory, layers::Precision precision)
     : config_(config),
       seeds_(SeedTree(static_cast<uint64_t>(config.seed)).Subtree("agent/" + config.game)),
       precision_(precision),
-      device_(nn::UseDevice(config.device)),
+      device_(training::UseDevice(config.device)),
       replay_directory_(std::move(replay_directory)),
       replay_({.streams = config.collect.environments, .frame_bytes = kObservationBytes}),
       reader_(replay_, device_),
@@ -47,7 +47,7 @@ OnlineLearner::OnlineLearner(const config::AgentConfig& config,
                                                            [&] { return MakeGame(config); });
   const int64_t actions = static_cast<int64_t>(environments_->spec().action_names.size());
   auto options = OptionsOf(config, actions);
-  options.precision = nn::PrecisionName(precision);
+  options.precision = layers::PrecisionName(precision);
   torch::manual_seed(seeds_.Stream("init"));
   models_ = AgentModels(options);
   models_->to(device_);
@@ -180,7 +180,7 @@ void OnlineLearner::ReplayGames() {
   }
 }
 
-void OnlineLearner::AddScores(int64_t update, nn::Figures& figures) const {
+void OnlineLearner::AddScores(int64_t update, training::Figures& figures) const {
   double sum = 0;
   int64_t count = 0;
   for (auto game = games_.rbegin();
@@ -206,8 +206,8 @@ void OnlineLearner::HeadStart() {
   head_start_done_ = 0;
 }
 
-nn::Figures OnlineLearner::Update(int64_t update) {
-  nn::Figures figures;
+training::Figures OnlineLearner::Update(int64_t update) {
+  training::Figures figures;
   if (head_start_done_ == 0) {  // else this update's steps were played before it was interrupted
     Play(config_.collect.steps_per_update, update);
   }
@@ -218,9 +218,9 @@ nn::Figures OnlineLearner::Update(int64_t update) {
     return figures;
   }
   const int64_t trained = update + 1 - prefill_updates_;  // updates of the networks before this one
-  std::unique_ptr<nn::FlopMeter> meter;
+  std::unique_ptr<training::FlopMeter> meter;
   if (trained == config_.policy.start_after) {  // the first whole update: what a step costs
-    meter = std::make_unique<nn::FlopMeter>();
+    meter = std::make_unique<training::FlopMeter>();
   }
   if (trained == 0) {
     HeadStart();
@@ -229,10 +229,10 @@ nn::Figures OnlineLearner::Update(int64_t update) {
   const bool policy = trained >= config_.policy.start_after && config_.collect.behaviour == "agent";
   if (policy && config_.overlap) {
     // What a dream uses; the critics judge it afterwards.
-    nn::LoadNamedState(*dreaming_->tokenizer, nn::NamedState(*models_->tokenizer));
-    nn::LoadNamedState(*dreaming_->world_model, nn::NamedState(*models_->world_model));
-    nn::LoadNamedState(*dreaming_->actor, nn::NamedState(*models_->actor));
-    nn::WaitFor(device_);
+    formats::LoadNamedState(*dreaming_->tokenizer, formats::NamedState(*models_->tokenizer));
+    formats::LoadNamedState(*dreaming_->world_model, formats::NamedState(*models_->world_model));
+    formats::LoadNamedState(*dreaming_->actor, formats::NamedState(*models_->actor));
+    training::WaitFor(device_);
     UpdateBoth(trained, total, figures);
   } else {
     figures.Add(model_learner_->Update(reader_, trained, total));
@@ -253,7 +253,7 @@ nn::Figures OnlineLearner::Update(int64_t update) {
   return figures;
 }
 
-void OnlineLearner::UpdateBoth(int64_t trained, int64_t total, nn::Figures& figures) {
+void OnlineLearner::UpdateBoth(int64_t trained, int64_t total, training::Figures& figures) {
   policy_trainer_->Begin(dreaming_, reader_, trained, total);
   // Half of the threads train the world model, each of the others dreams on its own; whoever is
   // done first helps with what is left of the policy. A GPU has a stream for each; recording a CUDA
@@ -267,13 +267,13 @@ void OnlineLearner::UpdateBoth(int64_t trained, int64_t total, nn::Figures& figu
     dreams.push_back(std::async(records ? std::launch::deferred : std::launch::async, [&] {
       RunOnAnyCore();
       at::set_num_threads(1);
-      const nn::OwnStream stream(device_);
+      const training::OwnStream stream(device_);
       policy_trainer_->Work(to_learn);
     }));
   }
   at::set_num_threads(half);
-  const nn::Figures model = model_learner_->Update(reader_, trained, total);
-  nn::WaitFor(device_);
+  const training::Figures model = model_learner_->Update(reader_, trained, total);
+  training::WaitFor(device_);
   if (!device_.is_cuda()) {
     at::set_num_threads(1);  // as any dreamer: the library's sums may depend on it
     policy_trainer_->Work(to_learn);
@@ -319,10 +319,10 @@ nlohmann::json OnlineLearner::EndEpoch(int64_t epoch) {
   return scores;
 }
 
-nn::TensorMap OnlineLearner::State() const {
-  nn::TensorMap state = nn::NamedState(*models_, "model.");
-  nn::InsertWithPrefix(state, model_learner_->State(), "optimizer.model.");
-  nn::InsertWithPrefix(state, policy_trainer_->State(), "optimizer.policy.");
+formats::TensorMap OnlineLearner::State() const {
+  formats::TensorMap state = formats::NamedState(*models_, "model.");
+  formats::InsertWithPrefix(state, model_learner_->State(), "optimizer.model.");
+  formats::InsertWithPrefix(state, policy_trainer_->State(), "optimizer.policy.");
   state["state.replay"] = torch::tensor(replay_.Save(replay_directory_), torch::kLong);
   std::vector<int64_t> streams;
   for (const Stream& stream : streams_) {
@@ -341,17 +341,17 @@ nn::TensorMap OnlineLearner::State() const {
   return state;
 }
 
-nn::TensorMap OnlineLearner::BatchOf(int64_t update) {
+formats::TensorMap OnlineLearner::BatchOf(int64_t update) {
   if (!training(update + 1) || replay_.size() != (update + 1) * config_.collect.steps_per_update) {
     return {};
   }
   return model_learner_->BatchOf(reader_, update + 1 - prefill_updates_);
 }
 
-void OnlineLearner::LoadState(const nn::TensorMap& state) {
-  nn::LoadNamedState(*models_, state, "model.");
-  model_learner_->LoadState(nn::WithoutPrefix(state, "optimizer.model."));
-  policy_trainer_->LoadState(nn::WithoutPrefix(state, "optimizer.policy."));
+void OnlineLearner::LoadState(const formats::TensorMap& state) {
+  formats::LoadNamedState(*models_, state, "model.");
+  model_learner_->LoadState(formats::WithoutPrefix(state, "optimizer.model."));
+  policy_trainer_->LoadState(formats::WithoutPrefix(state, "optimizer.policy."));
   const auto sizes = state.at("state.replay");
   replay_.Load(replay_directory_,
                {sizes.data_ptr<int64_t>(), sizes.data_ptr<int64_t>() + sizes.numel()});

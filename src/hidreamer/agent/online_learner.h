@@ -12,7 +12,7 @@
 #include "hidreamer/agent/replay_reader.h"
 #include "hidreamer/data/replay_buffer.h"
 #include "hidreamer/env/vector_environment.h"
-#include "hidreamer/nn/learner.h"
+#include "hidreamer/training/learner.h"
 
 namespace hidreamer::agent {
 
@@ -27,24 +27,24 @@ struct TrainingGame {
 // steps, then trains tokenizer and world model, and actor and critic; with `overlap` the two run
 // side by side, the dreams then use the world model of the update before. Resuming replays the
 // recorded actions of the games under way, so the emulator is where it was.
-class OnlineLearner : public nn::Learner {
+class OnlineLearner : public training::Learner {
  public:
   // `replay_directory`: where the replay is kept for resuming.
   OnlineLearner(const config::AgentConfig& config, std::filesystem::path replay_directory,
-                nn::Precision precision);
+                layers::Precision precision);
   ~OnlineLearner() override;
 
   std::string name() const override { return "agent"; }
   int64_t total_updates() const override;
   int64_t updates_per_epoch() const override;
   // Throws Interrupted in the tokenizer's head start.
-  nn::Figures Update(int64_t update) override;
-  nn::TensorMap BatchOf(int64_t update) override;
+  training::Figures Update(int64_t update) override;
+  formats::TensorMap BatchOf(int64_t update) override;
   // Scores the policy of the moment in the real game, and random play beside it: {"score",
   // "score_error", "score_games", "random_score", …}; empty where the settings ask for no games.
   nlohmann::json EndEpoch(int64_t epoch) override;
-  nn::TensorMap State() const override;
-  void LoadState(const nn::TensorMap& state) override;
+  formats::TensorMap State() const override;
+  void LoadState(const formats::TensorMap& state) override;
 
   AgentModels models() const { return models_; }
   const std::vector<TrainingGame>& games() const { return games_; }
@@ -68,17 +68,17 @@ class OnlineLearner : public nn::Learner {
   // `count` steps over all streams.
   void Play(int64_t count, int64_t update);
   // Mean score of the games that ended in the update.
-  void AddScores(int64_t update, nn::Figures& figures) const;
+  void AddScores(int64_t update, training::Figures& figures) const;
   void HeadStart();
   // Mean score of whole real games by `player`: {PREFIX, PREFIX_error, PREFIX_games}.
   nlohmann::json Score(env::Player& player, uint64_t seed, const std::string& prefix) const;
   // World model and policy side by side.
-  void UpdateBoth(int64_t trained, int64_t total, nn::Figures& figures);
+  void UpdateBoth(int64_t trained, int64_t total, training::Figures& figures);
   bool training(int64_t update) const { return update >= prefill_updates_; }
 
   config::AgentConfig config_;
   SeedTree seeds_;
-  nn::Precision precision_;
+  layers::Precision precision_;
   torch::Device device_;
   std::filesystem::path replay_directory_;
   mutable data::ReplayBuffer replay_;

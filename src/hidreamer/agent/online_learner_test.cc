@@ -38,13 +38,13 @@ class OnlineLearnerTest : public ::testing::Test {
   void TearDown() override { fs::remove_all(root_); }
 
   OnlineLearner Make(const config::AgentConfig& config, const std::string& name) {
-    return OnlineLearner(config, root_ / name, nn::Precision::kF32);
+    return OnlineLearner(config, root_ / name, layers::Precision::kF32);
   }
 
   fs::path root_;
 };
 
-void ExpectSame(const nn::TensorMap& a, const nn::TensorMap& b) {
+void ExpectSame(const formats::TensorMap& a, const formats::TensorMap& b) {
   ASSERT_EQ(a.size(), b.size());
   for (const auto& [name, tensor] : a) {
     EXPECT_TRUE(tensor.equal(b.at(name))) << name;
@@ -61,7 +61,7 @@ TEST_F(OnlineLearnerTest, GoesOnToTheBit) {
     for (int64_t update = 0; update < whole.total_updates(); ++update) {
       whole.Update(update);
     }
-    nn::TensorMap checkpoint;
+    formats::TensorMap checkpoint;
     {
       OnlineLearner first = Make(config, name);
       for (int64_t update = 0; update < half; ++update) {
@@ -134,7 +134,7 @@ TEST_F(OnlineLearnerTest, StopsAtNaNWhereverItBegins) {
   for (const bool overlap : {false, true}) {
     config.overlap = overlap;
     const std::string name = overlap ? "nan_overlap" : "nan";
-    nn::TensorMap sound;
+    formats::TensorMap sound;
     const int64_t updates = 22;  // 16 of them random steps; the policy has begun to learn
     {
       OnlineLearner learner = Make(config, name);
@@ -147,7 +147,7 @@ TEST_F(OnlineLearnerTest, StopsAtNaNWhereverItBegins) {
     }
     for (const std::string part : {"model.tokenizer.encoder.", "model.world_model.", "model.actor.",
                                    "model.critic.", "optimizer.model.learning."}) {
-      nn::TensorMap state;
+      formats::TensorMap state;
       for (const auto& [key, tensor] : sound) {
         state[key] = tensor.clone();
         if (key.starts_with(part)) {
@@ -156,7 +156,7 @@ TEST_F(OnlineLearnerTest, StopsAtNaNWhereverItBegins) {
       }
       OnlineLearner learner = Make(config, name);
       learner.LoadState(state);
-      EXPECT_THROW(learner.Update(updates), nn::NotFinite) << part << ' ' << overlap;
+      EXPECT_THROW(learner.Update(updates), training::NotFinite) << part << ' ' << overlap;
       EXPECT_EQ(learner.BatchOf(updates).at("rewards").size(0), config.world_model.batch);
       EXPECT_TRUE(learner.BatchOf(updates - 1).empty());  // the replay has grown since
     }
@@ -170,7 +170,7 @@ TEST_F(OnlineLearnerTest, InterruptedInTheHeadStartItGoesOnToTheBit) {
   for (int64_t update = 0; update < start + 3; ++update) {
     whole.Update(update);
   }
-  nn::TensorMap state;
+  formats::TensorMap state;
   {
     OnlineLearner first = Make(config, "halves");
     for (int64_t update = 0; update < start; ++update) {

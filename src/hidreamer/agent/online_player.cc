@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "hidreamer/base/error.h"
-#include "hidreamer/nn/categorical.h"
-#include "hidreamer/nn/device.h"
+#include "hidreamer/layers/categorical.h"
+#include "hidreamer/training/device.h"
 
 namespace hidreamer::agent {
 
@@ -12,8 +12,8 @@ OnlinePlayer::OnlinePlayer(AgentModels models, bool greedy, torch::Device device
     : models_(std::move(models)),
       greedy_(greedy),
       device_(device),
-      precision_(models_->options().precision == "bf16" ? nn::Precision::kBf16
-                                                        : nn::Precision::kF32) {}
+      precision_(models_->options().precision == "bf16" ? layers::Precision::kBf16
+                                                        : layers::Precision::kF32) {}
 
 void OnlinePlayer::Reserve(int64_t count) {
   if (grids_.defined() && grids_.size(0) >= count) {
@@ -28,15 +28,15 @@ void OnlinePlayer::Reserve(int64_t count) {
     larger.narrow(0, 0, grids_.size(0)).copy_(grids_);
   }
   grids_ = larger;
-  work_ = std::make_unique<nn::GraphedWork>(
-      [this](const nn::GraphedWork::Tensors& inputs) -> nn::GraphedWork::Tensors {
+  work_ = std::make_unique<training::GraphedWork>(
+      [this](const training::GraphedWork::Tensors& inputs) -> training::GraphedWork::Tensors {
         return {Probabilities(inputs)};
       });
 }
 
-torch::Tensor OnlinePlayer::Probabilities(const nn::GraphedWork::Tensors& inputs) {
+torch::Tensor OnlinePlayer::Probabilities(const training::GraphedWork::Tensors& inputs) {
   torch::NoGradGuard no_grad;
-  const nn::AutocastGuard autocast(device_, precision_);
+  const layers::AutocastGuard autocast(device_, precision_);
   const torch::Tensor &frames = inputs[0], &slots = inputs[1], &fresh = inputs[2];
   const auto now = models_->tokenizer->Encode(frames).values;  // (N, C, G, G)
   // Before its start a game is taken to have stood still.
@@ -83,21 +83,22 @@ std::vector<int> OnlinePlayer::Act(const std::vector<env::PlayerView>& views,
   usual_games_ = usual_games_ == 0 ? n : usual_games_;
   const std::vector<int64_t> shape = {n, static_cast<int64_t>(context)};
   const auto whole = [&](const std::vector<int64_t>& of) {
-    return nn::ToDevice(torch::tensor(of, torch::kLong), device_);
+    return training::ToDevice(torch::tensor(of, torch::kLong), device_);
   };
   const auto flags = [&](const std::vector<uint8_t>& of) {
-    return nn::ToDevice(torch::tensor(of, torch::kUInt8).to(torch::kBool), device_);
+    return training::ToDevice(torch::tensor(of, torch::kUInt8).to(torch::kBool), device_);
   };
-  const nn::GraphedWork::Tensors inputs = {ToTensor(pixels, device_), whole(slots), flags(fresh),
-                                           whole(actions).view(shape), flags(first).view(shape)};
+  const training::GraphedWork::Tensors inputs = {ToTensor(pixels, device_), whole(slots),
+                                                 flags(fresh), whole(actions).view(shape),
+                                                 flags(first).view(shape)};
   const auto probabilities =
       (n == usual_games_ ? work_->Run(inputs) : work_->Call(inputs))[0].to(torch::kCPU);
   std::vector<float> uniforms;
   for (const auto& view : views) {
     uniforms.push_back(static_cast<float>(rngs[static_cast<size_t>(view.slot)].Uniform()));
   }
-  const auto chosen =
-      greedy_ ? probabilities.argmax(-1) : nn::CategoryAt(probabilities, torch::tensor(uniforms));
+  const auto chosen = greedy_ ? probabilities.argmax(-1)
+                              : layers::CategoryAt(probabilities, torch::tensor(uniforms));
   std::vector<int> result;
   for (size_t i = 0; i < views.size(); ++i) {
     const auto action = chosen[static_cast<int64_t>(i)].item<int64_t>();
@@ -110,7 +111,7 @@ std::vector<int> OnlinePlayer::Act(const std::vector<env::PlayerView>& views,
 void OnlinePlayer::Recall(const data::ReplayBatch& windows, const torch::Tensor& frames,
                           const std::vector<int64_t>& last_actions) {
   torch::NoGradGuard no_grad;
-  const nn::AutocastGuard autocast(device_, precision_);
+  const layers::AutocastGuard autocast(device_, precision_);
   const int64_t length = windows.length, room = models_->options().world_model.context - 1;
   const int64_t kept = std::min(length, room);
   Reserve(windows.batch);

@@ -11,8 +11,8 @@
 #include "hidreamer/agent/observation.h"
 #include "hidreamer/data/replay_buffer.h"
 #include "hidreamer/env/player.h"
-#include "hidreamer/nn/graphed_work.h"
-#include "hidreamer/nn/precision.h"
+#include "hidreamer/layers/precision.h"
+#include "hidreamer/training/graphed_work.h"
 
 namespace hidreamer::agent {
 
@@ -42,18 +42,18 @@ class OnlinePlayer : public env::Player {
 
   // Frames (N, 1, 64, 64), slots (N), whether nothing is remembered (N), actions and first (N, T)
   // -> probabilities (N, A). Moves the remembered grids on by a step.
-  torch::Tensor Probabilities(const nn::GraphedWork::Tensors& inputs);
+  torch::Tensor Probabilities(const training::GraphedWork::Tensors& inputs);
   // Makes room for slots 0 … count - 1.
   void Reserve(int64_t count);
 
   AgentModels models_;
   bool greedy_;
   torch::Device device_;
-  nn::Precision precision_;
+  layers::Precision precision_;
   Observer observer_;
   std::map<int, Memory> memories_;  // by slot
   torch::Tensor grids_;             // (slots, T - 1, C, G, G) quantised grids of the steps before
-  std::unique_ptr<nn::GraphedWork> work_;
+  std::unique_ptr<training::GraphedWork> work_;
   int64_t usual_games_ = 0;  // how many play at a time at first
 };
 

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "hidreamer/agent/windows.h"
-#include "hidreamer/nn/part.h"
+#include "hidreamer/base/part.h"
 #include "hidreamer/policy/losses.h"
 #include "hidreamer/policy/returns.h"
 
@@ -22,20 +22,23 @@ Windows Read(AgentModels models, const ReplayReader& reader,
 }  // namespace
 
 PolicyTrainer::PolicyTrainer(AgentModels models, const config::AgentConfig& config,
-                             const SeedTree& seeds, nn::Precision precision, torch::Device device)
+                             const SeedTree& seeds, layers::Precision precision,
+                             torch::Device device)
     : models_(std::move(models)),
       config_(config),
       seeds_(seeds),
       precision_(precision),
       device_(device),
-      actor_optimizer_(nn::NamedParameters(*models_->actor, "actor."), nn::AdamOptions{}),
-      critic_optimizer_(nn::NamedParameters(*models_->critic, "critic."), nn::AdamOptions{}),
-      judge_([this](const nn::GraphedWork::Tensors& inputs) { return Judge(inputs); }),
+      actor_optimizer_(training::NamedParameters(*models_->actor, "actor."),
+                       training::AdamOptions{}),
+      critic_optimizer_(training::NamedParameters(*models_->critic, "critic."),
+                        training::AdamOptions{}),
+      judge_([this](const training::GraphedWork::Tensors& inputs) { return Judge(inputs); }),
       actor_gradients_(
-          [this](const nn::GraphedWork::Tensors& inputs) { return ActorGradients(inputs); },
+          [this](const training::GraphedWork::Tensors& inputs) { return ActorGradients(inputs); },
           actor_optimizer_.parameters()),
       critic_gradients_(
-          [this](const nn::GraphedWork::Tensors& inputs) { return CriticGradients(inputs); },
+          [this](const training::GraphedWork::Tensors& inputs) { return CriticGradients(inputs); },
           critic_optimizer_.parameters()) {}
 
 void PolicyTrainer::Begin(AgentModels dreaming, const ReplayReader& reader, int64_t update,
@@ -66,7 +69,7 @@ void PolicyTrainer::Begin(AgentModels dreaming, const ReplayReader& reader, int6
   // A GPU dreams all at once.
   const int64_t count = device_.is_cuda() ? 1 : (config.batch + kDreamsOfPart - 1) / kDreamsOfPart;
   for (int64_t i = 0; i < count; ++i) {
-    const nn::Part share{i, count};
+    const hidreamer::Part share{i, count};
     parts_.push_back({.starts = {starts.begin() + share.Begin(config.batch),
                                  starts.begin() + share.End(config.batch)},
                       .rng = Rng(rng.Next())});
@@ -133,7 +136,7 @@ void PolicyTrainer::JudgeDreams() {
 
 Dreams PolicyTrainer::Imagine(Part& part) {
   const auto& config = config_.policy;
-  const nn::AutocastGuard autocast(device_, precision_);
+  const layers::AutocastGuard autocast(device_, precision_);
   const auto context = Read(dreaming_, *reader_, part.starts, config.context).inputs;
   const DreamOptions options{.horizon = config.horizon, .temperature = config.temperature};
   const DreamDraws draws =
@@ -142,17 +145,17 @@ Dreams PolicyTrainer::Imagine(Part& part) {
     return DreamOn(dreaming_, context, options, draws);
   }
   if (!dream_) {
-    dream_ = std::make_unique<nn::GraphedWork>([this, dreaming = dreaming_,
-                                                options](const nn::GraphedWork::Tensors& x)
-                                                   -> nn::GraphedWork::Tensors {
-      const nn::AutocastGuard inner(device_, precision_);
+    dream_ = std::make_unique<training::GraphedWork>([this, dreaming = dreaming_, options](
+                                                         const training::GraphedWork::Tensors& x)
+                                                         -> training::GraphedWork::Tensors {
+      const layers::AutocastGuard inner(device_, precision_);
       const Dreams dreams = DreamOn(dreaming, {x[0], x[1], x[2]}, options,
                                     {x[3], x.size() > 4 ? x[4] : torch::Tensor()});
       return {dreams.features, dreams.actions, dreams.log_probs, dreams.rewards, dreams.continues};
     });
   }
-  nn::GraphedWork::Tensors inputs = {context.values, context.previous_actions, context.first,
-                                     draws.actions};
+  training::GraphedWork::Tensors inputs = {context.values, context.previous_actions, context.first,
+                                           draws.actions};
   if (draws.codes.defined()) {
     inputs.push_back(draws.codes);
   }
@@ -168,7 +171,7 @@ Dreams PolicyTrainer::Imagine(Part& part) {
 Dreams PolicyTrainer::RealSteps(const Part& part) {
   const auto& config = config_.policy;
   torch::NoGradGuard no_grad;
-  const nn::AutocastGuard autocast(device_, precision_);
+  const layers::AutocastGuard autocast(device_, precision_);
   const Windows windows = Read(dreaming_, *reader_, part.starts, config.context + config.horizon);
   const auto states = dreaming_->world_model->Observe(windows.inputs);
   const auto last = [&](const torch::Tensor& x, int64_t count) {
@@ -191,23 +194,24 @@ Dreams PolicyTrainer::RealSteps(const Part& part) {
   return real;
 }
 
-nn::GraphedWork::Tensors PolicyTrainer::Judge(const nn::GraphedWork::Tensors& inputs) {
+training::GraphedWork::Tensors PolicyTrainer::Judge(const training::GraphedWork::Tensors& inputs) {
   torch::NoGradGuard no_grad;
   const auto& config = config_.policy;
   const torch::Tensor &features = inputs[0], &rewards = inputs[1], &continues = inputs[2];
-  const nn::AutocastGuard autocast(device_, precision_);
+  const layers::AutocastGuard autocast(device_, precision_);
   const auto values =
       models_->scalars().Value(models_->slow_critic->forward(features).to(torch::kFloat32));
   return {values, policy::LambdaReturns(rewards, values, continues, config.gamma, config.lambda),
           policy::ContinueWeights(continues, config.gamma)};
 }
 
-nn::GraphedWork::Tensors PolicyTrainer::ActorGradients(const nn::GraphedWork::Tensors& inputs) {
+training::GraphedWork::Tensors PolicyTrainer::ActorGradients(
+    const training::GraphedWork::Tensors& inputs) {
   const auto& config = config_.policy;
   const policy::PolicyTargets targets{inputs[1], inputs[2], inputs[3]};
   torch::Tensor loss, entropy;
   {
-    const nn::AutocastGuard autocast(device_, precision_);
+    const layers::AutocastGuard autocast(device_, precision_);
     const auto distribution = models_->Policy(inputs[0]);
     loss = config.algorithm == "ppo"
                ? policy::PpoLoss(distribution, targets, inputs[4], config.ppo_clip, inputs[5])
@@ -218,10 +222,11 @@ nn::GraphedWork::Tensors PolicyTrainer::ActorGradients(const nn::GraphedWork::Te
   return {loss, entropy};
 }
 
-nn::GraphedWork::Tensors PolicyTrainer::CriticGradients(const nn::GraphedWork::Tensors& inputs) {
+training::GraphedWork::Tensors PolicyTrainer::CriticGradients(
+    const training::GraphedWork::Tensors& inputs) {
   torch::Tensor loss;
   {
-    const nn::AutocastGuard autocast(device_, precision_);
+    const layers::AutocastGuard autocast(device_, precision_);
     const auto outputs = models_->critic->forward(inputs[0]).to(torch::kFloat32);
     loss = (inputs[1] * models_->scalars().Loss(outputs, inputs[2])).mean();
   }
@@ -234,17 +239,20 @@ int64_t PolicyTrainer::passes() const {
 }
 
 void PolicyTrainer::LearnActor() {
-  const nn::GraphedWork::Tensors inputs = {
-      lesson_.features,   lesson_.actions,
-      lesson_.advantages, lesson_.weights,
-      lesson_.log_probs,  nn::ToDevice(torch::tensor(entropy_bonus_, torch::kFloat32), device_)};
-  nn::GraphedWork::Tensors losses;
+  const training::GraphedWork::Tensors inputs = {
+      lesson_.features,
+      lesson_.actions,
+      lesson_.advantages,
+      lesson_.weights,
+      lesson_.log_probs,
+      training::ToDevice(torch::tensor(entropy_bonus_, torch::kFloat32), device_)};
+  training::GraphedWork::Tensors losses;
   torch::Tensor norm;
   for (int64_t pass = 0; pass < passes(); ++pass) {
     losses = actor_gradients_.Run(inputs);
-    norm = nn::ClipGradNorm(actor_optimizer_.parameters(), config_.policy.clip_norm);
-    nn::RequireFinite("actor_loss", losses[0]);
-    nn::RequireFinite("actor_grad_norm", norm);
+    norm = training::ClipGradNorm(actor_optimizer_.parameters(), config_.policy.clip_norm);
+    training::RequireFinite("actor_loss", losses[0]);
+    training::RequireFinite("actor_grad_norm", norm);
     actor_optimizer_.Step(config_.policy.lr);
   }
   actor_figures_.Add("actor_loss", losses[0]);
@@ -253,42 +261,42 @@ void PolicyTrainer::LearnActor() {
 }
 
 void PolicyTrainer::LearnCritic() {
-  nn::GraphedWork::Tensors losses;
+  training::GraphedWork::Tensors losses;
   torch::Tensor norm;
   for (int64_t pass = 0; pass < passes(); ++pass) {
     losses = critic_gradients_.Run({lesson_.features, lesson_.weights, lesson_.returns});
-    norm = nn::ClipGradNorm(critic_optimizer_.parameters(), config_.policy.clip_norm);
-    nn::RequireFinite("critic_loss", losses[0]);
-    nn::RequireFinite("critic_grad_norm", norm);
+    norm = training::ClipGradNorm(critic_optimizer_.parameters(), config_.policy.clip_norm);
+    training::RequireFinite("critic_loss", losses[0]);
+    training::RequireFinite("critic_grad_norm", norm);
     critic_optimizer_.Step(config_.policy.lr);
   }
-  nn::MoveTowards(*models_->slow_critic, *models_->critic, config_.policy.slow_tau);
+  training::MoveTowards(*models_->slow_critic, *models_->critic, config_.policy.slow_tau);
   critic_figures_.Add("critic_loss", losses[0]);
   critic_figures_.Add("critic_grad_norm", norm);
 }
 
-nn::Figures PolicyTrainer::Finish() {
+training::Figures PolicyTrainer::Finish() {
   parts_.clear();
   lesson_ = {};
-  nn::Figures figures;
-  for (nn::Figures* const some : {&dream_figures_, &actor_figures_, &critic_figures_}) {
+  training::Figures figures;
+  for (training::Figures* const some : {&dream_figures_, &actor_figures_, &critic_figures_}) {
     figures.Add(std::exchange(*some, {}));
   }
   return figures;
 }
 
-nn::TensorMap PolicyTrainer::State() const {
-  nn::TensorMap state;
-  nn::InsertWithPrefix(state, actor_optimizer_.State(), "actor.");
-  nn::InsertWithPrefix(state, critic_optimizer_.State(), "critic.");
-  nn::InsertWithPrefix(state, normalizer_.State(), "normalizer.");
+formats::TensorMap PolicyTrainer::State() const {
+  formats::TensorMap state;
+  formats::InsertWithPrefix(state, actor_optimizer_.State(), "actor.");
+  formats::InsertWithPrefix(state, critic_optimizer_.State(), "critic.");
+  formats::InsertWithPrefix(state, normalizer_.State(), "normalizer.");
   return state;
 }
 
-void PolicyTrainer::LoadState(const nn::TensorMap& state) {
-  actor_optimizer_.LoadState(nn::WithoutPrefix(state, "actor."));
-  critic_optimizer_.LoadState(nn::WithoutPrefix(state, "critic."));
-  normalizer_.LoadState(nn::WithoutPrefix(state, "normalizer."));
+void PolicyTrainer::LoadState(const formats::TensorMap& state) {
+  actor_optimizer_.LoadState(formats::WithoutPrefix(state, "actor."));
+  critic_optimizer_.LoadState(formats::WithoutPrefix(state, "critic."));
+  normalizer_.LoadState(formats::WithoutPrefix(state, "normalizer."));
 }
 
 }  // namespace hidreamer::agent

@@ -9,11 +9,11 @@
 #include "hidreamer/agent/dreams.h"
 #include "hidreamer/agent/replay_reader.h"
 #include "hidreamer/base/seed.h"
-#include "hidreamer/nn/figures.h"
-#include "hidreamer/nn/graphed_work.h"
-#include "hidreamer/nn/optimizer.h"
-#include "hidreamer/nn/precision.h"
+#include "hidreamer/layers/precision.h"
 #include "hidreamer/policy/normalizer.h"
+#include "hidreamer/training/figures.h"
+#include "hidreamer/training/graphed_work.h"
+#include "hidreamer/training/optimizer.h"
 
 namespace hidreamer::agent {
 
@@ -24,7 +24,7 @@ class PolicyTrainer {
  public:
   // Actor and critic are those of `models`.
   PolicyTrainer(AgentModels models, const config::AgentConfig& config, const SeedTree& seeds,
-                nn::Precision precision, torch::Device device);
+                layers::Precision precision, torch::Device device);
 
   // An update: Begin, Work by one or several threads at the same time, Finish.
   // `dreaming`: the networks that dream, the same at every update; they may be a copy of `models`
@@ -37,10 +37,10 @@ class PolicyTrainer {
   // threads. The results do not depend on who does what.
   void Work(int threads);
   // {"return", "dream_reward", "entropy", "actor_loss", "critic_loss", "value", …}
-  nn::Figures Finish();
+  training::Figures Finish();
 
-  nn::TensorMap State() const;  // optimizers and normaliser
-  void LoadState(const nn::TensorMap& state);
+  formats::TensorMap State() const;  // optimizers and normaliser
+  void LoadState(const formats::TensorMap& state);
 
  private:
   // Some of an update's dreams.
@@ -55,28 +55,28 @@ class PolicyTrainer {
   void JudgeDreams();
   void LearnActor();
   void LearnCritic();
-  // Of what each is recorded (nn::GraphedWork):
+  // Of what each is recorded (training::GraphedWork):
   //   features (B, H + 1, F), rewards, continues (B, H) -> values (B, H + 1), returns, weights
-  nn::GraphedWork::Tensors Judge(const nn::GraphedWork::Tensors& inputs);
+  training::GraphedWork::Tensors Judge(const training::GraphedWork::Tensors& inputs);
   //   features (B, H, F), actions, advantages, weights, log_probs (B, H), entropy bonus () -> loss,
   //   entropy (); backward
-  nn::GraphedWork::Tensors ActorGradients(const nn::GraphedWork::Tensors& inputs);
+  training::GraphedWork::Tensors ActorGradients(const training::GraphedWork::Tensors& inputs);
   //   features (B, H, F), weights, returns (B, H) -> loss (); backward
-  nn::GraphedWork::Tensors CriticGradients(const nn::GraphedWork::Tensors& inputs);
+  training::GraphedWork::Tensors CriticGradients(const training::GraphedWork::Tensors& inputs);
   int64_t passes() const;
 
   AgentModels models_;
   config::AgentConfig config_;
   SeedTree seeds_;
-  nn::Precision precision_;
+  layers::Precision precision_;
   torch::Device device_;
-  nn::Adam actor_optimizer_;
-  nn::Adam critic_optimizer_;
+  training::Adam actor_optimizer_;
+  training::Adam critic_optimizer_;
   policy::ReturnNormalizer normalizer_;
-  nn::GraphedWork judge_;
-  nn::GraphedWork actor_gradients_;
-  nn::GraphedWork critic_gradients_;
-  std::unique_ptr<nn::GraphedWork> dream_;  // on a GPU; by the networks of the first update
+  training::GraphedWork judge_;
+  training::GraphedWork actor_gradients_;
+  training::GraphedWork critic_gradients_;
+  std::unique_ptr<training::GraphedWork> dream_;  // on a GPU; by the networks of the first update
 
   // Of the update under way:
   AgentModels dreaming_{nullptr};
@@ -92,7 +92,7 @@ class PolicyTrainer {
     torch::Tensor features;                                          // (B, H, F)
     torch::Tensor actions, advantages, weights, returns, log_probs;  // (B, H)
   } lesson_;
-  nn::Figures dream_figures_, actor_figures_, critic_figures_;
+  training::Figures dream_figures_, actor_figures_, critic_figures_;
 };
 
 }  // namespace hidreamer::agent

@@ -39,14 +39,14 @@ class PolicyTrainerTest : public ::testing::Test {
   // What two updates leave behind; each worked on by so many threads.
   struct Outcome {
     nlohmann::json figures;
-    nn::TensorMap state;
+    formats::TensorMap state;
   };
   Outcome AfterTwoUpdates(int threads) {
     const config::AgentConfig config = SmallPolicyConfig();
     torch::manual_seed(4);
     AgentModels models(OptionsOf(config, 3));
     models->eval();
-    PolicyTrainer trainer(models, config, SeedTree(5), nn::Precision::kF32, torch::kCPU);
+    PolicyTrainer trainer(models, config, SeedTree(5), layers::Precision::kF32, torch::kCPU);
     Outcome outcome;
     for (int64_t update = 0; update < 2; ++update) {
       trainer.Begin(models, reader_, update, 10);
@@ -64,8 +64,8 @@ class PolicyTrainerTest : public ::testing::Test {
       }
       outcome.figures = trainer.Finish().Read();
     }
-    outcome.state = nn::NamedState(*models);
-    nn::InsertWithPrefix(outcome.state, trainer.State(), "trainer.");
+    outcome.state = formats::NamedState(*models);
+    formats::InsertWithPrefix(outcome.state, trainer.State(), "trainer.");
     return outcome;
   }
 

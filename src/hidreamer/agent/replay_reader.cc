@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "hidreamer/base/error.h"
-#include "hidreamer/nn/device.h"
+#include "hidreamer/training/device.h"
 
 namespace hidreamer::agent {
 
@@ -40,7 +40,7 @@ void ReplayReader::Follow() {
       const uint8_t* const from = replay_.frames(stream).data() + known * kObservationBytes;
       const auto bytes =
           torch::from_blob(const_cast<uint8_t*>(from), {fresh, kObservationBytes}, torch::kUInt8);
-      frames_[stream].narrow(0, known, fresh).copy_(nn::ToDevice(bytes, device_));
+      frames_[stream].narrow(0, known, fresh).copy_(training::ToDevice(bytes, device_));
       known += fresh;
     }
   }
@@ -66,7 +66,7 @@ torch::Tensor ReplayReader::Frames(const std::vector<data::ReplayIndex>& starts,
     }
   }
   return ToTensor(frames_.flatten(0, 1).index_select(
-      0, nn::ToDevice(torch::tensor(rows, torch::kLong), device_)));
+      0, training::ToDevice(torch::tensor(rows, torch::kLong), device_)));
 }
 
 }  // namespace hidreamer::agent

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "hidreamer/nn/device.h"
+#include "hidreamer/training/device.h"
 
 namespace hidreamer::agent {
 namespace {
@@ -13,7 +13,7 @@ TEST(ReplayReader, GivesTheReplaysFramesOnEveryDevice) {
       continue;
     }
     data::ReplayBuffer replay({.streams = 2, .frame_bytes = kObservationBytes});
-    ReplayReader reader(replay, nn::UseDevice(name));
+    ReplayReader reader(replay, training::UseDevice(name));
     uint8_t gray = 0;
     for (int round = 0; round < 3; ++round) {  // it grows beyond its first room
       for (int64_t stream = 0; stream < 2; ++stream) {

@@ -1,7 +1,7 @@
 #include "hidreamer/agent/windows.h"
 
 #include "hidreamer/agent/observation.h"
-#include "hidreamer/nn/device.h"
+#include "hidreamer/training/device.h"
 
 namespace hidreamer::agent {
 namespace {
@@ -58,17 +58,18 @@ Windows ReadWindows(AgentModels models, const data::ReplayBatch& batch,
     return x.view(sizes);
   };
   const auto whole = [&](const std::vector<int64_t>& of) {
-    return nn::ToDevice(torch::tensor(of, torch::kLong).view(shape), device);
+    return training::ToDevice(torch::tensor(of, torch::kLong).view(shape), device);
   };
   const auto flags = [&](const std::vector<uint8_t>& of) {
-    return nn::ToDevice(torch::tensor(of, torch::kUInt8).to(torch::kBool).view(shape), device);
+    return training::ToDevice(torch::tensor(of, torch::kUInt8).to(torch::kBool).view(shape),
+                              device);
   };
   return {.inputs = {.values = per_step(encoded.values),
                      .previous_actions = whole(batch.previous_actions),
                      .first = flags(batch.firsts)},
           .codes = per_step(encoded.codes),
           .actions = whole(batch.actions),
-          .rewards = nn::ToDevice(torch::tensor(batch.rewards).view(shape), device),
+          .rewards = training::ToDevice(torch::tensor(batch.rewards).view(shape), device),
           .terminals = flags(batch.terminals)};
 }
 

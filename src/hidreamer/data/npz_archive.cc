@@ -55,13 +55,13 @@ std::string NpzArchive::Find(const std::vector<std::string>& names) const {
   return found.empty() ? "" : found[0];
 }
 
-NpyHeader NpzArchive::Open(const std::string& name) {
+formats::NpyHeader NpzArchive::Open(const std::string& name) {
   constexpr int kCaseSensitive = 1;
   if (unzLocateFile(file_, (name + ".npy").c_str(), kCaseSensitive) != UNZ_OK ||
       unzOpenCurrentFile(file_) != UNZ_OK) {
     throw UserError(kExpectedArrays, "cannot read '{}' in {}", name, path_.string());
   }
-  return ReadNpyHeader([this](std::span<uint8_t> out) { Read(out); }, name);
+  return formats::ReadNpyHeader([this](std::span<uint8_t> out) { Read(out); }, name);
 }
 
 void NpzArchive::Read(std::span<uint8_t> out) {
@@ -82,7 +82,7 @@ void NpzArchive::Close() {
 }
 
 std::vector<double> NpzArchive::ReadColumn(const std::string& name, int64_t rows) {
-  const NpyHeader header = Open(name);
+  const formats::NpyHeader header = Open(name);
   const bool column =
       header.shape.size() == 1 || (header.shape.size() == 2 && header.shape[1] == 1);
   if (!column) {
@@ -94,7 +94,8 @@ std::vector<double> NpzArchive::ReadColumn(const std::string& name, int64_t rows
                     "array '{}' of {} has {} rows, the states have {}", name, path_.string(),
                     header.shape[0], rows);
   }
-  std::vector<double> items = ReadNpyItems([this](std::span<uint8_t> out) { Read(out); }, header);
+  std::vector<double> items =
+      formats::ReadNpyItems([this](std::span<uint8_t> out) { Read(out); }, header);
   Close();
   return items;
 }

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "hidreamer/data/npy.h"
+#include "hidreamer/formats/npy.h"
 
 namespace hidreamer::data {
 
@@ -25,7 +25,7 @@ class NpzArchive {
   // The one of `names` that is there; "" where none is. Throws a user Error if several are.
   std::string Find(const std::vector<std::string>& names) const;
   // Makes Read() deliver the items of an array. Throws a user Error if it cannot be read.
-  NpyHeader Open(const std::string& name);
+  formats::NpyHeader Open(const std::string& name);
   // Fills `out`; throws a user Error at the end of the array or where it is damaged.
   void Read(std::span<uint8_t> out);
   // Ends the array that is open; a user Error if it was read whole and its checksum is wrong.

@@ -136,7 +136,7 @@ NpzImportSummary ImportNpz(const std::filesystem::path& npz, const std::filesyst
   NpzArchive archive(npz);
   const std::string states_name = FindNeeded(archive, {"states", "observations", "obs"});
   const int64_t rows = [&] {
-    const NpyHeader header = archive.Open(states_name);
+    const formats::NpyHeader header = archive.Open(states_name);
     archive.Close();
     return header.shape.empty() ? 0 : header.shape[0];
   }();

@@ -133,7 +133,7 @@ void NpzStates::FindScale() {
   bool whole = true;
   for (int64_t row = 0; row < rows(); ++row) {
     ReadRow(bytes_);
-    DecodeNpyItems(header_, bytes_, items_.data());
+    formats::DecodeNpyItems(header_, bytes_, items_.data());
     for (const double item : items_) {
       if (!(item >= 0 && item <= kWhite)) {
         throw UserError(kNumbersWanted, "row {} of '{}' holds {}", row, name_, item);
@@ -159,7 +159,7 @@ void NpzStates::Next(std::span<uint8_t> frames) {
   ReadRow(bytes_);
   const bool plain = header_.kind == 'u' && header_.item_bytes == 1;
   if (!plain) {
-    DecodeNpyItems(header_, bytes_, items_.data());
+    formats::DecodeNpyItems(header_, bytes_, items_.data());
   }
   for (size_t i = 0; i < frames.size(); ++i) {
     const uint8_t gray = plain ? bytes_[i] : static_cast<uint8_t>(std::lround(items_[i] * scale_));

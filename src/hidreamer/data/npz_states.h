@@ -39,7 +39,7 @@ class NpzStates {
 
   NpzArchive& archive_;
   std::string name_;
-  NpyHeader header_;
+  formats::NpyHeader header_;
   int64_t depth_ = 0;
   std::vector<uint32_t> places_;  // of a row's items in (depth, 84, 84); empty: as they come
   double scale_ = 1;

@@ -9,7 +9,7 @@
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/interrupt.h"
 #include "hidreamer/base/progress.h"
-#include "hidreamer/nn/precision.h"
+#include "hidreamer/layers/precision.h"
 
 namespace hidreamer::encoder {
 namespace {
@@ -29,7 +29,7 @@ torch::Tensor Embed(Encoder encoder, const data::EpisodeStore& store, std::span<
   torch::NoGradGuard no_grad;
   encoder->eval();
   const torch::Device device = encoder->parameters().front().device();
-  const nn::AutocastGuard full(device, nn::Precision::kF32);
+  const layers::AutocastGuard full(device, layers::Precision::kF32);
   torch::Tensor embeddings =
       torch::empty({static_cast<int64_t>(rows.size()), encoder->options().width});
   const auto read = [&store, rows, batch](size_t begin) {

@@ -4,10 +4,10 @@
 #include <nlohmann/json.hpp>
 
 #include "hidreamer/base/error.h"
-#include "hidreamer/encoder/conv_stack.h"
 #include "hidreamer/env/environment.h"
-#include "hidreamer/nn/packed_linear.h"
-#include "hidreamer/nn/safetensors.h"
+#include "hidreamer/formats/safetensors.h"
+#include "hidreamer/layers/conv_stack.h"
+#include "hidreamer/layers/packed_linear.h"
 
 namespace hidreamer::encoder {
 namespace {
@@ -19,7 +19,7 @@ constexpr int64_t kHidden = 512;
 }  // namespace
 
 EncoderImpl::EncoderImpl(EncoderOptions options) : options_(options) {
-  using nn::PackedLinear;
+  using layers::PackedLinear;
   using torch::nn::Conv2d;
   using torch::nn::Conv2dOptions;
   using torch::nn::ReLU;
@@ -54,14 +54,14 @@ torch::Tensor EncoderImpl::forward(const torch::Tensor& frames) {
                 frames.scalar_type() == torch::kUInt8,
             "frames must be u8 (B, {}, 84, 84)", options_.stack);
   const auto type = parameters().front().scalar_type();
-  ConvStackParameters convolutions;
+  layers::ConvStackParameters convolutions;
   for (size_t i = 0; i < 3; ++i) {
     const auto* const conv = encoder_->ptr(2 * i)->as<torch::nn::Conv2d>();
     convolutions.weights[i] = conv->weight;
     convolutions.biases[i] = conv->bias;
   }
-  torch::Tensor x = HasConvStack(frames, convolutions)
-                        ? ConvStack(frames, convolutions)
+  torch::Tensor x = layers::HasConvStack(frames, convolutions)
+                        ? layers::ConvStack(frames, convolutions)
                         : encoder_->forward(frames.to(type).div_(255));  // (B, 3136)
   // Under autocast the linear maps give bf16; LayerNorm and the norm after it run in the weights'
   // type.
@@ -80,10 +80,10 @@ std::map<std::string, std::string> Metadata(const EncoderOptions& options) {
 }
 
 void SaveEncoder(Encoder encoder, const std::filesystem::path& path) {
-  nn::SaveSafetensors(path, nn::NamedState(*encoder), Metadata(encoder->options()));
+  formats::SaveSafetensors(path, formats::NamedState(*encoder), Metadata(encoder->options()));
 }
 
-Encoder EncoderFromState(const nn::TensorMap& state) {
+Encoder EncoderFromState(const formats::TensorMap& state) {
   const auto first = state.find("encoder.0.weight");
   const auto last = state.find("projection.2.weight");
   if (first == state.end() || last == state.end() || first->second.dim() != 4 ||
@@ -92,13 +92,13 @@ Encoder EncoderFromState(const nn::TensorMap& state) {
                     "these are not the weights of an encoder");
   }
   Encoder encoder(EncoderOptions{.stack = first->second.size(1), .width = last->second.size(0)});
-  nn::LoadNamedState(*encoder, state);
+  formats::LoadNamedState(*encoder, state);
   encoder->eval();
   return encoder;
 }
 
 Encoder LoadEncoder(const std::filesystem::path& path) {
-  const nn::SafetensorsFile file = nn::LoadSafetensors(path);
+  const formats::SafetensorsFile file = formats::LoadSafetensors(path);
   const auto format = file.metadata.find("format");
   if (format != file.metadata.end() && format->second != kFormat) {
     throw UserError("give an encoder's model.safetensors", "{} holds '{}', not '{}'", path.string(),

@@ -6,7 +6,7 @@
 #include <map>
 #include <string>
 
-#include "hidreamer/nn/tensor_map.h"
+#include "hidreamer/formats/tensor_map.h"
 
 namespace hidreamer::encoder {
 
@@ -43,6 +43,6 @@ void SaveEncoder(Encoder encoder, const std::filesystem::path& path);
 // The options follow from the shapes, so files without metadata (imported ones) load too. The
 // result is in eval mode, on the CPU. Throws a user Error for a file that is no encoder.
 Encoder LoadEncoder(const std::filesystem::path& path);
-Encoder EncoderFromState(const nn::TensorMap& state);
+Encoder EncoderFromState(const formats::TensorMap& state);
 
 }  // namespace hidreamer::encoder

@@ -12,8 +12,8 @@
 #include "hidreamer/base/memory.h"
 #include "hidreamer/data/left_out.h"
 #include "hidreamer/encoder/info_nce.h"
-#include "hidreamer/nn/device.h"
-#include "hidreamer/nn/figures.h"
+#include "hidreamer/training/device.h"
+#include "hidreamer/training/figures.h"
 
 namespace hidreamer::encoder {
 namespace {
@@ -46,7 +46,8 @@ std::vector<FrameRow> WithSuccessors(std::vector<FrameRow> anchors) {
 }  // namespace
 
 EncoderLearner::EncoderLearner(std::vector<EncoderGame> games, const config::EncoderConfig& config,
-                               const SeedTree& seeds, nn::Precision precision, torch::Device device)
+                               const SeedTree& seeds, layers::Precision precision,
+                               torch::Device device)
     : games_(std::move(games)),
       config_(config),
       seeds_(seeds),
@@ -93,8 +94,9 @@ EncoderLearner::EncoderLearner(std::vector<EncoderGame> games, const config::Enc
   if (device_.is_cuda() && bank_ == nullptr) {  // a GPU trains faster than one thread reads
     fetched_ahead_ = static_cast<size_t>(std::clamp(DefaultThreads() / 2, 1, 8));
   }
-  adam_ = std::make_unique<nn::Adam>(nn::NamedParameters(*encoder_),
-                                     nn::AdamOptions{.weight_decay = config_.weight_decay});
+  adam_ =
+      std::make_unique<training::Adam>(training::NamedParameters(*encoder_),
+                                       training::AdamOptions{.weight_decay = config_.weight_decay});
 }
 
 EncoderLearner::~EncoderLearner() = default;  // a future from std::async waits for its thread
@@ -120,7 +122,7 @@ torch::Tensor EncoderLearner::Read(const std::vector<FrameRow>& rows) const {
 }
 
 torch::Tensor EncoderLearner::OnDevice(const torch::Tensor& read) const {
-  return bank_ != nullptr ? bank_->Gather(read) : nn::ToDevice(read, device_);
+  return bank_ != nullptr ? bank_->Gather(read) : training::ToDevice(read, device_);
 }
 
 EncoderLearner::Batch EncoderLearner::Fetch(int64_t update,
@@ -158,35 +160,35 @@ EncoderLearner::Batch EncoderLearner::TakeBatch(int64_t update) {
   return batch;
 }
 
-nn::Figures EncoderLearner::Update(int64_t update) {
+training::Figures EncoderLearner::Update(int64_t update) {
   const Batch batch = TakeBatch(update);
   encoder_->train();
   const double lr = LearningRate(config_, update / updates_per_epoch_);
   InfoNceOutput output;
   {
-    const nn::AutocastGuard autocast(device_, precision_);
+    const layers::AutocastGuard autocast(device_, precision_);
     const torch::Tensor embeddings = encoder_->forward(OnDevice(batch.frames));  // (2B|3B, D)
     const auto parts = embeddings.split(batch_);
-    const nn::AutocastGuard full(device_, nn::Precision::kF32);
+    const layers::AutocastGuard full(device_, layers::Precision::kF32);
     output = config_.negatives == "one"
                  ? OneNegativeInfoNce(parts[0], parts[1], parts[2], config_.temperature)
-                 : InBatchInfoNce(parts[0], parts[1], nn::ToDevice(batch.excluded, device_),
+                 : InBatchInfoNce(parts[0], parts[1], training::ToDevice(batch.excluded, device_),
                                   config_.temperature);
   }
   adam_->ZeroGrad();
   output.loss.backward();
-  nn::Figures figures;
+  training::Figures figures;
   figures.Add("loss", output.loss);
   figures.Add("accuracy", output.accuracy);
   figures.Add("lr", lr);
-  figures.Add("grad_norm", nn::ClipGradNorm(adam_->parameters(), config_.clip_norm));
+  figures.Add("grad_norm", training::ClipGradNorm(adam_->parameters(), config_.clip_norm));
   adam_->Step(lr);
   return figures;
 }
 
-nn::TensorMap EncoderLearner::BatchOf(int64_t update) {
+formats::TensorMap EncoderLearner::BatchOf(int64_t update) {
   const Batch batch = Fetch(update, AnchorsOfUpdate(update));
-  nn::TensorMap tensors = {{"frames", OnDevice(batch.frames)}};
+  formats::TensorMap tensors = {{"frames", OnDevice(batch.frames)}};
   if (batch.excluded.defined()) {
     tensors["excluded"] = batch.excluded.to(torch::kUInt8);
   }
@@ -222,15 +224,15 @@ nlohmann::json EncoderLearner::EndEpoch(int64_t /*epoch*/) {
           {"validation_pairs", pairs}};
 }
 
-nn::TensorMap EncoderLearner::State() const {
-  nn::TensorMap state = nn::NamedState(*encoder_, "model.");
-  nn::InsertWithPrefix(state, adam_->State(), "optimizer.");
+formats::TensorMap EncoderLearner::State() const {
+  formats::TensorMap state = formats::NamedState(*encoder_, "model.");
+  formats::InsertWithPrefix(state, adam_->State(), "optimizer.");
   return state;
 }
 
-void EncoderLearner::LoadState(const nn::TensorMap& state) {
-  nn::LoadNamedState(*encoder_, state, "model.");
-  adam_->LoadState(nn::WithoutPrefix(state, "optimizer."));
+void EncoderLearner::LoadState(const formats::TensorMap& state) {
+  formats::LoadNamedState(*encoder_, state, "model.");
+  adam_->LoadState(formats::WithoutPrefix(state, "optimizer."));
 }
 
 }  // namespace hidreamer::encoder

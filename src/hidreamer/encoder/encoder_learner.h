@@ -14,9 +14,9 @@
 #include "hidreamer/encoder/encoder.h"
 #include "hidreamer/encoder/frame_bank.h"
 #include "hidreamer/encoder/frame_pairs.h"
-#include "hidreamer/nn/learner.h"
-#include "hidreamer/nn/optimizer.h"
-#include "hidreamer/nn/precision.h"
+#include "hidreamer/layers/precision.h"
+#include "hidreamer/training/learner.h"
+#include "hidreamer/training/optimizer.h"
 
 namespace hidreamer::encoder {
 
@@ -24,11 +24,11 @@ namespace hidreamer::encoder {
 // Batches mix the games; an epoch visits every training pair once in an order drawn from
 // Stream("encoder/order", epoch). While one update computes, a thread fetches the next one's frames
 // (which frames is a function of the update's index alone, so the result does not depend on it).
-class EncoderLearner : public nn::Learner {
+class EncoderLearner : public training::Learner {
  public:
   // Throws a user Error where the games hold no pair of frames to train on.
   EncoderLearner(std::vector<EncoderGame> games, const config::EncoderConfig& config,
-                 const SeedTree& seeds, nn::Precision precision = nn::Precision::kF32,
+                 const SeedTree& seeds, layers::Precision precision = layers::Precision::kF32,
                  torch::Device device = torch::kCPU);
   ~EncoderLearner() override;
 
@@ -36,14 +36,14 @@ class EncoderLearner : public nn::Learner {
   int64_t total_updates() const override { return config_.epochs * updates_per_epoch_; }
   int64_t updates_per_epoch() const override { return updates_per_epoch_; }
   // {"loss", "accuracy", "lr", "grad_norm"}
-  nn::Figures Update(int64_t update) override;
-  nn::TensorMap BatchOf(int64_t update) override;
+  training::Figures Update(int64_t update) override;
+  formats::TensorMap BatchOf(int64_t update) override;
   // {"validation_loss", "validation_accuracy", "validation_pairs"} on pairs of held-out episodes,
   // always against the other rows of a batch, so that both kinds of negatives compare; empty where
   // nothing is held out.
   nlohmann::json EndEpoch(int64_t epoch) override;
-  nn::TensorMap State() const override;
-  void LoadState(const nn::TensorMap& state) override;
+  formats::TensorMap State() const override;
+  void LoadState(const formats::TensorMap& state) override;
 
   Encoder encoder() const { return encoder_; }
   std::map<std::string, std::string> Metadata() const {
@@ -67,14 +67,14 @@ class EncoderLearner : public nn::Learner {
   std::vector<EncoderGame> games_;
   config::EncoderConfig config_;
   SeedTree seeds_;
-  nn::Precision precision_;
+  layers::Precision precision_;
   torch::Device device_;
   std::vector<FrameRow> anchors_, validation_anchors_;
   int64_t batch_ = 0, updates_per_epoch_ = 0;
   std::vector<int64_t> order_;  // of the anchors in epoch order_epoch_
   int64_t order_epoch_ = -1;
   Encoder encoder_{nullptr};
-  std::unique_ptr<nn::Adam> adam_;
+  std::unique_ptr<training::Adam> adam_;
   std::unique_ptr<const FrameBank> bank_;  // on a GPU, where all frames are few enough for it
   size_t fetched_ahead_ = 1;               // batches read while this one is trained on
   std::deque<std::future<Batch>> ahead_;   // of the next updates

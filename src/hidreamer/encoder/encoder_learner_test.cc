@@ -21,7 +21,7 @@ class EncoderLearnerTest : public testing::Test {
     config_.epochs = 3;
     config_.batch = 12;
   }
-  nn::TensorMap Trained(int64_t begin, int64_t end, const nn::TensorMap* from = nullptr) {
+  formats::TensorMap Trained(int64_t begin, int64_t end, const formats::TensorMap* from = nullptr) {
     EncoderLearner learner(games_, config_, SeedTree(1));
     if (from != nullptr) {
       learner.LoadState(*from);
@@ -29,7 +29,7 @@ class EncoderLearnerTest : public testing::Test {
     for (int64_t u = begin; u < end; ++u) {
       learner.Update(u);
     }
-    nn::TensorMap state;
+    formats::TensorMap state;
     for (const auto& [name, value] : learner.State()) {
       state[name] = value.clone();
     }
@@ -43,7 +43,7 @@ class EncoderLearnerTest : public testing::Test {
   config::EncoderConfig config_;
 };
 
-void ExpectSameState(const nn::TensorMap& a, const nn::TensorMap& b) {
+void ExpectSameState(const formats::TensorMap& a, const formats::TensorMap& b) {
   ASSERT_EQ(a.size(), b.size());
   for (const auto& [name, value] : a) {
     EXPECT_TRUE(value.equal(b.at(name))) << name;
@@ -86,21 +86,21 @@ TEST_F(EncoderLearnerTest, ValidatesOnHeldOutPairsWithoutChangingTheState) {
 TEST_F(EncoderLearnerTest, GoesOnToTheBitAfterLoading) {
   for (const char* negatives : {"batch", "one"}) {
     config_.negatives = negatives;
-    const nn::TensorMap whole = Trained(0, 7);
-    const nn::TensorMap half = Trained(0, 3);
+    const formats::TensorMap whole = Trained(0, 7);
+    const formats::TensorMap half = Trained(0, 3);
     ExpectSameState(whole, Trained(3, 7, &half));
   }
 }
 
 TEST_F(EncoderLearnerTest, StopsBeforeNaNReachesTheWeights) {
   EncoderLearner learner(games_, config_, SeedTree(1));
-  nn::TensorMap state = learner.State();
+  formats::TensorMap state = learner.State();
   for (auto& [name, tensor] : state) {
     tensor = tensor.clone();
   }
   state.at("model.projection.2.weight")[0].fill_(std::nan(""));
   learner.LoadState(state);
-  EXPECT_THROW(learner.Update(0), nn::NotFinite);
+  EXPECT_THROW(learner.Update(0), training::NotFinite);
   EXPECT_TRUE(
       state.at("model.projection.2.bias").equal(learner.State().at("model.projection.2.bias")));
   EXPECT_EQ(learner.BatchOf(0).at("frames").scalar_type(), torch::kUInt8);

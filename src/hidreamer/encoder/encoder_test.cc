@@ -7,8 +7,8 @@
 
 #include "hidreamer/base/error.h"
 #include "hidreamer/encoder/info_nce.h"
-#include "hidreamer/nn/optimizer.h"
-#include "hidreamer/nn/safetensors.h"
+#include "hidreamer/formats/safetensors.h"
+#include "hidreamer/training/optimizer.h"
 
 namespace hidreamer::encoder {
 namespace {
@@ -25,9 +25,9 @@ torch::Tensor Frames(int64_t count) {
 
 TEST(Encoder, HasTheStatedParameters) {
   Encoder encoder = Fresh(1);
-  EXPECT_EQ(nn::CountParameters(*encoder), 1'881'888);
+  EXPECT_EQ(formats::CountParameters(*encoder), 1'881'888);
   std::vector<std::string> names;
-  for (const nn::NamedParameter& parameter : nn::NamedParameters(*encoder)) {
+  for (const training::NamedParameter& parameter : training::NamedParameters(*encoder)) {
     names.push_back(parameter.name);
   }
   EXPECT_EQ(names, (std::vector<std::string>{
@@ -68,15 +68,16 @@ TEST(Encoder, GradientReachesEveryParameter) {
 }
 
 TEST(Encoder, StartFollowsFromTheSeed) {
-  const nn::TensorMap a = nn::NamedState(*Fresh(3)), b = nn::NamedState(*Fresh(3));
+  const formats::TensorMap a = formats::NamedState(*Fresh(3)), b = formats::NamedState(*Fresh(3));
   EXPECT_TRUE(a.at("projection.0.weight").equal(b.at("projection.0.weight")));
-  EXPECT_FALSE(a.at("encoder.0.weight").equal(nn::NamedState(*Fresh(4)).at("encoder.0.weight")));
+  EXPECT_FALSE(
+      a.at("encoder.0.weight").equal(formats::NamedState(*Fresh(4)).at("encoder.0.weight")));
 }
 
 TEST(Encoder, OverfitsOneBatch) {
   Encoder encoder = Fresh(5);
   const torch::Tensor frames = Frames(16);
-  nn::Adam adam(nn::NamedParameters(*encoder), {});
+  training::Adam adam(training::NamedParameters(*encoder), {});
   double accuracy = 0;
   for (int step = 0; step < 40 && accuracy < 1; ++step) {
     const auto parts = encoder->forward(frames).split(8);
@@ -96,11 +97,11 @@ TEST(Encoder, ComesBackFromAFile) {
   SaveEncoder(encoder, path);
   EXPECT_TRUE(LoadEncoder(path)->forward(Frames(2)).equal(encoder->forward(Frames(2))));
 
-  nn::SaveSafetensors(path, nn::NamedState(*encoder));  // as an imported one: no metadata
+  formats::SaveSafetensors(path, formats::NamedState(*encoder));  // as an imported one: no metadata
   EXPECT_EQ(LoadEncoder(path)->options().width, 384);
-  nn::SaveSafetensors(path, {{"x", torch::zeros({2})}});
+  formats::SaveSafetensors(path, {{"x", torch::zeros({2})}});
   EXPECT_THROW(LoadEncoder(path), Error);
-  nn::SaveSafetensors(path, nn::NamedState(*encoder), {{"format", "something else"}});
+  formats::SaveSafetensors(path, formats::NamedState(*encoder), {{"format", "something else"}});
   EXPECT_THROW(LoadEncoder(path), Error);
   std::filesystem::remove(path);
 }

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "hidreamer/nn/device.h"
+#include "hidreamer/training/device.h"
 
 namespace hidreamer::encoder {
 
@@ -40,7 +40,7 @@ torch::Tensor FrameBank::PlacesOf(const std::vector<FrameRow>& rows) const {
 }
 
 torch::Tensor FrameBank::Gather(const torch::Tensor& places) const {
-  return frames_.index_select(0, nn::ToDevice(places.flatten(), frames_.device()))
+  return frames_.index_select(0, training::ToDevice(places.flatten(), frames_.device()))
       .view({places.size(0), env::kStackDepth, env::kFrameSize, env::kFrameSize});
 }
 

@@ -10,10 +10,10 @@
 #include "hidreamer/env/make_environment.h"
 #include "hidreamer/env/scripted_player.h"
 #include "hidreamer/evaluation/play.h"
+#include "hidreamer/formats/safetensors.h"
 #include "hidreamer/imagination/agent_player.h"
 #include "hidreamer/imagination/outcome_metrics.h"
 #include "hidreamer/imagination/replay_windows.h"
-#include "hidreamer/nn/safetensors.h"
 #include "hidreamer/policy/policy_model.h"
 #include "hidreamer/tokenizer/token_metrics.h"
 #include "hidreamer/world_model/world_model_learner.h"
@@ -105,7 +105,7 @@ std::unique_ptr<LoadedRun> LoadRun(const fs::path& run, const config::Experiment
     artefacts.split = data::SplitEpisodes(artefacts.store->episodes(), config.split.validation,
                                           root.Subtree(game));
     if (const auto path = run / "embeddings" / (game + ".safetensors"); fs::exists(path)) {
-      const auto file = nn::LoadSafetensors(path);
+      const auto file = formats::LoadSafetensors(path);
       const auto found = file.tensors.find("embeddings");
       if (found == file.tensors.end() || found->second.size(0) != artefacts.store->size()) {
         throw UserError("remove it and run again", "{} does not fit the recording", path.string());

@@ -3,7 +3,7 @@
 #include <cstring>
 
 #include "hidreamer/base/error.h"
-#include "hidreamer/nn/categorical.h"
+#include "hidreamer/layers/categorical.h"
 
 namespace hidreamer::imagination {
 
@@ -59,8 +59,8 @@ std::vector<int> AgentPlayer::Act(const std::vector<env::PlayerView>& views,
     for (const auto& view : views) {
       uniforms.push_back(rngs.at(static_cast<size_t>(view.slot)).Uniform());
     }
-    chosen = nn::CategoryAt(distribution.probabilities().cpu(),
-                            torch::tensor(uniforms, torch::kFloat64));
+    chosen = layers::CategoryAt(distribution.probabilities().cpu(),
+                                torch::tensor(uniforms, torch::kFloat64));
   }
   chosen = chosen.cpu().contiguous();
   std::vector<int> actions;

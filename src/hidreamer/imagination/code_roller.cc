@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "hidreamer/nn/categorical.h"
+#include "hidreamer/layers/categorical.h"
 #include "hidreamer/policy/action_distribution.h"
 
 namespace hidreamer::imagination {
@@ -46,9 +46,9 @@ torch::Tensor CodeRoller::ChooseCode(int64_t level, const torch::Tensor& hidden,
     return logits.argmax(-1);
   }
   if (uniforms.defined()) {
-    return nn::CategoryOfLogits(logits, sampling_.temperature, uniforms[level]);
+    return layers::CategoryOfLogits(logits, sampling_.temperature, uniforms[level]);
   }
-  return nn::SampleCategoryOfLogits(logits, sampling_.temperature, generator_);
+  return layers::SampleCategoryOfLogits(logits, sampling_.temperature, generator_);
 }
 
 }  // namespace hidreamer::imagination

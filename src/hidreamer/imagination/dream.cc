@@ -6,13 +6,13 @@
 
 #include "hidreamer/base/seed.h"
 #include "hidreamer/imagination/code_roller.h"
-#include "hidreamer/nn/categorical.h"
-#include "hidreamer/nn/device.h"
+#include "hidreamer/layers/categorical.h"
+#include "hidreamer/training/device.h"
 
 namespace hidreamer::imagination {
 
 Dreamer::Dreamer(world_model::WorldModel model, StateFeatures features, int64_t batch,
-                 int64_t capacity, nn::Precision precision)
+                 int64_t capacity, layers::Precision precision)
     : model_(model),
       features_(std::move(features)),
       precision_(precision),
@@ -23,7 +23,8 @@ Dream Dreamer::Roll(policy::PolicyModel policy, const torch::Tensor& context_tok
   const SeedTree seeds(seed);
   const auto draw = [&](const char* stream, torch::IntArrayRef shape) {
     auto generator = at::make_generator<at::CPUGeneratorImpl>(seeds.Stream(stream));
-    return nn::ToDevice(torch::rand(shape, generator, torch::kFloat64), context_tokens.device());
+    return training::ToDevice(torch::rand(shape, generator, torch::kFloat64),
+                              context_tokens.device());
   };
   if (policy_.is_empty() || policy_.ptr() != policy.ptr()) {
     policy_ = policy;
@@ -32,14 +33,14 @@ Dream Dreamer::Roll(policy::PolicyModel policy, const torch::Tensor& context_tok
   const auto shape = std::pair(context_tokens.size(1), horizon);
   auto work = works_.find(shape);
   if (work == works_.end()) {
-    work =
-        works_
-            .try_emplace(shape,
-                         [this](const nn::GraphedWork::Tensors& inputs) { return Compute(inputs); })
-            .first;
+    work = works_
+               .try_emplace(
+                   shape,
+                   [this](const training::GraphedWork::Tensors& inputs) { return Compute(inputs); })
+               .first;
   }
   const int64_t batch = context_tokens.size(0);
-  const nn::GraphedWork::Tensors results =
+  const training::GraphedWork::Tensors results =
       work->second.Run({context_tokens, context_actions,
                         draw("codes", {horizon, model_->options().layout.levels, batch}),
                         draw("actions", {horizon, batch})});
@@ -52,11 +53,11 @@ Dream Dreamer::Roll(policy::PolicyModel policy, const torch::Tensor& context_tok
           .continues = results[6]};
 }
 
-nn::GraphedWork::Tensors Dreamer::Compute(const nn::GraphedWork::Tensors& inputs) {
+training::GraphedWork::Tensors Dreamer::Compute(const training::GraphedWork::Tensors& inputs) {
   torch::NoGradGuard no_grad;
   const torch::Tensor &context_tokens = inputs[0], &context_actions = inputs[1],
                       &code_draws = inputs[2], &action_draws = inputs[3];
-  const nn::AutocastGuard autocast(context_tokens.device(), precision_);
+  const layers::AutocastGuard autocast(context_tokens.device(), precision_);
   CodeRoller roller(model_, decoder_, CodeSampling{});
   roller.Start(context_tokens, context_actions);
   std::vector<torch::Tensor> tokens, states, outcomes, actions, log_probs;
@@ -64,7 +65,7 @@ nn::GraphedWork::Tensors Dreamer::Compute(const nn::GraphedWork::Tensors& inputs
   states.push_back(features_.State(roller.hidden(), roller.tokens()));
   for (int64_t h = 0; h < action_draws.size(0); ++h) {
     const auto distribution = policy_->Policy(policy_->extractor->forward(states.back()));
-    const auto action = nn::CategoryAt(distribution.probabilities(), action_draws[h]);
+    const auto action = layers::CategoryAt(distribution.probabilities(), action_draws[h]);
     actions.push_back(action);
     log_probs.push_back(distribution.LogProb(action));
     const auto action_hidden = roller.Advance(action, code_draws[h]);

@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "hidreamer/imagination/state_features.h"
-#include "hidreamer/nn/graphed_work.h"
 #include "hidreamer/policy/policy_model.h"
+#include "hidreamer/training/graphed_work.h"
 #include "hidreamer/world_model/decoder.h"
 #include "hidreamer/world_model/world_model.h"
 
@@ -34,7 +34,7 @@ class Dreamer {
   // capacity: steps of context and horizon together, at most the model's max_steps.
   // precision: of products, the world model's and the policy's.
   Dreamer(world_model::WorldModel model, StateFeatures features, int64_t batch, int64_t capacity,
-          nn::Precision precision = nn::Precision::kF32);
+          layers::Precision precision = layers::Precision::kF32);
   Dreamer(const Dreamer&) = delete;  // its recorded work points to it
   Dreamer& operator=(const Dreamer&) = delete;
 
@@ -49,15 +49,15 @@ class Dreamer {
  private:
   // inputs: context tokens and actions, draws for the codes (H, L, B) and the actions (H, B).
   // Returns the tensors of a Dream, in its order.
-  nn::GraphedWork::Tensors Compute(const nn::GraphedWork::Tensors& inputs);
+  training::GraphedWork::Tensors Compute(const training::GraphedWork::Tensors& inputs);
 
   world_model::WorldModel model_;
   StateFeatures features_;
-  nn::Precision precision_;
+  layers::Precision precision_;
   world_model::Decoder decoder_;
   policy::PolicyModel policy_{nullptr};  // of works_
   // By the shape of a dream: steps of context, horizon.
-  std::map<std::pair<int64_t, int64_t>, nn::GraphedWork> works_;
+  std::map<std::pair<int64_t, int64_t>, training::GraphedWork> works_;
 };
 
 }  // namespace hidreamer::imagination

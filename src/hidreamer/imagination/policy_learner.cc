@@ -7,9 +7,9 @@
 #include "hidreamer/data/left_out.h"
 #include "hidreamer/data/windows.h"
 #include "hidreamer/imagination/outcome_metrics.h"
-#include "hidreamer/nn/device.h"
 #include "hidreamer/policy/losses.h"
 #include "hidreamer/policy/returns.h"
+#include "hidreamer/training/device.h"
 #include "hidreamer/world_model/loss.h"
 
 namespace hidreamer::imagination {
@@ -22,7 +22,8 @@ constexpr double kWorldModelRate = 1e-4;
 constexpr int64_t kEpochs = 20;  // validations over the whole training
 constexpr int64_t kValidationWindows = 256;
 
-void Append(std::vector<nn::NamedParameter>& to, const std::vector<nn::NamedParameter>& from) {
+void Append(std::vector<training::NamedParameter>& to,
+            const std::vector<training::NamedParameter>& from) {
   to.insert(to.end(), from.begin(), from.end());
 }
 
@@ -31,7 +32,7 @@ void Append(std::vector<nn::NamedParameter>& to, const std::vector<nn::NamedPara
 PolicyLearner::PolicyLearner(tokenizer::TokenizedGame game, world_model::WorldModel world_model,
                              torch::Tensor codebooks, const config::PolicyConfig& config,
                              const config::SplitConfig& split, const SeedTree& seeds,
-                             torch::Device device, nn::Precision precision)
+                             torch::Device device, layers::Precision precision)
     : game_(std::move(game)),
       world_model_(std::move(world_model)),
       config_(config),
@@ -84,24 +85,24 @@ PolicyLearner::PolicyLearner(tokenizer::TokenizedGame game, world_model::WorldMo
   world_model_->eval();
   dreamer_ = std::make_unique<Dreamer>(world_model_, features_, config.batch, steps, precision);
 
-  auto heads = nn::NamedParameters(*model_->reward, "reward.");
-  Append(heads, nn::NamedParameters(*model_->continues, "continue."));
-  head_optimizer_ = std::make_unique<nn::Adam>(heads, nn::AdamOptions{});
-  auto actor = nn::NamedParameters(*model_->actor, "actor.");
-  Append(actor, nn::NamedParameters(*model_->extractor, "extractor."));
-  Append(actor, nn::NamedParameters(*model_->cpc, "cpc."));
-  actor_optimizer_ = std::make_unique<nn::Adam>(actor, nn::AdamOptions{});
-  critic_optimizer_ = std::make_unique<nn::Adam>(nn::NamedParameters(*model_->critic, "critic."),
-                                                 nn::AdamOptions{});
+  auto heads = training::NamedParameters(*model_->reward, "reward.");
+  Append(heads, training::NamedParameters(*model_->continues, "continue."));
+  head_optimizer_ = std::make_unique<training::Adam>(heads, training::AdamOptions{});
+  auto actor = training::NamedParameters(*model_->actor, "actor.");
+  Append(actor, training::NamedParameters(*model_->extractor, "extractor."));
+  Append(actor, training::NamedParameters(*model_->cpc, "cpc."));
+  actor_optimizer_ = std::make_unique<training::Adam>(actor, training::AdamOptions{});
+  critic_optimizer_ = std::make_unique<training::Adam>(
+      training::NamedParameters(*model_->critic, "critic."), training::AdamOptions{});
   if (!config.world_model_frozen) {
-    world_model_optimizer_ = std::make_unique<nn::Adam>(
-        nn::NamedParameters(*world_model_),
-        nn::AdamOptions{.beta2 = 0.95, .weight_decay = 0.1, .decoupled = true});
+    world_model_optimizer_ = std::make_unique<training::Adam>(
+        training::NamedParameters(*world_model_),
+        training::AdamOptions{.beta2 = 0.95, .weight_decay = 0.1, .decoupled = true});
   }
 }
 
-nn::Figures PolicyLearner::Update(int64_t update) {
-  nn::Figures figures;
+training::Figures PolicyLearner::Update(int64_t update) {
+  training::Figures figures;
   if (update < config_.head_updates) {
     UpdateHeads(update, figures);
     return figures;
@@ -129,16 +130,16 @@ ReplayBatch PolicyLearner::DrawForDreams(int64_t update) const {
                            config_.seed_near_reward, rng);
 }
 
-nn::TensorMap PolicyLearner::BatchOf(int64_t update) {
-  nn::TensorMap tensors;
+formats::TensorMap PolicyLearner::BatchOf(int64_t update) {
+  formats::TensorMap tensors;
   const auto add = [&](const ReplayBatch& batch, const std::string& prefix) {
-    nn::InsertWithPrefix(tensors,
-                         {{"tokens", batch.tokens},
-                          {"actions", batch.actions},
-                          {"rewards", batch.rewards},
-                          {"continues", batch.continues},
-                          {"weights", batch.weights}},
-                         prefix);
+    formats::InsertWithPrefix(tensors,
+                              {{"tokens", batch.tokens},
+                               {"actions", batch.actions},
+                               {"rewards", batch.rewards},
+                               {"continues", batch.continues},
+                               {"weights", batch.weights}},
+                              prefix);
   };
   add(DrawForHeads(update), "heads.");
   if (update >= config_.head_updates) {
@@ -147,28 +148,29 @@ nn::TensorMap PolicyLearner::BatchOf(int64_t update) {
   return tensors;
 }
 
-void PolicyLearner::UpdateHeads(int64_t update, nn::Figures& figures) {
+void PolicyLearner::UpdateHeads(int64_t update, training::Figures& figures) {
   const auto windows = DrawForHeads(update);
   const auto shown = [&] {
-    const nn::AutocastGuard autocast(device_, precision_);
-    return FeaturesOfWindows(world_model_, features_, nn::ToDevice(windows.tokens, device_),
-                             nn::ToDevice(windows.actions, device_));
+    const layers::AutocastGuard autocast(device_, precision_);
+    return FeaturesOfWindows(world_model_, features_, training::ToDevice(windows.tokens, device_),
+                             training::ToDevice(windows.actions, device_));
   }();
-  const auto weights = nn::ToDevice(windows.weights, device_).unsqueeze(1);  // (B, 1)
+  const auto weights = training::ToDevice(windows.weights, device_).unsqueeze(1);  // (B, 1)
   const auto reward_loss =
       (weights * model_->scalars().Loss(model_->reward->forward(shown.outcomes),
-                                        nn::ToDevice(windows.rewards, device_)))
+                                        training::ToDevice(windows.rewards, device_)))
           .mean();
   const auto continue_loss =
       (weights * torch::binary_cross_entropy_with_logits(
                      model_->continues->forward(shown.outcomes).squeeze(-1),
-                     nn::ToDevice(windows.continues, device_), {}, {}, at::Reduction::None))
+                     training::ToDevice(windows.continues, device_), {}, {}, at::Reduction::None))
           .mean();
   head_optimizer_->ZeroGrad();
   (reward_loss + continue_loss).backward();
   figures.Add("reward_loss", reward_loss);
   figures.Add("continue_loss", continue_loss);
-  figures.Add("head_grad_norm", nn::ClipGradNorm(head_optimizer_->parameters(), config_.clip_norm));
+  figures.Add("head_grad_norm",
+              training::ClipGradNorm(head_optimizer_->parameters(), config_.clip_norm));
   head_optimizer_->Step(config_.lr);
 }
 
@@ -180,12 +182,12 @@ int64_t PolicyLearner::ContextOf(int64_t update) const {
   return 1 + rng.UniformInt(config_.context);
 }
 
-void PolicyLearner::UpdateActorCritic(int64_t update, nn::Figures& figures) {
+void PolicyLearner::UpdateActorCritic(int64_t update, training::Figures& figures) {
   const auto seeds = DrawForDreams(update);
-  const auto dream =
-      dreamer_->Roll(model_, nn::ToDevice(seeds.tokens, device_),
-                     nn::ToDevice(seeds.actions.narrow(1, 0, seeds.actions.size(1) - 1), device_),
-                     config_.horizon, seeds_.Stream("policy/dream", static_cast<uint64_t>(update)));
+  const auto dream = dreamer_->Roll(
+      model_, training::ToDevice(seeds.tokens, device_),
+      training::ToDevice(seeds.actions.narrow(1, 0, seeds.actions.size(1) - 1), device_),
+      config_.horizon, seeds_.Stream("policy/dream", static_cast<uint64_t>(update)));
 
   const auto& scalars = model_->scalars();
   const int64_t horizon = config_.horizon;
@@ -226,16 +228,16 @@ void PolicyLearner::UpdateActorCritic(int64_t update, nn::Figures& figures) {
     critic_optimizer_->ZeroGrad();
     total.backward();
     critic_loss.backward();
-    actor_norm = nn::ClipGradNorm(actor_optimizer_->parameters(), config_.clip_norm);
-    critic_norm = nn::ClipGradNorm(critic_optimizer_->parameters(), config_.clip_norm);
-    nn::RequireFinite("actor_loss", actor_loss);
-    nn::RequireFinite("grad_norm", actor_norm);
-    nn::RequireFinite("critic_loss", critic_loss);
-    nn::RequireFinite("critic_grad_norm", critic_norm);
+    actor_norm = training::ClipGradNorm(actor_optimizer_->parameters(), config_.clip_norm);
+    critic_norm = training::ClipGradNorm(critic_optimizer_->parameters(), config_.clip_norm);
+    training::RequireFinite("actor_loss", actor_loss);
+    training::RequireFinite("grad_norm", actor_norm);
+    training::RequireFinite("critic_loss", critic_loss);
+    training::RequireFinite("critic_grad_norm", critic_norm);
     actor_optimizer_->Step(config_.lr);
     critic_optimizer_->Step(config_.lr);
   }
-  nn::MoveTowards(*model_->slow_critic, *model_->critic, config_.slow_tau);
+  training::MoveTowards(*model_->slow_critic, *model_->critic, config_.slow_tau);
 
   figures.Add("entropy", entropy);
   figures.Add("actor_loss", actor_loss);
@@ -245,7 +247,7 @@ void PolicyLearner::UpdateActorCritic(int64_t update, nn::Figures& figures) {
   figures.Add("critic_grad_norm", critic_norm);
 }
 
-void PolicyLearner::UpdateWorldModel(int64_t update, nn::Figures& figures) {
+void PolicyLearner::UpdateWorldModel(int64_t update, training::Figures& figures) {
   const auto index = static_cast<uint64_t>(update);
   auto rng = seeds_.Generator("policy/world_model", index);
   const int64_t length = std::min(world_model_->options().max_steps, train_->longest());
@@ -253,8 +255,8 @@ void PolicyLearner::UpdateWorldModel(int64_t update, nn::Figures& figures) {
       train_->Draw(std::max<int64_t>(1, config_.batch / kHeadDose), length, 0, rng);
   torch::manual_seed(seeds_.Stream("policy/world_model_dropout", index));
   world_model_->train();
-  const auto tokens = nn::ToDevice(windows.tokens, device_);
-  const auto logits = world_model_->Predict(tokens, nn::ToDevice(windows.actions, device_));
+  const auto tokens = training::ToDevice(windows.tokens, device_);
+  const auto logits = world_model_->Predict(tokens, training::ToDevice(windows.actions, device_));
   // The text's weights 1, 0.5, 0.1; finer levels keep the last.
   std::vector<double> level_weights = {1.0, 0.5};
   level_weights.resize(logits.size(), 0.1);
@@ -263,7 +265,7 @@ void PolicyLearner::UpdateWorldModel(int64_t update, nn::Figures& figures) {
   loss.backward();
   figures.Add("world_model_loss", loss);
   figures.Add("world_model_grad_norm",
-              nn::ClipGradNorm(world_model_optimizer_->parameters(), config_.clip_norm));
+              training::ClipGradNorm(world_model_optimizer_->parameters(), config_.clip_norm));
   world_model_optimizer_->Step(kWorldModelRate);
   world_model_->eval();
 }
@@ -294,28 +296,28 @@ nlohmann::json PolicyLearner::EndEpoch(int64_t epoch) {
   return log;
 }
 
-nn::TensorMap PolicyLearner::State() const {
-  nn::TensorMap state = nn::NamedState(*model_, "model.");
-  nn::InsertWithPrefix(state, head_optimizer_->State(), "optimizer.heads.");
-  nn::InsertWithPrefix(state, actor_optimizer_->State(), "optimizer.actor.");
-  nn::InsertWithPrefix(state, critic_optimizer_->State(), "optimizer.critic.");
-  nn::InsertWithPrefix(state, normalizer_.State(), "state.normalizer.");
+formats::TensorMap PolicyLearner::State() const {
+  formats::TensorMap state = formats::NamedState(*model_, "model.");
+  formats::InsertWithPrefix(state, head_optimizer_->State(), "optimizer.heads.");
+  formats::InsertWithPrefix(state, actor_optimizer_->State(), "optimizer.actor.");
+  formats::InsertWithPrefix(state, critic_optimizer_->State(), "optimizer.critic.");
+  formats::InsertWithPrefix(state, normalizer_.State(), "state.normalizer.");
   if (world_model_optimizer_) {
-    nn::InsertWithPrefix(state, world_model_optimizer_->State(), "optimizer.world_model.");
-    nn::InsertWithPrefix(state, nn::NamedState(*world_model_), "state.world_model.");
+    formats::InsertWithPrefix(state, world_model_optimizer_->State(), "optimizer.world_model.");
+    formats::InsertWithPrefix(state, formats::NamedState(*world_model_), "state.world_model.");
   }
   return state;
 }
 
-void PolicyLearner::LoadState(const nn::TensorMap& state) {
-  nn::LoadNamedState(*model_, state, "model.");
-  head_optimizer_->LoadState(nn::WithoutPrefix(state, "optimizer.heads."));
-  actor_optimizer_->LoadState(nn::WithoutPrefix(state, "optimizer.actor."));
-  critic_optimizer_->LoadState(nn::WithoutPrefix(state, "optimizer.critic."));
-  normalizer_.LoadState(nn::WithoutPrefix(state, "state.normalizer."));
+void PolicyLearner::LoadState(const formats::TensorMap& state) {
+  formats::LoadNamedState(*model_, state, "model.");
+  head_optimizer_->LoadState(formats::WithoutPrefix(state, "optimizer.heads."));
+  actor_optimizer_->LoadState(formats::WithoutPrefix(state, "optimizer.actor."));
+  critic_optimizer_->LoadState(formats::WithoutPrefix(state, "optimizer.critic."));
+  normalizer_.LoadState(formats::WithoutPrefix(state, "state.normalizer."));
   if (world_model_optimizer_) {
-    nn::LoadNamedState(*world_model_, state, "state.world_model.");
-    world_model_optimizer_->LoadState(nn::WithoutPrefix(state, "optimizer.world_model."));
+    formats::LoadNamedState(*world_model_, state, "state.world_model.");
+    world_model_optimizer_->LoadState(formats::WithoutPrefix(state, "optimizer.world_model."));
   }
 }
 

@@ -10,12 +10,12 @@
 #include "hidreamer/imagination/dream.h"
 #include "hidreamer/imagination/replay_windows.h"
 #include "hidreamer/imagination/state_features.h"
-#include "hidreamer/nn/figures.h"
-#include "hidreamer/nn/learner.h"
-#include "hidreamer/nn/optimizer.h"
 #include "hidreamer/policy/normalizer.h"
 #include "hidreamer/policy/policy_model.h"
 #include "hidreamer/tokenizer/tokenized_game.h"
+#include "hidreamer/training/figures.h"
+#include "hidreamer/training/learner.h"
+#include "hidreamer/training/optimizer.h"
 #include "hidreamer/world_model/world_model.h"
 
 namespace hidreamer::imagination {
@@ -28,7 +28,7 @@ namespace hidreamer::imagination {
 //                                  is not frozen, one small dose for it
 // The heads' loss is the plain mean over all recorded windows: half of the drawn windows hold a
 // reward or an end, and their weight is divided by how much too often they are drawn.
-class PolicyLearner : public nn::Learner {
+class PolicyLearner : public training::Learner {
  public:
   // Contents are shared; with world_model_frozen false the given world model is trained. codebooks
   // (L, V, Dq) are needed for policy.feature codes. Throws a user Error where context + horizon do
@@ -37,7 +37,8 @@ class PolicyLearner : public nn::Learner {
   PolicyLearner(tokenizer::TokenizedGame game, world_model::WorldModel world_model,
                 torch::Tensor codebooks, const config::PolicyConfig& config,
                 const config::SplitConfig& split, const SeedTree& seeds,
-                torch::Device device = torch::kCPU, nn::Precision precision = nn::Precision::kF32);
+                torch::Device device = torch::kCPU,
+                layers::Precision precision = layers::Precision::kF32);
   // Its replay windows point into its game.
   PolicyLearner(const PolicyLearner&) = delete;
   PolicyLearner& operator=(const PolicyLearner&) = delete;
@@ -48,14 +49,14 @@ class PolicyLearner : public nn::Learner {
   // Heads: {"reward_loss", "continue_loss", "grad_norm"}. Dreams: those and {"return",
   // "dream_reward" (sum over H), "rewarding_dreams" (share), "entropy", "actor_loss",
   // "critic_loss", "cpc_loss", "value", "advantage_scale", "continue"}.
-  nn::Figures Update(int64_t update) override;
-  nn::TensorMap BatchOf(int64_t update) override;
+  training::Figures Update(int64_t update) override;
+  formats::TensorMap BatchOf(int64_t update) override;
   // Reward and end prediction on held-out episodes: {"reward_f1", "end_f1", "reward_loss", …}.
   nlohmann::json EndEpoch(int64_t epoch) override;
   // "model." the networks; "optimizer.NAME."; "state." normaliser and, where it is trained, the
   // world model.
-  nn::TensorMap State() const override;
-  void LoadState(const nn::TensorMap& state) override;
+  formats::TensorMap State() const override;
+  void LoadState(const formats::TensorMap& state) override;
 
   policy::PolicyModel model() const { return model_; }
   world_model::WorldModel world_model() const { return world_model_; }
@@ -65,9 +66,9 @@ class PolicyLearner : public nn::Learner {
  private:
   ReplayBatch DrawForHeads(int64_t update) const;
   ReplayBatch DrawForDreams(int64_t update) const;
-  void UpdateHeads(int64_t update, nn::Figures& figures);
-  void UpdateActorCritic(int64_t update, nn::Figures& figures);
-  void UpdateWorldModel(int64_t update, nn::Figures& figures);
+  void UpdateHeads(int64_t update, training::Figures& figures);
+  void UpdateActorCritic(int64_t update, training::Figures& figures);
+  void UpdateWorldModel(int64_t update, training::Figures& figures);
   int64_t ContextOf(int64_t update) const;
 
   tokenizer::TokenizedGame game_;
@@ -75,17 +76,17 @@ class PolicyLearner : public nn::Learner {
   config::PolicyConfig config_;
   SeedTree seeds_;
   torch::Device device_;
-  nn::Precision precision_;
+  layers::Precision precision_;
   StateFeatures features_;
   int64_t updates_per_epoch_;
   std::unique_ptr<ReplayWindows> train_;
   std::unique_ptr<ReplayWindows> validation_;
   policy::PolicyModel model_{nullptr};
   std::unique_ptr<Dreamer> dreamer_;
-  std::unique_ptr<nn::Adam> head_optimizer_;
-  std::unique_ptr<nn::Adam> actor_optimizer_;  // actor, extractor, contrastive head
-  std::unique_ptr<nn::Adam> critic_optimizer_;
-  std::unique_ptr<nn::Adam> world_model_optimizer_;  // null while frozen
+  std::unique_ptr<training::Adam> head_optimizer_;
+  std::unique_ptr<training::Adam> actor_optimizer_;  // actor, extractor, contrastive head
+  std::unique_ptr<training::Adam> critic_optimizer_;
+  std::unique_ptr<training::Adam> world_model_optimizer_;  // null while frozen
   policy::ReturnNormalizer normalizer_;
 };
 

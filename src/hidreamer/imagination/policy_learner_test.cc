@@ -59,7 +59,7 @@ TEST(PolicyLearner, LearnsWhatPaysFromCodesByPpo) {
   EXPECT_GT(ShareOfTheRightAction(learner, "codes"), 0.85);
 }
 
-void ExpectEqualStates(const nn::TensorMap& a, const nn::TensorMap& b) {
+void ExpectEqualStates(const formats::TensorMap& a, const formats::TensorMap& b) {
   ASSERT_EQ(a.size(), b.size());
   for (const auto& [name, value] : a) {
     EXPECT_TRUE(torch::equal(value, b.at(name))) << name;
@@ -74,7 +74,7 @@ TEST(PolicyLearner, GoesOnToTheBitAfterResuming) {
     config.world_model_frozen = frozen;
     auto whole = MakeLearner(config);
     auto resumed = MakeLearner(config);
-    nn::TensorMap saved;
+    formats::TensorMap saved;
     for (int64_t update = 0; update < 8; ++update) {
       if (update == 5) {
         for (const auto& [name, value] : whole.State()) {
@@ -97,8 +97,8 @@ TEST(PolicyLearner, LeavesAFrozenWorldModelAlone) {
     config.head_updates = 1;
     config.world_model_frozen = frozen;
     auto learner = MakeLearner(config);
-    const auto before = nn::NamedState(*learner.world_model());
-    nn::TensorMap copy;
+    const auto before = formats::NamedState(*learner.world_model());
+    formats::TensorMap copy;
     for (const auto& [name, value] : before) {
       copy[name] = value.clone();
     }
@@ -106,7 +106,7 @@ TEST(PolicyLearner, LeavesAFrozenWorldModelAlone) {
       learner.Update(update);
     }
     bool changed = false;
-    for (const auto& [name, value] : nn::NamedState(*learner.world_model())) {
+    for (const auto& [name, value] : formats::NamedState(*learner.world_model())) {
       changed = changed || !torch::equal(value, copy.at(name));
     }
     EXPECT_EQ(changed, !frozen);
@@ -118,7 +118,7 @@ TEST(PolicyLearner, StopsAtNaNWhereverItBegins) {
   config.head_updates = 1;
   for (const std::string part : {"model.reward.", "model.actor.", "model.critic."}) {
     auto learner = MakeLearner(config);
-    nn::TensorMap state = learner.State();
+    formats::TensorMap state = learner.State();
     for (auto& [name, tensor] : state) {
       tensor = tensor.clone();
       if (name.starts_with(part)) {
@@ -126,7 +126,7 @@ TEST(PolicyLearner, StopsAtNaNWhereverItBegins) {
       }
     }
     learner.LoadState(state);
-    EXPECT_THROW(learner.Update(1), nn::NotFinite) << part;
+    EXPECT_THROW(learner.Update(1), training::NotFinite) << part;
     EXPECT_TRUE(learner.BatchOf(1).contains("dreams.tokens"));
     EXPECT_FALSE(learner.BatchOf(0).contains("dreams.tokens"));
   }

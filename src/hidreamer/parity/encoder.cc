@@ -1,8 +1,8 @@
 #include "hidreamer/encoder/encoder.h"
 
 #include "hidreamer/encoder/info_nce.h"
-#include "hidreamer/nn/optimizer.h"
 #include "hidreamer/parity/parity.h"
+#include "hidreamer/training/optimizer.h"
 
 namespace hidreamer::parity {
 namespace {
@@ -16,10 +16,10 @@ struct Training {
 Training Train(encoder::Encoder& encoder, const torch::Tensor& frames, double temperature,
                const nlohmann::json& adam, int64_t updates) {
   const std::vector<torch::Tensor> parts = frames.chunk(3);  // anchors, positives, negatives
-  nn::Adam optimizer(nn::NamedParameters(*encoder), {.beta1 = adam.at("betas").at(0),
-                                                     .beta2 = adam.at("betas").at(1),
-                                                     .epsilon = adam.at("eps"),
-                                                     .weight_decay = adam.at("l2")});
+  training::Adam optimizer(training::NamedParameters(*encoder), {.beta1 = adam.at("betas").at(0),
+                                                                 .beta2 = adam.at("betas").at(1),
+                                                                 .epsilon = adam.at("eps"),
+                                                                 .weight_decay = adam.at("l2")});
   Training training;
   for (int64_t update = 0; update < updates; ++update) {
     optimizer.ZeroGrad();
@@ -30,12 +30,12 @@ Training Train(encoder::Encoder& encoder, const torch::Tensor& frames, double te
     loss.backward();
     training.losses.push_back(loss.detach());
     if (update == 0) {
-      for (const nn::NamedParameter& parameter : optimizer.parameters()) {
+      for (const training::NamedParameter& parameter : optimizer.parameters()) {
         training.norm_per_tensor.push_back(parameter.value.grad().norm());
       }
     }
     training.norms.push_back(
-        nn::ClipGradNorm(optimizer.parameters(), adam.at("clip_norm").get<double>()));
+        training::ClipGradNorm(optimizer.parameters(), adam.at("clip_norm").get<double>()));
     optimizer.Step(adam.at("lr"));
   }
   return training;

@@ -1,4 +1,4 @@
-#include "hidreamer/nn/tensor_map.h"
+#include "hidreamer/formats/tensor_map.h"
 #include "hidreamer/parity/parity.h"
 #include "hidreamer/tokenizer/residual_quantizer.h"
 
@@ -17,7 +17,7 @@ ResidualQuantizer LoadQuantizer(const ParityComponent& component) {
       .commitment_costs = config.at("commitment_costs").get<std::vector<double>>(),
       .decay = config.at("decay"),
       .epsilon = config.at("epsilon")});
-  nn::LoadNamedState(*quantizer, component.weights());
+  formats::LoadNamedState(*quantizer, component.weights());
   return quantizer;
 }
 
@@ -54,7 +54,7 @@ void CheckQuantizerTraining(const ParityComponent& component, std::vector<Parity
   std::vector<torch::Tensor> codes, losses, min_margins;
   for (const torch::Tensor& batch : component.Input("train_batches").unbind(0)) {  // (N, D) each
     ResidualQuantizer before = LoadQuantizer(component);
-    nn::LoadNamedState(*before, nn::NamedState(*quantizer));
+    formats::LoadNamedState(*before, formats::NamedState(*quantizer));
     const ResidualQuantizerOutput output = quantizer->forward(batch);
     codes.push_back(output.codes);
     losses.push_back(output.commitment_loss);

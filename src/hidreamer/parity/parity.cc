@@ -8,7 +8,7 @@
 
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/files.h"
-#include "hidreamer/nn/safetensors.h"
+#include "hidreamer/formats/safetensors.h"
 
 namespace hidreamer::parity {
 namespace {
@@ -30,7 +30,7 @@ const std::vector<Check>& Checks() {
 }
 
 // Half precision is a storage format here: everything is computed in f32.
-nn::TensorMap Widened(nn::TensorMap tensors) {
+formats::TensorMap Widened(formats::TensorMap tensors) {
   for (auto& [name, tensor] : tensors) {
     if (tensor.scalar_type() == torch::kFloat16) {
       tensor = tensor.to(torch::kFloat32);
@@ -75,11 +75,11 @@ ParityComponent::ParityComponent(const std::filesystem::path& directory, const s
     throw UserError("", "the recording in {} has no component '{}'", directory.string(), name);
   }
   spec_ = components.at(name);
-  io_ = Widened(nn::LoadSafetensors(directory / (name + ".io.safetensors")).tensors);
+  io_ = Widened(formats::LoadSafetensors(directory / (name + ".io.safetensors")).tensors);
   const auto weights = directory / (name + ".weights.safetensors");
   for (const auto& file : spec_.value("files", json::array())) {
     if (file == weights.filename().string()) {
-      weights_ = Widened(nn::LoadSafetensors(weights).tensors);
+      weights_ = Widened(formats::LoadSafetensors(weights).tensors);
     }
   }
 }

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "hidreamer/nn/tensor_map.h"
+#include "hidreamer/formats/tensor_map.h"
 
 // Compares this implementation with recorded numbers of the reference (PyTorch): weights and inputs
 // are loaded, the same quantities computed and held against the recorded outputs, each within its
@@ -40,7 +40,7 @@ class ParityComponent {
   const std::filesystem::path& directory() const { return directory_; }
   const nlohmann::json& spec() const { return spec_; }  // the whole entry
   const nlohmann::json& config() const { return spec_.at("config"); }
-  const nn::TensorMap& weights() const { return weights_; }  // f16 widened to f32
+  const formats::TensorMap& weights() const { return weights_; }  // f16 widened to f32
 
   // An input tensor, f16 widened to f32, other types as stored. Throws a user Error if missing.
   torch::Tensor Input(const std::string& input) const;
@@ -53,7 +53,7 @@ class ParityComponent {
   std::string name_;
   std::filesystem::path directory_;
   nlohmann::json spec_;
-  nn::TensorMap weights_, io_;
+  formats::TensorMap weights_, io_;
 };
 
 // Components with a check, in the order they are run.

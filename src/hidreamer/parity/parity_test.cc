@@ -4,7 +4,7 @@
 
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/files.h"
-#include "hidreamer/nn/safetensors.h"
+#include "hidreamer/formats/safetensors.h"
 
 namespace hidreamer::parity {
 namespace {
@@ -37,11 +37,11 @@ class ParityFramework : public testing::Test {
                                       {"outputs", outputs}};
     WriteFileAtomically(directory_ / "parity.json",
                         nlohmann::json({{"components", {{"window_index", component}}}}).dump());
-    nn::SaveSafetensors(directory_ / "window_index.io.safetensors",
-                        {{"dones", torch::tensor({0, 0, 1}, torch::kUInt8)},
-                         {"valid_starts", torch::tensor({0, 1}, torch::kInt64)},
-                         {"close_f64", torch::tensor({1.0, 2.0}, torch::kFloat64)},
-                         {"margin", torch::tensor({5.0})}});
+    formats::SaveSafetensors(directory_ / "window_index.io.safetensors",
+                             {{"dones", torch::tensor({0, 0, 1}, torch::kUInt8)},
+                              {"valid_starts", torch::tensor({0, 1}, torch::kInt64)},
+                              {"close_f64", torch::tensor({1.0, 2.0}, torch::kFloat64)},
+                              {"margin", torch::tensor({5.0})}});
   }
   std::filesystem::path directory_;
 };

@@ -3,7 +3,6 @@
 
 #include "hidreamer/base/error.h"
 #include "hidreamer/imagination/code_roller.h"
-#include "hidreamer/nn/optimizer.h"
 #include "hidreamer/parity/parity.h"
 #include "hidreamer/parity/recorded_world_model.h"
 #include "hidreamer/policy/ac_cpc.h"
@@ -14,6 +13,7 @@
 #include "hidreamer/policy/normalizer.h"
 #include "hidreamer/policy/returns.h"
 #include "hidreamer/policy/two_hot.h"
+#include "hidreamer/training/optimizer.h"
 
 namespace hidreamer::parity {
 namespace {
@@ -38,13 +38,13 @@ struct RecordedNetworks {
                                  .steps = config.at("cpc").at("k"),
                                  .actions = 0,
                                  .temperature = config.at("cpc").at("temperature")}) {
-    nn::LoadNamedState(*extractor, component.weights(), "feature_extractor.");
-    nn::LoadNamedState(*actor, component.weights(), "actor.");
-    nn::LoadNamedState(*critic, component.weights(), "critic.");
-    nn::LoadNamedState(*slow_critic, component.weights(), "slow_critic.target_net.");
-    nn::LoadNamedState(*reward, component.weights(), "reward.");
-    nn::LoadNamedState(*continues, component.weights(), "continue.");
-    nn::LoadNamedState(*cpc, component.weights(), "cpc.");
+    formats::LoadNamedState(*extractor, component.weights(), "feature_extractor.");
+    formats::LoadNamedState(*actor, component.weights(), "actor.");
+    formats::LoadNamedState(*critic, component.weights(), "critic.");
+    formats::LoadNamedState(*slow_critic, component.weights(), "slow_critic.target_net.");
+    formats::LoadNamedState(*reward, component.weights(), "reward.");
+    formats::LoadNamedState(*continues, component.weights(), "continue.");
+    formats::LoadNamedState(*cpc, component.weights(), "cpc.");
   }
 
   ActionDistribution Policy(const torch::Tensor& features) {
@@ -72,7 +72,7 @@ torch::Tensor NormalizerRow(const policy::ReturnNormalizer& normalizer) {
 
 torch::Tensor GradientNorms(const torch::nn::Module& module) {
   std::vector<torch::Tensor> norms;
-  for (const auto& parameter : nn::NamedParameters(module)) {
+  for (const auto& parameter : training::NamedParameters(module)) {
     norms.push_back(parameter.value.grad().norm());
   }
   return torch::stack(norms);
@@ -129,8 +129,8 @@ void CheckNetworks(const ParityComponent& component, std::vector<ParityRow>& row
                                    torch::binary_cross_entropy_with_logits(continues, alive)));
   std::vector<torch::Tensor> updated;
   for (int update = 1; update <= 5; ++update) {
-    nn::MoveTowards(*networks.slow_critic, *networks.critic,
-                    networks.config.at("slow_tau").get<double>());
+    training::MoveTowards(*networks.slow_critic, *networks.critic,
+                          networks.config.at("slow_tau").get<double>());
     if (update == 1 || update == 5) {
       updated.push_back(networks.slow_critic->forward(features).squeeze(-1));
     }

@@ -1,9 +1,9 @@
 #include "hidreamer/world_model/world_model.h"
 
-#include "hidreamer/nn/optimizer.h"
-#include "hidreamer/nn/tensor_map.h"
+#include "hidreamer/formats/tensor_map.h"
 #include "hidreamer/parity/parity.h"
 #include "hidreamer/parity/recorded_world_model.h"
+#include "hidreamer/training/optimizer.h"
 #include "hidreamer/world_model/decoder.h"
 #include "hidreamer/world_model/loss.h"
 
@@ -30,7 +30,7 @@ WorldModel LoadRecordedWorldModel(const ParityComponent& component) {
                         .dropout = config.at("dropout"),
                         .max_steps = config.at("max_positions").get<int64_t>() / per_step,
                         .mask = world_model::MaskKind::kReference});
-  nn::LoadNamedState(*model, component.weights());
+  formats::LoadNamedState(*model, component.weights());
   return model;
 }
 
@@ -76,12 +76,12 @@ void CheckWorldModelTraining(const ParityComponent& component, std::vector<Parit
   const torch::Tensor tokens = component.Input("tokens"), actions = component.Input("actions");
   const nlohmann::json& config = component.config();
   const nlohmann::json& adam = config.at("adamw");
-  nn::Adam optimizer(nn::NamedParameters(*model),
-                     nn::AdamOptions{.beta1 = adam.at("betas").at(0),
-                                     .beta2 = adam.at("betas").at(1),
-                                     .epsilon = adam.at("eps"),
-                                     .weight_decay = adam.at("weight_decay"),
-                                     .decoupled = true});
+  training::Adam optimizer(training::NamedParameters(*model),
+                           training::AdamOptions{.beta1 = adam.at("betas").at(0),
+                                                 .beta2 = adam.at("betas").at(1),
+                                                 .epsilon = adam.at("eps"),
+                                                 .weight_decay = adam.at("weight_decay"),
+                                                 .decoupled = true});
   std::vector<torch::Tensor> losses, norms, first_norms;
   for (int update = 0; update < kUpdates; ++update) {
     optimizer.ZeroGrad();
@@ -95,7 +95,7 @@ void CheckWorldModelTraining(const ParityComponent& component, std::vector<Parit
       }
     }
     losses.push_back(LossRow(loss));
-    norms.push_back(nn::ClipGradNorm(optimizer.parameters(), adam.at("clip_norm")));
+    norms.push_back(training::ClipGradNorm(optimizer.parameters(), adam.at("clip_norm")));
     optimizer.Step(adam.at("lr"));
   }
   rows.push_back(component.Compare("train_losses", torch::stack(losses)));

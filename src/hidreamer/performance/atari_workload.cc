@@ -49,7 +49,7 @@ class RandomPlay {
 Workload Atari(const WorkloadOptions& options) {
   const int steps = options.quick ? 2 : 100;
   return {.shape = fmt::format("pong, {} games, stacks of 4, {} threads", kGames, options.threads),
-          .precision = nn::Precision::kF32,
+          .precision = layers::Precision::kF32,
           .run =
               [play = std::make_shared<RandomPlay>(options.threads), steps] {
                 for (int i = 0; i < steps; ++i) {

@@ -8,13 +8,13 @@
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/log.h"
 #include "hidreamer/base/text_table.h"
-#include "hidreamer/nn/flop_meter.h"
-#include "hidreamer/nn/runtime.h"
 #include "hidreamer/performance/matmul_peak.h"
 #include "hidreamer/performance/products_alone.h"
 #include "hidreamer/performance/timing.h"
 #include "hidreamer/performance/workload.h"
 #include "hidreamer/pipeline/machine.h"
+#include "hidreamer/training/flop_meter.h"
+#include "hidreamer/training/runtime.h"
 
 namespace hidreamer::performance {
 namespace {
@@ -37,15 +37,15 @@ json Measure(const Workload& workload, const BenchOptions& options, const json& 
     limits = {.fewest = 2, .most = 2};
   }
   const Timing timing = TimeRepetitions(workload.run, limits, device);
-  const std::string precision = nn::PrecisionName(workload.precision);
+  const std::string precision = layers::PrecisionName(workload.precision);
   json result = {{"shape", workload.shape}, {"precision", precision},
                  {"median", timing.median}, {"min", timing.min},
                  {"max", timing.max},       {"repetitions", timing.repetitions},
                  {"unit", workload.unit},   {"rate", workload.items / timing.median}};
   int64_t flops = 0;
-  std::vector<nn::CountedOperator> operators;
+  std::vector<training::CountedOperator> operators;
   {
-    const nn::FlopMeter meter(/*list=*/true);
+    const training::FlopMeter meter(/*list=*/true);
     workload.run();
     flops = meter.flops();
     operators = meter.operators();
@@ -122,10 +122,10 @@ std::vector<std::string> TableRow(const json& result) {
 
 json RunBench(const BenchOptions& options) {
   const std::vector<NamedWorkload> workloads = SelectWorkloads(options.only);
-  const int threads = nn::ConfigureRuntime(options.threads);
-  const torch::Device device = nn::UseDevice(options.device);
+  const int threads = training::ConfigureRuntime(options.threads);
+  const torch::Device device = training::UseDevice(options.device);
   torch::mm(torch::ones({64, 64}, device), torch::ones({64, 64}, device));
-  nn::WaitFor(device);
+  training::WaitFor(device);
   json bench = {{"start_seconds", SecondsSinceProcessStart()},
                 {"machine", pipeline::DescribeMachine()},
                 {"versions", pipeline::DescribeVersions()},
@@ -133,13 +133,15 @@ json RunBench(const BenchOptions& options) {
                 {"threads", threads},
                 {"quick", options.quick},
                 {"results", json::array()}};
-  const nn::Precision precision = nn::ChoosePrecision(options.precision, kRows, kWidth, device);
-  bench["precision"] = nn::PrecisionName(precision);
+  const layers::Precision precision =
+      layers::ChoosePrecision(options.precision, kRows, kWidth, device);
+  bench["precision"] = layers::PrecisionName(precision);
   spdlog::info("matmul peak");
-  for (const nn::Precision each : {nn::Precision::kF32, nn::Precision::kBf16}) {
+  for (const layers::Precision each : {layers::Precision::kF32, layers::Precision::kBf16}) {
     const int64_t largest = options.quick ? kQuickPeak : device.is_cuda() ? kGpuPeak : kCpuPeak;
     const MatmulPeak peak = MeasureMatmulPeak(each, largest, device, WarmUp(options));
-    bench["matmul_peak"][nn::PrecisionName(each)] = {{"gflops", peak.gflops}, {"size", peak.size}};
+    bench["matmul_peak"][layers::PrecisionName(each)] = {{"gflops", peak.gflops},
+                                                         {"size", peak.size}};
   }
   const WorkloadOptions workload_options{
       .precision = precision, .device = device, .threads = threads, .quick = options.quick};

@@ -17,9 +17,9 @@ struct BenchOptions {
 };
 
 // Measures the program's own work and, first, the machine's matmul peak. Sets the process up
-// (nn::ConfigureRuntime, nn::UseDevice). Progress goes to stderr. Throws a user Error for an
-// unknown name or precision, and where a workload named in `only` cannot run here; others are then
-// skipped.
+// (training::ConfigureRuntime, training::UseDevice). Progress goes to stderr. Throws a user Error
+// for an unknown name or precision, and where a workload named in `only` cannot run here; others
+// are then skipped.
 //   {"machine", "versions", "device", "threads", "precision", "quick", "start_seconds",
 //    "matmul_peak": {"f32": {"gflops", "size"}, …},
 //    "results": [{"name", "shape", "precision", "median", "min", "max" (seconds), "repetitions",

@@ -6,13 +6,13 @@
 
 namespace hidreamer::performance {
 
-MatmulPeak MeasureMatmulPeak(nn::Precision precision, int64_t largest, torch::Device device,
+MatmulPeak MeasureMatmulPeak(layers::Precision precision, int64_t largest, torch::Device device,
                              double warm_up) {
   constexpr double kLongProduct = 0.2;  // seconds
   torch::NoGradGuard no_grad;
   MatmulPeak peak;
   for (int64_t size = 256; size <= largest; size *= 2) {
-    const auto type = torch::TensorOptions(device).dtype(nn::TypeOfTorch(precision, device));
+    const auto type = torch::TensorOptions(device).dtype(layers::TypeOfTorch(precision, device));
     // Random numbers: a GPU multiplies constants faster.
     const torch::Tensor a = torch::rand({size, size}, torch::TensorOptions(device)).to(type),
                         b = torch::rand({size, size}, torch::TensorOptions(device)).to(type);

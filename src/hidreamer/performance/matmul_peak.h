@@ -2,8 +2,8 @@
 
 #include <cstdint>
 
-#include "hidreamer/nn/device.h"
-#include "hidreamer/nn/precision.h"
+#include "hidreamer/layers/precision.h"
+#include "hidreamer/training/device.h"
 
 namespace hidreamer::performance {
 
@@ -16,7 +16,7 @@ struct MatmulPeak {
 
 // Doubles the size up to `largest`, or until one product takes a fifth of a second (bf16 without
 // hardware for it would take minutes). warm_up: seconds, before the first.
-MatmulPeak MeasureMatmulPeak(nn::Precision precision, int64_t largest,
+MatmulPeak MeasureMatmulPeak(layers::Precision precision, int64_t largest,
                              torch::Device device = torch::kCPU, double warm_up = 0);
 
 }  // namespace hidreamer::performance

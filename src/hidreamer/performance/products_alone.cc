@@ -10,22 +10,22 @@
 namespace hidreamer::performance {
 namespace {
 
-using Operand = nn::CountedOperator::Operand;
+using Operand = training::CountedOperator::Operand;
 
-torch::Tensor Make(const Operand& operand, nn::Precision precision, torch::Device device) {
+torch::Tensor Make(const Operand& operand, layers::Precision precision, torch::Device device) {
   int64_t elements = 1;  // of the memory under it, which broadcasting may repeat
   for (size_t d = 0; d < operand.sizes.size(); ++d) {
     elements += (operand.sizes[d] - 1) * operand.strides[d];
   }
   if (operand.type == torch::kBFloat16) {
-    precision = nn::Precision::kBf16;
+    precision = layers::Precision::kBf16;
   }
   return torch::rand({std::max<int64_t>(1, elements)}, torch::TensorOptions(device))
-      .to(nn::TypeOfTorch(precision, device))
+      .to(layers::TypeOfTorch(precision, device))
       .as_strided(operand.sizes, operand.strides);
 }
 
-std::function<void()> Again(const nn::CountedOperator& counted, nn::Precision precision,
+std::function<void()> Again(const training::CountedOperator& counted, layers::Precision precision,
                             torch::Device device) {
   std::vector<torch::Tensor> operands;
   for (const Operand& operand : counted.operands) {
@@ -61,10 +61,10 @@ std::function<void()> Again(const nn::CountedOperator& counted, nn::Precision pr
 
 }  // namespace
 
-double TimeProductsAlone(const std::vector<nn::CountedOperator>& operators, nn::Precision precision,
-                         int64_t repetitions, torch::Device device) {
+double TimeProductsAlone(const std::vector<training::CountedOperator>& operators,
+                         layers::Precision precision, int64_t repetitions, torch::Device device) {
   torch::NoGradGuard no_grad;
-  std::vector<std::pair<nn::CountedOperator, int64_t>> kinds;
+  std::vector<std::pair<training::CountedOperator, int64_t>> kinds;
   for (const auto& counted : operators) {
     const auto known =
         std::ranges::find_if(kinds, [&](const auto& kind) { return kind.first == counted; });

@@ -3,8 +3,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "hidreamer/nn/flop_meter.h"
-#include "hidreamer/nn/precision.h"
+#include "hidreamer/layers/precision.h"
+#include "hidreamer/training/flop_meter.h"
 
 namespace hidreamer::performance {
 
@@ -13,7 +13,8 @@ namespace hidreamer::performance {
 // bf16 for that precision, as autocast turns them), and the fastest of `repetitions` counts. What
 // is left of the work's own time is everything that a program could save without a faster library
 // or fewer products.
-double TimeProductsAlone(const std::vector<nn::CountedOperator>& operators, nn::Precision precision,
-                         int64_t repetitions, torch::Device device = torch::kCPU);
+double TimeProductsAlone(const std::vector<training::CountedOperator>& operators,
+                         layers::Precision precision, int64_t repetitions,
+                         torch::Device device = torch::kCPU);
 
 }  // namespace hidreamer::performance

@@ -60,7 +60,7 @@ Workload HrvqEncode(const WorkloadOptions& options) {
   quantizer->eval();
   return {.shape = fmt::format("{} x {}, {} levels of {}", rows, kEmbeddingWidth,
                                quantizer->options().levels, quantizer->options().codes),
-          .precision = nn::Precision::kF32,
+          .precision = layers::Precision::kF32,
           .run = [quantizer, embeddings] { quantizer->Encode(embeddings); },
           .items = static_cast<double>(rows),
           .unit = "frames"};
@@ -79,7 +79,7 @@ Workload HrvqTrain(const WorkloadOptions& options) {
       std::vector{std::move(game)}, config, SeedTree(kWorkloadSeed), options.device);
   learner->Update(0);  // starts the codebooks by k-means, once in a training
   return {.shape = fmt::format("{} x {}", config.batch, kEmbeddingWidth),
-          .precision = nn::Precision::kF32,
+          .precision = layers::Precision::kF32,
           .run =
               [learner, update = int64_t{0}]() mutable {
                 learner->Update(1 + update++ % (learner->total_updates() - 1));
@@ -102,7 +102,7 @@ Workload EncoderForward(const WorkloadOptions& options) {
           .run =
               [encoder, frames, options]() mutable {
                 const torch::NoGradGuard no_grad;
-                const nn::AutocastGuard autocast(options.device, options.precision);
+                const layers::AutocastGuard autocast(options.device, options.precision);
                 encoder->forward(frames);
               },
           .items = static_cast<double>(batch),

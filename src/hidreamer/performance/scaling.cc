@@ -5,10 +5,10 @@
 #include "hidreamer/base/log.h"
 #include "hidreamer/base/text_table.h"
 #include "hidreamer/config/experiment_config.h"
-#include "hidreamer/nn/runtime.h"
 #include "hidreamer/performance/timing.h"
 #include "hidreamer/performance/workload.h"
 #include "hidreamer/pipeline/machine.h"
+#include "hidreamer/training/runtime.h"
 
 namespace hidreamer::performance {
 namespace {
@@ -51,9 +51,9 @@ double Law(const WorldModelSize& size) {
 }  // namespace
 
 json RunScaling(const BenchOptions& options) {
-  const int threads = nn::ConfigureRuntime(options.threads);
-  const torch::Device device = nn::UseDevice(options.device);
-  const nn::Precision precision = nn::ChoosePrecision(options.precision, 8192, 384, device);
+  const int threads = training::ConfigureRuntime(options.threads);
+  const torch::Device device = training::UseDevice(options.device);
+  const layers::Precision precision = layers::ChoosePrecision(options.precision, 8192, 384, device);
   json points = json::array();
   for (const Axis& axis : Axes(options.quick)) {
     double first = 0, first_law = 0;
@@ -81,9 +81,12 @@ json RunScaling(const BenchOptions& options) {
                         {"expected_growth", Law(size) / first_law}});
     }
   }
-  return {
-      {"machine", pipeline::DescribeMachine()},    {"device", options.device}, {"threads", threads},
-      {"precision", nn::PrecisionName(precision)}, {"quick", options.quick},   {"points", points}};
+  return {{"machine", pipeline::DescribeMachine()},
+          {"device", options.device},
+          {"threads", threads},
+          {"precision", layers::PrecisionName(precision)},
+          {"quick", options.quick},
+          {"points", points}};
 }
 
 std::string FormatScaling(const json& scaling) {

@@ -42,7 +42,7 @@ Timing TimeRepetitions(const std::function<void()>& run, const RepetitionLimits&
     }
     const Clock::time_point start = Clock::now();
     run();
-    nn::WaitFor(device);
+    training::WaitFor(device);
     return SecondsSince(start);
   };
   const Clock::time_point first = Clock::now();

@@ -4,7 +4,7 @@
 #include <functional>
 #include <vector>
 
-#include "hidreamer/nn/device.h"
+#include "hidreamer/training/device.h"
 
 namespace hidreamer::performance {
 

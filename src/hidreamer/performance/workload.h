@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "hidreamer/nn/device.h"
-#include "hidreamer/nn/precision.h"
+#include "hidreamer/layers/precision.h"
+#include "hidreamer/training/device.h"
 
 namespace hidreamer::performance {
 
@@ -15,7 +15,7 @@ namespace hidreamer::performance {
 inline constexpr uint64_t kWorkloadSeed = 1;
 
 struct WorkloadOptions {
-  nn::Precision precision = nn::Precision::kF32;  // where the program offers a choice
+  layers::Precision precision = layers::Precision::kF32;  // where the program offers a choice
   torch::Device device = torch::kCPU;
   int threads = 1;     // of games; torch's are the process's
   bool quick = false;  // tiny shapes: shows that everything runs, its figures mean nothing
@@ -24,11 +24,11 @@ struct WorkloadOptions {
 // One piece of the program's work on fixed shapes and made-up data, through the classes that do it
 // in earnest.
 struct Workload {
-  std::string shape;          // for people
-  nn::Precision precision;    // of its matrix products
-  std::function<void()> run;  // one repetition
-  double items = 1;           // done by a repetition
-  std::string unit;           // of the items
+  std::string shape;            // for people
+  layers::Precision precision;  // of its matrix products
+  std::function<void()> run;    // one repetition
+  double items = 1;             // done by a repetition
+  std::string unit;             // of the items
 };
 
 // What the cost of a world-model training step grows with.

@@ -98,7 +98,7 @@ Workload WorldModelForward(const WorkloadOptions& options) {
           .run =
               [model, tokens, actions, options]() mutable {
                 const torch::NoGradGuard no_grad;
-                const nn::AutocastGuard autocast(options.device, options.precision);
+                const layers::AutocastGuard autocast(options.device, options.precision);
                 model->forward(tokens, actions);
               },
           .unit = "batches"};
@@ -135,7 +135,7 @@ Workload WindowSampling(const WorkloadOptions& options) {
   const int64_t draws = options.quick ? 2 : 64;
   const config::WorldModelConfig config = WorldModelConfigOf(options);
   return {.shape = fmt::format("{} x {} steps", config.batch, config.window),
-          .precision = nn::Precision::kF32,
+          .precision = layers::Precision::kF32,
           .run =
               [learner = MakeLearner(options), draws, update = int64_t{0}]() mutable {
                 for (int64_t i = 0; i < draws; ++i) {

@@ -10,13 +10,13 @@
 #include "hidreamer/base/json_lines.h"
 #include "hidreamer/config/dump.h"
 #include "hidreamer/env/make_environment.h"
-#include "hidreamer/nn/device.h"
 #include "hidreamer/pipeline/agent_film.h"
-#include "hidreamer/pipeline/checkpoint.h"
 #include "hidreamer/pipeline/run_journal.h"
-#include "hidreamer/pipeline/training_loop.h"
 #include "hidreamer/report/image.h"
 #include "hidreamer/report/sections.h"
+#include "hidreamer/training/checkpoint.h"
+#include "hidreamer/training/device.h"
+#include "hidreamer/training/loop.h"
 
 namespace hidreamer::pipeline {
 namespace {
@@ -58,7 +58,7 @@ void WriteCurve(const std::filesystem::path& directory, const config::AgentConfi
 void CheckBeforeWork(const config::AgentConfig& config, const std::filesystem::path& replay,
                      StageState state) {
   env::MakeEnvironment(config.game, config.protocol);
-  nn::UseDevice(config.device);
+  training::UseDevice(config.device);
   std::error_code code;
   const auto there = std::filesystem::symlink_status(replay, code);
   const bool empty =
@@ -84,7 +84,7 @@ void WriteFilm(const std::filesystem::path& directory, const config::AgentConfig
 bool LeavesWorkToDo(const config::AgentConfig& config, const std::filesystem::path& folder) {
   const int64_t per_update = config.collect.steps_per_update;
   const int64_t wanted = config.steps / per_update;
-  const int64_t played = UpdatesOfNewestCheckpoint(folder / "checkpoints");
+  const int64_t played = training::UpdatesOfNewestCheckpoint(folder / "checkpoints");
   const bool done = std::filesystem::exists(folder / "stage.json");
   if (done && played == 0) {
     throw UserError("choose another --out",
@@ -134,7 +134,7 @@ void RunAgent(const config::AgentConfig& config, const AgentRunOptions& options)
                      .checkpoint_seconds = config.checkpoint_seconds,
                      .choose_precision =
                          [&](torch::Device device) {
-                           return nn::ChoosePrecision(
+                           return layers::ChoosePrecision(
                                config.precision,
                                config.world_model.batch * config.world_model.window * 8,
                                config.world_model.width, device);
@@ -149,14 +149,14 @@ void RunAgent(const config::AgentConfig& config, const AgentRunOptions& options)
   }
   try {
     agent::OnlineLearner learner(config, replay, journal.precision());
-    const TrainingResult result =
-        Train(learner, {.directory = stage.folder,
-                        .checkpoint_seconds = config.checkpoint_seconds,
-                        .identity = journal.Identity(stage),
-                        .metadata = {{"options", learner.models()->options().ToJson()}},
-                        .title = "agent " + config.game,
-                        .publish_often = true,
-                        .keep_last_state = true});
+    const training::TrainingResult result =
+        training::Train(learner, {.directory = stage.folder,
+                                  .checkpoint_seconds = config.checkpoint_seconds,
+                                  .identity = journal.Identity(stage),
+                                  .metadata = {{"options", learner.models()->options().ToJson()}},
+                                  .title = "agent " + config.game,
+                                  .publish_often = true,
+                                  .keep_last_state = true});
     WriteCurve(stage.folder, config, learner);
     WriteFilm(stage.folder, config);
     journal.Finish(stage, result.seconds, {{"updates", learner.total_updates()}});

@@ -1,6 +1,6 @@
 #include "hidreamer/encoder/embed.h"
 #include "hidreamer/encoder/encoder_learner.h"
-#include "hidreamer/nn/safetensors.h"
+#include "hidreamer/formats/safetensors.h"
 #include "hidreamer/pipeline/stages.h"
 
 namespace hidreamer::pipeline {
@@ -35,8 +35,8 @@ Stage EmbedStage() {
     int64_t rows = 0;
     for (const std::string& game : context.config.games) {
       const data::EpisodeStore store = OpenRecording(context, game);
-      nn::SaveSafetensors(context.run.Folder(id) / (game + ".safetensors"),
-                          {{"embeddings", encoder::EmbedStore(model, store)}});
+      formats::SaveSafetensors(context.run.Folder(id) / (game + ".safetensors"),
+                               {{"embeddings", encoder::EmbedStore(model, store)}});
       rows += store.size();
     }
     return nlohmann::json{{"rows", rows}};

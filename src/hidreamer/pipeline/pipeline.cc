@@ -13,13 +13,13 @@
 #include "hidreamer/base/interrupt.h"
 #include "hidreamer/base/progress.h"
 #include "hidreamer/encoder/encoder.h"
-#include "hidreamer/nn/device.h"
-#include "hidreamer/nn/runtime.h"
 #include "hidreamer/pipeline/check_inputs.h"
 #include "hidreamer/pipeline/figure_table.h"
 #include "hidreamer/pipeline/run_directory.h"
 #include "hidreamer/pipeline/stages.h"
-#include "hidreamer/pipeline/training_loop.h"
+#include "hidreamer/training/device.h"
+#include "hidreamer/training/loop.h"
+#include "hidreamer/training/runtime.h"
 
 namespace hidreamer::pipeline {
 namespace {
@@ -129,7 +129,7 @@ void CheckBeforeWork(const config::ExperimentConfig& config, const RunDirectory&
     }
     bytes += BytesOfStep(id, config) * static_cast<double>(config.collect.steps);
   }
-  nn::UseDevice(config.device);
+  training::UseDevice(config.device);
   CheckFreeSpace(run.path(), bytes);
 }
 
@@ -168,15 +168,15 @@ void RunSelected(StageContext& context, const std::vector<Stage>& stages,
 
 }  // namespace
 
-nlohmann::json TrainStage(StageContext& context, const StageId& id, nn::Learner& learner,
+nlohmann::json TrainStage(StageContext& context, const StageId& id, training::Learner& learner,
                           const std::map<std::string, std::string>& metadata) {
-  const TrainingResult result =
-      Train(learner, {.directory = context.run.Folder(id),
-                      .checkpoint_seconds = context.config.checkpoint_seconds,
-                      .identity = context.run.Identity(id),
-                      .metadata = metadata,
-                      .title = id.name,
-                      .group = &context.group});
+  const training::TrainingResult result =
+      training::Train(learner, {.directory = context.run.Folder(id),
+                                .checkpoint_seconds = context.config.checkpoint_seconds,
+                                .identity = context.run.Identity(id),
+                                .metadata = metadata,
+                                .title = id.name,
+                                .group = &context.group});
   return {{"updates", learner.total_updates()}, {"train_seconds", result.seconds}};
 }
 
@@ -211,7 +211,7 @@ std::vector<Stage> AllStages(const config::ExperimentConfig& config) {
 namespace {
 
 void RunLeading(const config::ExperimentConfig& config, const PipelineOptions& options,
-                nn::ProcessGroup& group) {
+                training::ProcessGroup& group) {
   RunDirectory run(options.directory, config);
   const std::vector<Stage> stages = AllStages(config);
   CheckInputs(config, run.path(), options.only);
@@ -244,12 +244,12 @@ void RunLeading(const config::ExperimentConfig& config, const PipelineOptions& o
 
 // The world model's training alone is shared by several processes.
 void RunTogether(config::ExperimentConfig config, const PipelineOptions& options,
-                 nn::ProcessGroup& group) {
+                 training::ProcessGroup& group) {
   if (config.threads == 0) {  // they share the machine's cores
-    config.threads = DefaultThreads(nn::ProcessGroup::ProcessesHere());
+    config.threads = DefaultThreads(training::ProcessGroup::ProcessesHere());
   }
   if (!group.leads()) {
-    nn::ConfigureRuntime(config.threads);
+    training::ConfigureRuntime(config.threads);
     FollowWorldModel(config, options.directory, group);
     return;
   }
@@ -259,7 +259,7 @@ void RunTogether(config::ExperimentConfig config, const PipelineOptions& options
 }  // namespace
 
 void RunPipeline(const config::ExperimentConfig& config, const PipelineOptions& options) {
-  const nn::ProcessGroup::Place place = nn::ProcessGroup::PlaceFromEnvironment();
+  const training::ProcessGroup::Place place = training::ProcessGroup::PlaceFromEnvironment();
   if (place.size > 1 && options.only != std::vector<std::string>{"world_model"}) {
     throw UserError(fmt::format("unset {}; torchrun, mpirun and srun are for hidreamer train "
                                 "world-model --run RUN",
@@ -267,7 +267,7 @@ void RunPipeline(const config::ExperimentConfig& config, const PipelineOptions& 
                     "{} = {}, but only the world model's training is shared by several processes",
                     place.variable, place.size);
   }
-  nn::ProcessGroup group = nn::ProcessGroup::FromEnvironment();
+  training::ProcessGroup group = training::ProcessGroup::FromEnvironment();
   if (group.size() > 1) {
     RunTogether(config, options, group);
   } else {

@@ -62,7 +62,7 @@ void RunDirectory::StartWork(const std::string& command) {
                       .checkpoint_seconds = config_.checkpoint_seconds,
                       .choose_precision =
                           [&](torch::Device device) {
-                            return nn::ChoosePrecision(
+                            return layers::ChoosePrecision(
                                 config_.precision,
                                 world.batch * world.window * (config_.tokenizer.levels + 1),
                                 world.width, device);

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "hidreamer/config/experiment_config.h"
-#include "hidreamer/nn/precision.h"
+#include "hidreamer/layers/precision.h"
 #include "hidreamer/pipeline/imported_stage.h"
 #include "hidreamer/pipeline/run_journal.h"
 
@@ -46,7 +46,7 @@ class RunDirectory {
 
   torch::Device device() const { return journal_.device(); }
   int threads() const { return journal_.threads(); }
-  nn::Precision precision() const { return journal_.precision(); }
+  layers::Precision precision() const { return journal_.precision(); }
 
  private:
   StageRecord Record(const StageId& stage) const;

@@ -187,7 +187,7 @@ TEST_F(RunDirectoryTest, AResumedRunKeepsThreadsAndPrecisionWhereNoneAreAskedFor
   RunDirectory run(root_, same);
   run.StartWork("second");
   EXPECT_EQ(run.threads(), 1);
-  EXPECT_EQ(run.precision(), nn::Precision::kF32);
+  EXPECT_EQ(run.precision(), layers::Precision::kF32);
   run.EndWork("done");
   const nlohmann::json json = RunJson();
   ASSERT_EQ(json["calls"].size(), 2u);
@@ -218,7 +218,7 @@ TEST_F(RunDirectoryTest, WhatMayChangeChangesAndIsRecorded) {
   EXPECT_EQ(run.Inspect(kStage, false), StageState::kBegun);
   run.StartWork("second");
   EXPECT_EQ(run.threads(), 2);
-  EXPECT_EQ(run.precision(), nn::Precision::kBf16);
+  EXPECT_EQ(run.precision(), layers::Precision::kBf16);
   EXPECT_TRUE(run.Begin(kStage).contains("world_model.epochs"));
   EXPECT_EQ(run.Identity(kStage)["config"], identity);  // its checkpoints are still its own
   const nlohmann::json json = RunJson();

@@ -17,10 +17,10 @@
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/files.h"
 #include "hidreamer/config/stage_settings.h"
-#include "hidreamer/nn/runtime.h"
-#include "hidreamer/pipeline/checkpoint.h"
 #include "hidreamer/pipeline/machine.h"
 #include "hidreamer/pipeline/stage_files.h"
+#include "hidreamer/training/checkpoint.h"
+#include "hidreamer/training/runtime.h"
 
 namespace hidreamer::pipeline {
 namespace fs = std::filesystem;
@@ -178,22 +178,22 @@ void RunJournal::Lock() {
 }
 
 void RunJournal::StartWork(const Work& work) {
-  device_ = nn::UseDevice(work.device);
+  device_ = training::UseDevice(work.device);
   const json before = run_;
-  threads_ =
-      nn::ConfigureRuntime(work.threads != 0 ? work.threads : before.value("threads", int64_t{0}));
+  threads_ = training::ConfigureRuntime(work.threads != 0 ? work.threads
+                                                          : before.value("threads", int64_t{0}));
   if (before.contains("precision") && work.precision == "auto" &&
       before.value("device", work.device) == work.device) {
-    precision_ = before["precision"] == nn::PrecisionName(nn::Precision::kBf16)
-                     ? nn::Precision::kBf16
-                     : nn::Precision::kF32;
+    precision_ = before["precision"] == layers::PrecisionName(layers::Precision::kBf16)
+                     ? layers::Precision::kBf16
+                     : layers::Precision::kF32;
   } else {
     precision_ = work.choose_precision(device_);
   }
   run_.update(work.facts);
   run_["device"] = work.device;
   run_["threads"] = threads_;
-  run_["precision"] = nn::PrecisionName(precision_);
+  run_["precision"] = layers::PrecisionName(precision_);
   run_["checkpoint_seconds"] = work.checkpoint_seconds;
   for (const char* key : {"device", "threads", "precision", "checkpoint_seconds"}) {
     if (before.contains(key) && before[key] != run_[key]) {
@@ -335,7 +335,7 @@ config::Settings RunJournal::Begin(const StageRecord& stage) {
     settings[key] = {{"before", before}, {"now", now == stage.settings.end() ? "" : now->second}};
   }
   if (!settings.empty()) {
-    const int64_t update = UpdatesOfNewestCheckpoint(stage.folder / "checkpoints");
+    const int64_t update = training::UpdatesOfNewestCheckpoint(stage.folder / "checkpoints");
     if (!changed.empty()) {
       spdlog::info("{} goes on at update {} with other settings: {}", stage.name, update,
                    config::DescribeChange(record["settings"], stage.settings));
@@ -368,7 +368,7 @@ void RunJournal::Finish(const StageRecord& stage, double seconds, const json& su
 json RunJournal::Identity(const StageRecord& stage) const {
   const json versions = DescribeVersions();
   return {{"config", FirstHashOf(stage)}, {"seed", run_.value("seed", json())},
-          {"threads", threads_},          {"precision", nn::PrecisionName(precision_)},
+          {"threads", threads_},          {"precision", layers::PrecisionName(precision_)},
           {"torch", versions["torch"]},   {"hidreamer", versions["hidreamer"]}};
 }
 

@@ -9,8 +9,8 @@
 
 #include "hidreamer/base/files.h"
 #include "hidreamer/config/dump.h"
-#include "hidreamer/nn/device.h"
-#include "hidreamer/nn/precision.h"
+#include "hidreamer/layers/precision.h"
+#include "hidreamer/training/device.h"
 
 namespace hidreamer::pipeline {
 
@@ -61,7 +61,7 @@ class RunJournal {
     std::string device = "cpu";      // config's name
     std::string precision = "auto";  // config's name; auto: as before on the same device
     double checkpoint_seconds = 0;
-    std::function<nn::Precision(torch::Device)> choose_precision;
+    std::function<layers::Precision(torch::Device)> choose_precision;
     nlohmann::json facts;  // goes into run.json: seed, games
   };
   // Writes config.yaml and the start of this call into run.json, and sets the process up.
@@ -86,7 +86,7 @@ class RunJournal {
 
   torch::Device device() const { return device_; }
   int threads() const { return threads_; }
-  nn::Precision precision() const { return precision_; }
+  layers::Precision precision() const { return precision_; }
   // Kept in a stage's checkpoints: hash of the settings it was begun with at first, seed, threads,
   // precision, versions.
   nlohmann::json Identity(const StageRecord& stage) const;
@@ -103,7 +103,7 @@ class RunJournal {
   nlohmann::json changes_;  // of this call, beside those of a stage's settings
   torch::Device device_ = torch::kCPU;
   int threads_ = 0;
-  nn::Precision precision_ = nn::Precision::kF32;
+  layers::Precision precision_ = layers::Precision::kF32;
 };
 
 }  // namespace hidreamer::pipeline

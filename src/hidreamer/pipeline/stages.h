@@ -11,9 +11,9 @@
 #include "hidreamer/config/experiment_config.h"
 #include "hidreamer/data/episode_store.h"
 #include "hidreamer/env/player.h"
-#include "hidreamer/nn/learner.h"
-#include "hidreamer/nn/process_group.h"
 #include "hidreamer/pipeline/run_directory.h"
+#include "hidreamer/training/learner.h"
+#include "hidreamer/training/process_group.h"
 
 // The stages of the pipeline, one file each. A stage reads the artefacts of those before it from
 // the run directory, writes its own, and can be killed at any moment: run again it goes on.
@@ -23,7 +23,7 @@ struct StageContext {
   const config::ExperimentConfig& config;
   RunDirectory& run;
   SeedTree seeds;
-  nn::ProcessGroup& group;  // leader of; of one process but for the world model's training
+  training::ProcessGroup& group;  // leader of; of one process but for the world model's training
 };
 
 struct Stage {
@@ -58,12 +58,12 @@ data::EpisodeStore OpenRecording(const StageContext& context, const std::string&
 
 // What a process that leads no group does while its leader trains the world model of `directory`.
 void FollowWorldModel(const config::ExperimentConfig& config,
-                      const std::filesystem::path& directory, nn::ProcessGroup& group);
+                      const std::filesystem::path& directory, training::ProcessGroup& group);
 // Tells those that follow that there is nothing to train.
-void DismissFollowers(nn::ProcessGroup& group);
+void DismissFollowers(training::ProcessGroup& group);
 
 // Trains with checkpoints in the stage's folder; returns {"updates", "train_seconds"}.
-nlohmann::json TrainStage(StageContext& context, const StageId& id, nn::Learner& learner,
+nlohmann::json TrainStage(StageContext& context, const StageId& id, training::Learner& learner,
                           const std::map<std::string, std::string>& metadata);
 
 }  // namespace hidreamer::pipeline

@@ -1,6 +1,6 @@
 #include "hidreamer/base/error.h"
 #include "hidreamer/data/windows.h"
-#include "hidreamer/nn/safetensors.h"
+#include "hidreamer/formats/safetensors.h"
 #include "hidreamer/pipeline/stages.h"
 #include "hidreamer/tokenizer/tokenized_game.h"
 #include "hidreamer/tokenizer/tokenizer_learner.h"
@@ -12,7 +12,7 @@ namespace {
 torch::Tensor LoadEmbeddings(const StageContext& context, const std::string& game,
                              const data::EpisodeStore& store) {
   const std::filesystem::path path = context.run.path() / "embeddings" / (game + ".safetensors");
-  const nn::SafetensorsFile file = nn::LoadSafetensors(path);
+  const formats::SafetensorsFile file = formats::LoadSafetensors(path);
   const auto found = file.tensors.find("embeddings");
   if (found == file.tensors.end() || found->second.dim() != 2 ||
       found->second.size(0) != store.size()) {

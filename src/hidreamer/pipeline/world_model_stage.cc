@@ -1,7 +1,7 @@
-#include "hidreamer/nn/device.h"
 #include "hidreamer/pipeline/stages.h"
-#include "hidreamer/pipeline/training_loop.h"
 #include "hidreamer/tokenizer/tokenized_game.h"
+#include "hidreamer/training/device.h"
+#include "hidreamer/training/loop.h"
 #include "hidreamer/world_model/world_model_learner.h"
 
 namespace hidreamer::pipeline {
@@ -21,7 +21,7 @@ std::vector<tokenizer::TokenizedGame> LoadGames(const config::ExperimentConfig& 
 // which may come from a measurement.
 enum class Call : int64_t { kNothing = 0, kTrainF32 = 1, kTrainBf16 = 2 };
 
-Call ShareCall(nn::ProcessGroup& group, Call call) {
+Call ShareCall(training::ProcessGroup& group, Call call) {
   const auto number = torch::tensor(static_cast<int64_t>(call), torch::kLong);
   group.Share({number});
   return static_cast<Call>(number.item<int64_t>());
@@ -29,8 +29,8 @@ Call ShareCall(nn::ProcessGroup& group, Call call) {
 
 nlohmann::json TrainWorldModel(StageContext& context, const StageId& id,
                                const config::SplitConfig& split) {
-  ShareCall(context.group,
-            context.run.precision() == nn::Precision::kBf16 ? Call::kTrainBf16 : Call::kTrainF32);
+  ShareCall(context.group, context.run.precision() == layers::Precision::kBf16 ? Call::kTrainBf16
+                                                                               : Call::kTrainF32);
   world_model::WorldModelLearner learner(LoadGames(context.config, context.run.path()),
                                          context.config.world_model, split, context.run.precision(),
                                          context.seeds, context.run.device(), &context.group);
@@ -41,21 +41,21 @@ nlohmann::json TrainWorldModel(StageContext& context, const StageId& id,
 }  // namespace
 
 void FollowWorldModel(const config::ExperimentConfig& config,
-                      const std::filesystem::path& directory, nn::ProcessGroup& group) {
+                      const std::filesystem::path& directory, training::ProcessGroup& group) {
   const Call call = ShareCall(group, Call::kNothing);
   if (call == Call::kNothing) {
     return;
   }
   world_model::WorldModelLearner learner(
       LoadGames(config, directory), config.world_model, config.split,
-      call == Call::kTrainBf16 ? nn::Precision::kBf16 : nn::Precision::kF32,
-      SeedTree(static_cast<uint64_t>(config.seed)), nn::UseDevice(config.device), &group);
-  TrainingOptions options;
+      call == Call::kTrainBf16 ? layers::Precision::kBf16 : layers::Precision::kF32,
+      SeedTree(static_cast<uint64_t>(config.seed)), training::UseDevice(config.device), &group);
+  training::TrainingOptions options;
   options.group = &group;
-  Train(learner, options);
+  training::Train(learner, options);
 }
 
-void DismissFollowers(nn::ProcessGroup& group) { ShareCall(group, Call::kNothing); }
+void DismissFollowers(training::ProcessGroup& group) { ShareCall(group, Call::kNothing); }
 
 Stage WorldModelStage() {
   const StageId id{.name = "world_model", .settings = "world_model", .folder = "world_model"};

@@ -1,11 +1,11 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <gtest/gtest.h>
 
-#include "hidreamer/nn/categorical.h"
-#include "hidreamer/nn/optimizer.h"
+#include "hidreamer/layers/categorical.h"
 #include "hidreamer/policy/action_distribution.h"
 #include "hidreamer/policy/losses.h"
 #include "hidreamer/policy/networks.h"
+#include "hidreamer/training/optimizer.h"
 
 namespace hidreamer::policy {
 namespace {
@@ -15,13 +15,13 @@ double ShareOfTheBestArm(bool ppo) {
   torch::manual_seed(5);
   auto generator = at::make_generator<at::CPUGeneratorImpl>(6);
   MlpHead actor(4, 16, 3);
-  nn::Adam optimizer(nn::NamedParameters(*actor), {});
+  training::Adam optimizer(training::NamedParameters(*actor), {});
   const auto pay = torch::tensor({0.2F, 0.8F, 0.5F});
   const auto state = torch::ones({64, 1, 4});
   for (int step = 0; step < 100; ++step) {
     const auto old = ActionDistribution(actor->forward(state).detach(), 0.01);
     const auto draw = [&] { return torch::rand({64, 1}, generator, torch::kFloat32); };
-    const auto actions = nn::CategoryAt(old.probabilities(), draw());
+    const auto actions = layers::CategoryAt(old.probabilities(), draw());
     const auto uniforms = draw();
     const auto rewards =
         (uniforms < pay.index_select(0, actions.flatten()).view({64, 1})).to(torch::kFloat32);

@@ -1,17 +1,17 @@
 #include "hidreamer/policy/networks.h"
 
-#include "hidreamer/nn/bf16_layers.h"
-#include "hidreamer/nn/packed_linear.h"
+#include "hidreamer/layers/norm_activation.h"
+#include "hidreamer/layers/packed_linear.h"
 
 namespace hidreamer::policy {
 
 MlpHeadImpl::MlpHeadImpl(int64_t in, int64_t hidden, int64_t out) {
   net_ = register_module(
       "net",
-      torch::nn::Sequential(torch::nn::LayerNorm(torch::nn::LayerNormOptions({in})),
-                            nn::PackedLinear(in, hidden), torch::nn::Functional(nn::FastSilu),
-                            nn::PackedLinear(hidden, hidden), torch::nn::Functional(nn::FastSilu),
-                            nn::PackedLinear(hidden, out)));
+      torch::nn::Sequential(
+          torch::nn::LayerNorm(torch::nn::LayerNormOptions({in})), layers::PackedLinear(in, hidden),
+          torch::nn::Functional(layers::FastSilu), layers::PackedLinear(hidden, hidden),
+          torch::nn::Functional(layers::FastSilu), layers::PackedLinear(hidden, out)));
 }
 
 // Outputs are of the input's type under autocast, too: logits and values stay f32.
@@ -28,9 +28,9 @@ void MlpHeadImpl::ZeroOutput() {
 
 FeatureExtractorImpl::FeatureExtractorImpl(int64_t in, int64_t out) {
   projection_ = register_module(
-      "projection",
-      torch::nn::Sequential(torch::nn::LayerNorm(torch::nn::LayerNormOptions({in})),
-                            nn::PackedLinear(in, out), torch::nn::Functional(nn::FastSilu)));
+      "projection", torch::nn::Sequential(torch::nn::LayerNorm(torch::nn::LayerNormOptions({in})),
+                                          layers::PackedLinear(in, out),
+                                          torch::nn::Functional(layers::FastSilu)));
 }
 
 torch::Tensor FeatureExtractorImpl::forward(const torch::Tensor& x) {

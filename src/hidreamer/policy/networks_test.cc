@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "hidreamer/nn/tensor_map.h"
+#include "hidreamer/formats/tensor_map.h"
 
 namespace hidreamer::policy {
 namespace {
@@ -15,8 +15,8 @@ TEST(MlpHead, MapsAnyLeadingShape) {
 
 TEST(MlpHead, HasTheTextsParameters) {
   const int64_t expected = 2 * 1152 + (1152 * 512 + 512) + (512 * 512 + 512) + (512 * 6 + 6);
-  EXPECT_EQ(nn::CountParameters(*MlpHead(1152, 512, 6)), expected);
-  EXPECT_EQ(nn::NamedState(*MlpHead(4, 4, 4)).count("net.5.weight"), 1U);
+  EXPECT_EQ(formats::CountParameters(*MlpHead(1152, 512, 6)), expected);
+  EXPECT_EQ(formats::NamedState(*MlpHead(4, 4, 4)).count("net.5.weight"), 1U);
 }
 
 TEST(MlpHead, GradientsReachEveryParameter) {

@@ -18,12 +18,12 @@ torch::Tensor ReturnNormalizer::Scale() const {
   return (high_ - low_).clamp_min(options_.min_scale);
 }
 
-nn::TensorMap ReturnNormalizer::State() const {
+formats::TensorMap ReturnNormalizer::State() const {
   return {
       {"low", low_}, {"high", high_}, {"started", torch::tensor(started_ ? 1 : 0, torch::kUInt8)}};
 }
 
-void ReturnNormalizer::LoadState(const nn::TensorMap& state) {
+void ReturnNormalizer::LoadState(const formats::TensorMap& state) {
   low_ = state.at("low").clone();
   high_ = state.at("high").clone();
   started_ = state.at("started").item<uint8_t>() != 0;

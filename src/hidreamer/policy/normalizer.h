@@ -2,7 +2,7 @@
 
 #include <torch/torch.h>
 
-#include "hidreamer/nn/tensor_map.h"
+#include "hidreamer/formats/tensor_map.h"
 
 namespace hidreamer::policy {
 
@@ -27,8 +27,8 @@ class ReturnNormalizer {
   const torch::Tensor& high() const { return high_; }
   torch::Tensor Scale() const;
 
-  nn::TensorMap State() const;  // "low", "high" () f64, "started" () u8
-  void LoadState(const nn::TensorMap& state);
+  formats::TensorMap State() const;  // "low", "high" () f64, "started" () u8
+  void LoadState(const formats::TensorMap& state);
 
  private:
   ReturnNormalizerOptions options_;

@@ -3,9 +3,9 @@
 #include <nlohmann/json.hpp>
 
 #include "hidreamer/base/error.h"
-#include "hidreamer/nn/optimizer.h"
-#include "hidreamer/nn/safetensors.h"
-#include "hidreamer/nn/tensor_map.h"
+#include "hidreamer/formats/safetensors.h"
+#include "hidreamer/formats/tensor_map.h"
+#include "hidreamer/training/optimizer.h"
 
 namespace hidreamer::policy {
 namespace {
@@ -70,7 +70,7 @@ PolicyModelImpl::PolicyModelImpl(const PolicyModelOptions& options)
   actor->ZeroOutput();
   critic->ZeroOutput();
   reward->ZeroOutput();
-  nn::MoveTowards(*slow_critic, *critic, 1.0);
+  training::MoveTowards(*slow_critic, *critic, 1.0);
   for (auto& parameter : slow_critic->parameters()) {
     parameter.set_requires_grad(false);
   }
@@ -89,18 +89,19 @@ torch::Tensor PolicyModelImpl::Continue(const torch::Tensor& outcome) {
 }
 
 void SavePolicyModel(const PolicyModel& model, const std::filesystem::path& path) {
-  nn::SaveSafetensors(path, nn::NamedState(*model), {{kOptionsKey, model->options().ToJson()}});
+  formats::SaveSafetensors(path, formats::NamedState(*model),
+                           {{kOptionsKey, model->options().ToJson()}});
 }
 
 PolicyModel LoadPolicyModel(const std::filesystem::path& path) {
-  const auto file = nn::LoadSafetensors(path);
+  const auto file = formats::LoadSafetensors(path);
   const auto options = file.metadata.find(kOptionsKey);
   if (options == file.metadata.end()) {
     throw UserError("is this a policy's model.safetensors?", "{} carries no options",
                     path.string());
   }
   PolicyModel model(PolicyModelOptions::FromJson(options->second));
-  nn::LoadNamedState(*model, file.tensors);
+  formats::LoadNamedState(*model, file.tensors);
   model->eval();
   return model;
 }

@@ -6,7 +6,7 @@
 
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/files.h"
-#include "hidreamer/nn/safetensors.h"
+#include "hidreamer/formats/safetensors.h"
 
 namespace hidreamer::policy {
 namespace {
@@ -46,9 +46,9 @@ TEST(PolicyModel, IsTheSameAfterSavingAndLoading) {
 
 TEST(PolicyModel, ForeignFilesAreTheUsersError) {
   const auto path = std::filesystem::path(testing::TempDir()) / "foreign.safetensors";
-  nn::SaveSafetensors(path, {{"x", torch::zeros({2})}});
+  formats::SaveSafetensors(path, {{"x", torch::zeros({2})}});
   EXPECT_THROW(LoadPolicyModel(path), Error);
-  nn::SaveSafetensors(path, {{"x", torch::zeros({2})}}, {{"options", "{\"game\": 3}"}});
+  formats::SaveSafetensors(path, {{"x", torch::zeros({2})}}, {{"options", "{\"game\": 3}"}});
   EXPECT_THROW(LoadPolicyModel(path), Error);
 }
 

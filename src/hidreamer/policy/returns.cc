@@ -29,7 +29,7 @@ torch::Tensor ContinueWeights(const torch::Tensor& continues, double gamma) {
 
 void AddDreamFigures(const torch::Tensor& rewards, const torch::Tensor& values,
                      const torch::Tensor& continues, const torch::Tensor& returns,
-                     nn::Figures& figures) {
+                     training::Figures& figures) {
   figures.Add("return", returns.mean());
   figures.Add("dream_reward", rewards.sum(1).mean());
   figures.Add("rewarding_dreams", (rewards.abs() > 0.5).any(1).to(torch::kFloat32).mean());

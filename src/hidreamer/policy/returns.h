@@ -2,7 +2,7 @@
 
 #include <torch/torch.h>
 
-#include "hidreamer/nn/figures.h"
+#include "hidreamer/training/figures.h"
 
 namespace hidreamer::policy {
 
@@ -22,6 +22,6 @@ torch::Tensor ContinueWeights(const torch::Tensor& continues, double gamma);
 // LambdaReturns'.
 void AddDreamFigures(const torch::Tensor& rewards, const torch::Tensor& values,
                      const torch::Tensor& continues, const torch::Tensor& returns,
-                     nn::Figures& figures);
+                     training::Figures& figures);
 
 }  // namespace hidreamer::policy

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "hidreamer/base/error.h"
-#include "hidreamer/tokenizer/nearest_search.h"
+#include "hidreamer/layers/nearest_search.h"
 
 namespace hidreamer::tokenizer {
 namespace {
@@ -46,7 +46,7 @@ torch::Tensor KMeans(const torch::Tensor& rows, int64_t count, int64_t iteration
   torch::NoGradGuard no_grad;
   torch::Tensor centers = KMeansPlusPlus(rows, count, rng);  // (V, D)
   for (int64_t i = 0; i < iterations; ++i) {
-    const torch::Tensor nearest = NearestRows(rows, centers);  // (N)
+    const torch::Tensor nearest = layers::NearestRows(rows, centers);  // (N)
     const torch::Tensor sizes =
         torch::bincount(nearest, {}, count).to(rows.scalar_type()).unsqueeze(1);  // (V, 1)
     const torch::Tensor sums = torch::zeros_like(centers).index_add_(0, nearest, rows);

@@ -4,7 +4,7 @@
 
 #include <set>
 
-#include "hidreamer/tokenizer/nearest_search.h"
+#include "hidreamer/layers/nearest_search.h"
 
 namespace hidreamer::tokenizer {
 namespace {
@@ -19,7 +19,7 @@ TEST(KMeansPlusPlus, TakesOneRowOfEachFarCluster) {
   const torch::Tensor rows = Clusters(20, 30, 16);
   Rng rng(5);
   const torch::Tensor seeds = KMeansPlusPlus(rows, 20, rng);
-  const torch::Tensor owner = NearestRows(rows, seeds);
+  const torch::Tensor owner = layers::NearestRows(rows, seeds);
   EXPECT_EQ(torch::bincount(owner, {}, 20).eq(30).sum().item<int64_t>(), 20);
 }
 
@@ -35,7 +35,7 @@ TEST(KMeans, MovesCentersToTheMeansOfTheirRows) {
   const torch::Tensor rows = Clusters(8, 50, 4);
   Rng rng(1);
   const torch::Tensor centers = KMeans(rows, 8, 3, rng);
-  const torch::Tensor owner = NearestRows(rows, centers);
+  const torch::Tensor owner = layers::NearestRows(rows, centers);
   for (int64_t k = 0; k < 8; ++k) {
     const torch::Tensor mine = rows.index_select(0, owner.eq(k).nonzero().flatten());
     ASSERT_EQ(mine.size(0), 50);

@@ -9,11 +9,11 @@
 #include <utility>
 
 #include "hidreamer/base/error.h"
-#include "hidreamer/nn/precision.h"
-#include "hidreamer/nn/safetensors.h"
+#include "hidreamer/formats/safetensors.h"
+#include "hidreamer/layers/codebook.h"
+#include "hidreamer/layers/nearest_search.h"
+#include "hidreamer/layers/precision.h"
 #include "hidreamer/tokenizer/k_means.h"
-#include "hidreamer/tokenizer/nearest_search.h"
-#include "hidreamer/tokenizer/quantizer_kernels.h"
 
 namespace hidreamer::tokenizer {
 namespace {
@@ -38,7 +38,7 @@ CodebookLevelImpl::CodebookLevelImpl(int64_t codes, int64_t dim) {
 }
 
 torch::Tensor CodebookLevelImpl::Nearest(const torch::Tensor& rows) const {
-  return NearestRows(rows, codebook_->weight);
+  return layers::NearestRows(rows, codebook_->weight);
 }
 
 torch::Tensor CodebookLevelImpl::Lookup(const torch::Tensor& codes) const {
@@ -51,23 +51,14 @@ torch::Tensor CodebookLevelImpl::Subtract(const torch::Tensor& rows,
     return rows - Lookup(codes);
   }
   torch::Tensor rest = torch::empty_like(rows);
-  SubtractCodewords(rows.data_ptr<float>(), weight().data_ptr<float>(), codes.data_ptr<int64_t>(),
-                    rows.size(0), rows.size(1), rest.data_ptr<float>());
+  layers::SubtractCodewords(rows, weight(), codes.data_ptr<int64_t>(), rest);
   return rest;
 }
 
-AveragesMove CodebookLevelImpl::BeginUpdate(const torch::Tensor& rows, const int64_t* codes,
-                                            double decay, double epsilon) {
-  return {{.codes = cluster_size_.size(0),
-           .dim = ema_weight_.size(1),
-           .sizes = cluster_size_.data_ptr<float>(),
-           .sums = ema_weight_.data_ptr<float>(),
-           .codebook = codebook_->weight.data_ptr<float>()},
-          rows.data_ptr<float>(),
-          codes,
-          rows.size(0),
-          static_cast<float>(decay),
-          static_cast<float>(epsilon)};
+layers::AveragesMove CodebookLevelImpl::BeginUpdate(const torch::Tensor& rows, const int64_t* codes,
+                                                    double decay, double epsilon) {
+  return layers::MoveAverages(cluster_size_, ema_weight_, codebook_->weight, rows, codes, decay,
+                              epsilon);
 }
 
 void CodebookLevelImpl::Update(const torch::Tensor& rows, const torch::Tensor& codes, double decay,
@@ -160,11 +151,11 @@ ResidualQuantizerImpl::ResidualQuantizerImpl(ResidualQuantizerOptions options)
   register_module("vq_layers", list);
 }
 
-std::vector<NearestSearch> ResidualQuantizerImpl::Searches() const {
+std::vector<layers::NearestSearch> ResidualQuantizerImpl::Searches() const {
   const torch::NoGradGuard no_grad;
-  std::vector<NearestSearch> searches;
+  std::vector<layers::NearestSearch> searches;
   for (const CodebookLevel& level : levels_) {
-    searches.emplace_back(level->weight(), NearestSearch::kUnprepared);
+    searches.emplace_back(level->weight(), layers::NearestSearch::kUnprepared);
   }
   const int64_t pieces = searches.empty() ? 0 : searches.front().pieces();
   at::parallel_for(0, options_.levels * pieces, 1, [&](int64_t begin, int64_t end) {
@@ -182,9 +173,9 @@ ResidualQuantizerOutput ResidualQuantizerImpl::ForwardInKernels(const torch::Ten
   for (int64_t l = 0; l < levels; ++l) {
     output.residuals.push_back(torch::empty_like(z));
   }
-  const std::vector<NearestSearch> searches = Searches();
+  const std::vector<layers::NearestSearch> searches = Searches();
   // Each thread takes blocks of rows through all levels.
-  const int64_t block = RowsOfThread(rows);
+  const int64_t block = layers::RowsOfThread(rows);
   const int64_t blocks = (rows + block - 1) / block;
   std::vector<double> squares(static_cast<size_t>(levels * blocks));
   at::parallel_for(0, blocks, 1, [&](int64_t first, int64_t last) {
@@ -198,8 +189,7 @@ ResidualQuantizerOutput ResidualQuantizerImpl::ForwardInKernels(const torch::Ten
         searches[level].Find(input, codes);
         const torch::Tensor rest = output.residuals[level].narrow(0, begin, count);
         squares[static_cast<size_t>(l * blocks + b)] =
-            SubtractCodewords(input.data_ptr<float>(), levels_[level]->weight().data_ptr<float>(),
-                              codes, count, z.size(1), rest.data_ptr<float>());
+            layers::SubtractCodewords(input, levels_[level]->weight(), codes, rest);
         input = rest;
       }
     }
@@ -215,7 +205,7 @@ ResidualQuantizerOutput ResidualQuantizerImpl::ForwardInKernels(const torch::Ten
     loss += error * options_.commitment_costs[static_cast<size_t>(l)];
   }
   if (is_training()) {
-    std::vector<AveragesMove> moves;
+    std::vector<layers::AveragesMove> moves;
     for (int64_t l = 0; l < levels; ++l) {
       const torch::Tensor& input = l == 0 ? z : output.residuals[static_cast<size_t>(l - 1)];
       moves.push_back(levels_[static_cast<size_t>(l)]->BeginUpdate(
@@ -239,7 +229,7 @@ ResidualQuantizerOutput ResidualQuantizerImpl::ForwardInKernels(const torch::Ten
 
 ResidualQuantizerOutput ResidualQuantizerImpl::forward(const torch::Tensor& z) {
   HID_CHECK(z.dim() == 2 && z.size(1) == options_.dim, "z must be (N, {})", options_.dim);
-  const nn::AutocastGuard full(z.device(), nn::Precision::kF32);
+  const layers::AutocastGuard full(z.device(), layers::Precision::kF32);
   if (!torch::GradMode::is_enabled() && UseKernels(z) && UseKernels(levels_[0]->weight())) {
     return ForwardInKernels(z);
   }
@@ -277,11 +267,12 @@ torch::Tensor ResidualQuantizerImpl::Encode(const torch::Tensor& z) const {
   torch::NoGradGuard no_grad;
   // All levels of a block while its rows are in the cache; each level subtracts as forward does, so
   // the codes are the same.
-  const int64_t block = RowsOfBlock(z.device());
+  const int64_t block = layers::RowsOfBlock(z.device());
   const int64_t blocks = (z.size(0) + block - 1) / block;
   torch::Tensor codes = torch::empty({z.size(0), options_.levels}, z.options().dtype(torch::kLong));
   const bool kernels = UseKernels(z) && UseKernels(levels_[0]->weight());
-  const std::vector<NearestSearch> searches = kernels ? Searches() : std::vector<NearestSearch>();
+  const std::vector<layers::NearestSearch> searches =
+      kernels ? Searches() : std::vector<layers::NearestSearch>();
   const auto encode = [&](int64_t first, int64_t last) {
     const torch::NoGradGuard quietly;
     for (int64_t b = first; b < last; ++b) {
@@ -303,7 +294,7 @@ torch::Tensor ResidualQuantizerImpl::Encode(const torch::Tensor& z) const {
       }
     }
   };
-  for (const NearestSearch& search : searches) {
+  for (const layers::NearestSearch& search : searches) {
     search.Count(z.size(0));
   }
   if (z.is_cpu()) {
@@ -343,11 +334,11 @@ std::map<std::string, std::string> Metadata(const ResidualQuantizerOptions& opti
 }
 
 void SaveResidualQuantizer(ResidualQuantizer quantizer, const std::filesystem::path& path) {
-  nn::SaveSafetensors(path, nn::NamedState(*quantizer), Metadata(quantizer->options()));
+  formats::SaveSafetensors(path, formats::NamedState(*quantizer), Metadata(quantizer->options()));
 }
 
 ResidualQuantizer LoadResidualQuantizer(const std::filesystem::path& path) {
-  const nn::SafetensorsFile file = nn::LoadSafetensors(path);
+  const formats::SafetensorsFile file = formats::LoadSafetensors(path);
   const auto format = file.metadata.find("format");
   if (format != file.metadata.end() && format->second != kFormat) {
     throw UserError("give a tokenizer's model.safetensors", "{} holds '{}', not '{}'",
@@ -380,7 +371,7 @@ ResidualQuantizer LoadResidualQuantizer(const std::filesystem::path& path) {
   }
   ResidualQuantizer quantizer(options);
   try {
-    nn::LoadNamedState(*quantizer, file.tensors);
+    formats::LoadNamedState(*quantizer, file.tensors);
   } catch (const Error& error) {
     throw UserError(error.hint(), "{}: {}", path.string(), error.what());
   }

@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "hidreamer/base/seed.h"
-#include "hidreamer/nn/tensor_map.h"
-#include "hidreamer/tokenizer/nearest_search.h"
-#include "hidreamer/tokenizer/quantizer_kernels.h"
+#include "hidreamer/formats/tensor_map.h"
+#include "hidreamer/layers/codebook.h"
+#include "hidreamer/layers/nearest_search.h"
 
 namespace hidreamer::tokenizer {
 
@@ -48,8 +48,8 @@ class CodebookLevelImpl : public torch::nn::Module {
   //   code <- sum / ((size + eps) / (S + V eps) * S), S the total of sizes
   void Update(const torch::Tensor& rows, const torch::Tensor& codes, double decay, double epsilon);
   // The same in pieces, for several threads; f32 on the CPU.
-  AveragesMove BeginUpdate(const torch::Tensor& rows, const int64_t* codes, double decay,
-                           double epsilon);
+  layers::AveragesMove BeginUpdate(const torch::Tensor& rows, const int64_t* codes, double decay,
+                                   double epsilon);
   // Sets all codes to `values` (V, D), sums to the same and sizes to 1: what an average over one
   // row each would be.
   void Start(const torch::Tensor& values);
@@ -95,7 +95,7 @@ class ResidualQuantizerImpl : public torch::nn::Module {
 
  private:
   // The codebooks of all levels, ready to be searched, f32 on the CPU.
-  std::vector<NearestSearch> Searches() const;
+  std::vector<layers::NearestSearch> Searches() const;
   // Without a gradient, f32 on the CPU: all levels of some rows at a time.
   ResidualQuantizerOutput ForwardInKernels(const torch::Tensor& z);
 

@@ -7,7 +7,7 @@
 
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/files.h"
-#include "hidreamer/nn/safetensors.h"
+#include "hidreamer/formats/safetensors.h"
 
 namespace hidreamer::tokenizer {
 namespace {
@@ -28,7 +28,7 @@ std::string Name(int64_t level, const std::string& field) {
 TEST(ResidualQuantizer, HasTheStatedCodebooksAndNames) {
   ResidualQuantizer quantizer;
   int64_t values = 0;
-  const nn::TensorMap state = nn::NamedState(*quantizer);
+  const formats::TensorMap state = formats::NamedState(*quantizer);
   EXPECT_EQ(state.size(), 9U);
   for (int64_t l = 0; l < 3; ++l) {
     values += state.at(Name(l, "codebook.weight")).numel();
@@ -168,14 +168,14 @@ TEST(CodebookLevel, RevivesOnlyDeadCodesFromTheBatch) {
   const torch::Tensor kept = level->weight()[0].clone();
   const torch::Tensor batch = torch::randn({8, 3}) + 50;
   CodebookLevel other(4, 3);
-  nn::LoadNamedState(*other, nn::NamedState(*level));
+  formats::LoadNamedState(*other, formats::NamedState(*level));
   Rng rng(3), same(3);
   EXPECT_EQ(level->Revive(batch, 0.05, rng), 3);
   EXPECT_TRUE(level->weight()[0].equal(kept));
   const torch::Tensor order = torch::tensor(same.Permutation(8), torch::kLong);
   EXPECT_EQ(other->Revive(batch, 0.05, order).item<int64_t>(), 3);
-  for (const auto& [name, value] : nn::NamedState(*level)) {
-    EXPECT_TRUE(value.equal(nn::NamedState(*other).at(name))) << name;
+  for (const auto& [name, value] : formats::NamedState(*level)) {
+    EXPECT_TRUE(value.equal(formats::NamedState(*other).at(name))) << name;
   }
   for (int64_t k = 1; k < 4; ++k) {
     EXPECT_TRUE((batch == level->weight()[k]).all(1).any().item<bool>());
@@ -194,9 +194,10 @@ TEST(ResidualQuantizer, ComesBackFromAFile) {
   EXPECT_TRUE(quantizer->Encode(z).equal(loaded->Encode(z)));
   EXPECT_EQ(loaded->options().commitment_costs, (std::vector<double>{.05, .25}));
 
-  nn::SaveSafetensors(path, nn::NamedState(*quantizer));  // as an imported one: no metadata
+  formats::SaveSafetensors(path,
+                           formats::NamedState(*quantizer));  // as an imported one: no metadata
   EXPECT_EQ(LoadResidualQuantizer(path)->options().levels, 2);
-  nn::SaveSafetensors(path, {{"x", torch::zeros({2})}});
+  formats::SaveSafetensors(path, {{"x", torch::zeros({2})}});
   EXPECT_THROW(LoadResidualQuantizer(path), Error);
   std::filesystem::remove(path);
 }

@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "hidreamer/base/error.h"
-#include "hidreamer/nn/precision.h"
+#include "hidreamer/layers/precision.h"
 
 namespace hidreamer::tokenizer {
 namespace {

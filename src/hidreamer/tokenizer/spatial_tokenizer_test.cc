@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "hidreamer/nn/optimizer.h"
+#include "hidreamer/training/optimizer.h"
 
 namespace hidreamer::tokenizer {
 namespace {
@@ -63,7 +63,7 @@ TEST_P(SpatialTokenizerOf, CodesStandForTheirValues) {
 TEST_P(SpatialTokenizerOf, LearnsToDrawTheDot) {
   auto tokenizer = Make();
   tokenizer->train();
-  nn::Adam adam(nn::NamedParameters(*tokenizer), {});
+  training::Adam adam(training::NamedParameters(*tokenizer), {});
   for (int i = 0; i < 300; ++i) {
     const auto frames = Dots(64, static_cast<uint64_t>(100 + i));
     const auto codes = tokenizer->Encode(frames);

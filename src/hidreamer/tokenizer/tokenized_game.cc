@@ -4,7 +4,7 @@
 #include <map>
 
 #include "hidreamer/base/error.h"
-#include "hidreamer/nn/safetensors.h"
+#include "hidreamer/formats/safetensors.h"
 
 namespace hidreamer::tokenizer {
 namespace {
@@ -22,7 +22,7 @@ torch::Tensor AsTensor(std::span<const T> column, torch::ScalarType stored,
 class Reader {
  public:
   explicit Reader(const std::filesystem::path& path)
-      : path_(path), file_(nn::LoadSafetensors(path)) {
+      : path_(path), file_(formats::LoadSafetensors(path)) {
     const std::string format = Text("format");
     if (format != kTokensFormat) {
       Fail(fmt::format("it holds '{}', not '{}'", format, kTokensFormat));
@@ -63,7 +63,7 @@ class Reader {
 
  private:
   std::filesystem::path path_;
-  nn::SafetensorsFile file_;
+  formats::SafetensorsFile file_;
 };
 
 bool Inside(const torch::Tensor& values, int64_t bound) {
@@ -96,17 +96,17 @@ void SaveTokenizedGame(const TokenizedGame& game, const std::filesystem::path& p
     *out++ = episode.begin;
     *out++ = episode.end;
   }
-  nn::SaveSafetensors(path,
-                      {{"tokens", game.tokens},
-                       {"actions", game.actions},
-                       {"rewards", game.rewards},
-                       {"terminals", game.terminals},
-                       {"truncateds", game.truncateds},
-                       {"episodes", episodes}},
-                      {{"format", kTokensFormat},
-                       {"game", game.game},
-                       {"num_actions", std::to_string(game.num_actions)},
-                       {"codes", std::to_string(game.codes)}});
+  formats::SaveSafetensors(path,
+                           {{"tokens", game.tokens},
+                            {"actions", game.actions},
+                            {"rewards", game.rewards},
+                            {"terminals", game.terminals},
+                            {"truncateds", game.truncateds},
+                            {"episodes", episodes}},
+                           {{"format", kTokensFormat},
+                            {"game", game.game},
+                            {"num_actions", std::to_string(game.num_actions)},
+                            {"codes", std::to_string(game.codes)}});
 }
 
 TokenizedGame LoadTokenizedGame(const std::filesystem::path& path) {

@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "hidreamer/base/error.h"
-#include "hidreamer/nn/device.h"
 #include "hidreamer/tokenizer/token_metrics.h"
+#include "hidreamer/training/device.h"
 
 namespace hidreamer::tokenizer {
 namespace {
@@ -66,7 +66,8 @@ TokenizerLearner::TokenizerLearner(std::vector<TokenizerGame> games,
       seeds_(seeds),
       device_(device),
       name_(std::move(name)),
-      update_([this](const nn::GraphedWork::Tensors& inputs) { return ComputeUpdate(inputs); }) {
+      update_(
+          [this](const training::GraphedWork::Tensors& inputs) { return ComputeUpdate(inputs); }) {
   int64_t offset = 0;
   int64_t dim = 0;
   for (TokenizerGame& game : games_) {
@@ -119,7 +120,7 @@ torch::Tensor TokenizerLearner::Gather(const std::vector<int64_t>& rows, int64_t
                   static_cast<size_t>(dim) * sizeof(float));
     }
   });
-  return nn::ToDevice(batch, device_);
+  return training::ToDevice(batch, device_);
 }
 
 torch::Tensor TokenizerLearner::GatherBatch(int64_t update) {
@@ -136,11 +137,11 @@ torch::Tensor TokenizerLearner::GatherBatch(int64_t update) {
   return Gather(order_, begin, begin + batch_);
 }
 
-nn::TensorMap TokenizerLearner::BatchOf(int64_t update) {
+formats::TensorMap TokenizerLearner::BatchOf(int64_t update) {
   return {{"embeddings", GatherBatch(update)}};
 }
 
-nn::Figures TokenizerLearner::Update(int64_t update) {
+training::Figures TokenizerLearner::Update(int64_t update) {
   torch::NoGradGuard no_grad;
   if (update == 0) {
     Rng rng = seeds_.Generator(name_ + "/seed");
@@ -149,14 +150,14 @@ nn::Figures TokenizerLearner::Update(int64_t update) {
   }
   const torch::Tensor z = GatherBatch(update);  // (B, D)
   quantizer_->train();
-  nn::Figures figures;
+  training::Figures figures;
   if (device_.is_cuda()) {
     Rng rng = seeds_.Generator(name_ + "/revive", static_cast<uint64_t>(update));
     std::vector<torch::Tensor> orders;
     for (int64_t l = 0; l < config_.levels; ++l) {
       orders.push_back(torch::tensor(rng.Permutation(batch_), torch::kLong));
     }
-    const auto numbers = update_.Run({z, nn::ToDevice(torch::stack(orders), device_)})[0];
+    const auto numbers = update_.Run({z, training::ToDevice(torch::stack(orders), device_)})[0];
     figures.Add("loss", numbers[0]);
     figures.Add("reconstruction_error", numbers[1]);
     figures.Add("revived", numbers[2]);
@@ -184,7 +185,8 @@ nn::Figures TokenizerLearner::Update(int64_t update) {
   return figures;
 }
 
-nn::GraphedWork::Tensors TokenizerLearner::ComputeUpdate(const nn::GraphedWork::Tensors& inputs) {
+training::GraphedWork::Tensors TokenizerLearner::ComputeUpdate(
+    const training::GraphedWork::Tensors& inputs) {
   const torch::NoGradGuard no_grad;
   const auto& [z, orders] = std::tie(inputs[0], inputs[1]);
   const ResidualQuantizerOutput output = quantizer_->forward(z);
@@ -227,10 +229,12 @@ nlohmann::json TokenizerLearner::EndEpoch(int64_t /*epoch*/) {
   return record;
 }
 
-nn::TensorMap TokenizerLearner::State() const { return nn::NamedState(*quantizer_, "model."); }
+formats::TensorMap TokenizerLearner::State() const {
+  return formats::NamedState(*quantizer_, "model.");
+}
 
-void TokenizerLearner::LoadState(const nn::TensorMap& state) {
-  nn::LoadNamedState(*quantizer_, state, "model.");
+void TokenizerLearner::LoadState(const formats::TensorMap& state) {
+  formats::LoadNamedState(*quantizer_, state, "model.");
 }
 
 }  // namespace hidreamer::tokenizer

@@ -9,9 +9,9 @@
 #include "hidreamer/base/seed.h"
 #include "hidreamer/config/experiment_config.h"
 #include "hidreamer/data/windows.h"
-#include "hidreamer/nn/graphed_work.h"
-#include "hidreamer/nn/learner.h"
 #include "hidreamer/tokenizer/residual_quantizer.h"
+#include "hidreamer/training/graphed_work.h"
+#include "hidreamer/training/learner.h"
 
 namespace hidreamer::tokenizer {
 
@@ -28,7 +28,7 @@ config::TokenizerConfig SingleVqConfig(config::TokenizerConfig config);
 // first update seeds every level by k-means on a sample of the training rows; after each update,
 // codes that fell out of use are replaced from the batch. Order of rows, seeds and revivals come
 // from streams by epoch and update.
-class TokenizerLearner : public nn::Learner {
+class TokenizerLearner : public training::Learner {
  public:
   // Throws a user Error where there is nothing to train on or a level has no commitment cost.
   TokenizerLearner(std::vector<TokenizerGame> games, const config::TokenizerConfig& config,
@@ -40,13 +40,13 @@ class TokenizerLearner : public nn::Learner {
   int64_t updates_per_epoch() const override { return updates_per_epoch_; }
   // {"loss", "reconstruction_error", "perplexity_0", …, "revived"}; perplexity of this batch's
   // codes (at most its size).
-  nn::Figures Update(int64_t update) override;
-  nn::TensorMap BatchOf(int64_t update) override;
+  training::Figures Update(int64_t update) override;
+  formats::TensorMap BatchOf(int64_t update) override;
   // {"validation_loss", "validation_reconstruction_error", "validation_explained",
   //  "perplexity_0", "used_0", …} on the held-out rows (the training rows where none are held out).
   nlohmann::json EndEpoch(int64_t epoch) override;
-  nn::TensorMap State() const override;
-  void LoadState(const nn::TensorMap& state) override;
+  formats::TensorMap State() const override;
+  void LoadState(const formats::TensorMap& state) override;
 
   ResidualQuantizer quantizer() const { return quantizer_; }
   std::map<std::string, std::string> Metadata() const {
@@ -59,7 +59,7 @@ class TokenizerLearner : public nn::Learner {
   // An update of a GPU, all of it work that is recorded. inputs: the batch (B, D), an order of its
   // rows for each level's revivals (L, B). Returns loss, reconstruction error, codes revived, each
   // level's perplexity: (3 + L) f32.
-  nn::GraphedWork::Tensors ComputeUpdate(const nn::GraphedWork::Tensors& inputs);
+  training::GraphedWork::Tensors ComputeUpdate(const training::GraphedWork::Tensors& inputs);
 
   std::vector<TokenizerGame> games_;
   std::vector<int64_t> first_row_;  // of each game in the joint numbering
@@ -72,7 +72,7 @@ class TokenizerLearner : public nn::Learner {
   std::vector<int64_t> order_;  // training rows in the order of epoch order_epoch_
   int64_t order_epoch_ = -1;
   ResidualQuantizer quantizer_{nullptr};
-  nn::GraphedWork update_;
+  training::GraphedWork update_;
 };
 
 }  // namespace hidreamer::tokenizer

@@ -38,7 +38,7 @@ void Train(TokenizerLearner& learner, int64_t begin, int64_t end) {
   }
 }
 
-void ExpectSameState(const nn::TensorMap& a, const nn::TensorMap& b) {
+void ExpectSameState(const formats::TensorMap& a, const formats::TensorMap& b) {
   ASSERT_EQ(a.size(), b.size());
   for (const auto& [name, value] : a) {
     EXPECT_TRUE(value.equal(b.at(name))) << name;
@@ -64,7 +64,7 @@ TEST(TokenizerLearner, RecoversFromABadStart) {
   config::TokenizerConfig config = SmallConfig();
   config.decay = 0.9;
   TokenizerLearner learner(TwoGames(), config, SeedTree(1));
-  nn::TensorMap state;
+  formats::TensorMap state;
   for (const auto& [name, value] : learner.State()) {  // all codes far off, only one of them near
     state[name] = torch::ones_like(value);
     if (value.dim() == 2) {
@@ -108,7 +108,7 @@ TEST(TokenizerLearner, GoesOnToTheBitAfterLoading) {
   Train(whole, 0, 20);
   TokenizerLearner first(TwoGames(), SmallConfig(), SeedTree(1));
   Train(first, 0, 11);
-  nn::TensorMap saved;
+  formats::TensorMap saved;
   for (const auto& [name, value] : first.State()) {
     saved[name] = value.clone();
   }
@@ -142,7 +142,7 @@ TEST(TokenizerLearner, StopsWhereAnEmbeddingIsNaN) {
     game.embeddings.fill_(std::nan(""));
   }
   TokenizerLearner learner(games, SmallConfig(), SeedTree(1));
-  EXPECT_THROW(learner.Update(0), nn::NotFinite);
+  EXPECT_THROW(learner.Update(0), training::NotFinite);
   EXPECT_TRUE(learner.BatchOf(0).at("embeddings").isnan().all().item<bool>());
 }
 

@@ -3,8 +3,8 @@
 #include <ATen/Parallel.h>
 
 #include "hidreamer/base/error.h"
-#include "hidreamer/nn/device.h"
-#include "hidreamer/world_model/decode_attention.h"
+#include "hidreamer/layers/decode_attention.h"
+#include "hidreamer/training/device.h"
 
 namespace hidreamer::world_model {
 
@@ -17,7 +17,7 @@ namespace hidreamer::world_model {
 //   under kCausal             position p at p (M = 0)
 // The current step lies at M + 2 s, M + 2 s + 1, … in its own order, and is filed when the next
 // begins.
-Decoder::Decoder(WorldModel model, int64_t batch, int64_t capacity, nn::Precision precision)
+Decoder::Decoder(WorldModel model, int64_t batch, int64_t capacity, layers::Precision precision)
     : model_(std::move(model)),
       layout_(model_->options().layout),
       precision_(precision),
@@ -31,10 +31,10 @@ Decoder::Decoder(WorldModel model, int64_t batch, int64_t capacity, nn::Precisio
   const bool causal = options.mask == MaskKind::kCausal;
   filed_per_step_ = causal ? layout_.positions_per_step() : 2;
   middle_ = options.mask == MaskKind::kReference ? capacity_ * fine : 0;
-  const bool packs =
-      precision == nn::Precision::kBf16 && PackedTransformer::Can(model_->transformer());
+  const bool packs = precision == layers::Precision::kBf16 &&
+                     layers::PackedTransformer::Can(model_->transformer());
   if (packs) {  // a panel of places begins there
-    middle_ = nn::RoundUp(middle_, DecodeCache::kPanelPlaces);
+    middle_ = layers::DecodeCache::PanelFrom(middle_);
   }
   const int64_t slots = middle_ + (capacity_ - 1) * filed_per_step_ + layout_.positions_per_step();
   const torch::Tensor& parameter = model_->final_norm()->weight;
@@ -45,7 +45,7 @@ Decoder::Decoder(WorldModel model, int64_t batch, int64_t capacity, nn::Precisio
   cache_ = torch::zeros(
       {2, options.layers, batch_, options.heads, slots, head_width_},
       parameter.options().requires_grad(false).dtype(
-          precision == nn::Precision::kBf16 ? torch::kBFloat16 : parameter.scalar_type()));
+          precision == layers::Precision::kBf16 ? torch::kBFloat16 : parameter.scalar_type()));
 }
 
 void Decoder::Reset() {
@@ -107,7 +107,7 @@ torch::Tensor Decoder::Prefill(const torch::Tensor& tokens, const torch::Tensor&
   model_->eval();
   std::vector<torch::Tensor> qkv;  // layers x (B, P, 3 D)
   const torch::Tensor hidden = [&] {
-    const nn::AutocastGuard autocast(tokens.device(), precision_);
+    const layers::AutocastGuard autocast(tokens.device(), precision_);
     return model_->Hidden(tokens, actions, &qkv, filed_steps_ * per_step);
   }();
   model_->train(was_training);
@@ -136,8 +136,8 @@ void Decoder::FillCache(const std::vector<torch::Tensor>& qkv, const std::vector
                         const std::vector<int64_t>& places) {
   auto& [source, place] = filled_[qkv.front().size(1)];
   if (!source.defined()) {  // kept: a recorded graph cannot fetch them from the host
-    source = nn::ToDevice(torch::tensor(sources, torch::kLong), cache_.device());
-    place = nn::ToDevice(torch::tensor(places, torch::kLong), cache_.device());
+    source = training::ToDevice(torch::tensor(sources, torch::kLong), cache_.device());
+    place = training::ToDevice(torch::tensor(places, torch::kLong), cache_.device());
   }
   for (size_t layer = 0; layer < qkv.size(); ++layer) {
     const torch::Tensor kept = qkv[layer]
@@ -195,21 +195,21 @@ torch::Tensor Decoder::Push(const torch::Tensor& values) {
 }
 
 torch::Tensor Decoder::PushThroughModules(torch::Tensor x, int64_t begin, int64_t place) {
-  const nn::AutocastGuard autocast(x.device(), precision_);
+  const layers::AutocastGuard autocast(x.device(), precision_);
   for (int64_t layer = 0; layer < model_->options().layers; ++layer) {
-    TransformerBlock block = model_->block(layer);
+    layers::TransformerBlock block = model_->block(layer);
     const torch::Tensor qkv = block->ProjectNormed(x)
                                   .view({batch_, 3, -1, head_width_})
                                   .to(cache_.scalar_type());  // (B, 3, heads, d)
     cache_.select(1, layer).select(3, place).copy_(qkv.narrow(1, 1, 2).transpose(0, 1));
-    const torch::Tensor attended =
-        DecodeAttention(qkv.select(1, 0), cache_[0][layer], cache_[1][layer], begin, place + 1);
+    const torch::Tensor attended = layers::DecodeAttention(qkv.select(1, 0), cache_[0][layer],
+                                                           cache_[1][layer], begin, place + 1);
     x = block->Finish(x, attended);
   }
   return model_->final_norm()->forward(x);
 }
 
-const PackedTransformer& Decoder::Packed() {
+const layers::PackedTransformer& Decoder::Packed() {
   if (packed_ == nullptr) {
     packed_ = model_->Packed();
   }

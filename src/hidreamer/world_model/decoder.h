@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
-#include "hidreamer/nn/precision.h"
-#include "hidreamer/world_model/packed_transformer.h"
+#include "hidreamer/layers/packed_transformer.h"
+#include "hidreamer/layers/precision.h"
 #include "hidreamer/world_model/world_model.h"
 
 namespace hidreamer::world_model {
@@ -30,7 +30,7 @@ class Decoder {
   // capacity: steps to keep at most; 0: the model's max_steps. kBf16: products and the cache in
   // bf16; hidden states are f32 all the same.
   Decoder(WorldModel model, int64_t batch, int64_t capacity = 0,
-          nn::Precision precision = nn::Precision::kF32);
+          layers::Precision precision = layers::Precision::kF32);
 
   // Forgets everything; the next position is L0 of step 0. The model's weights may have changed
   // until here, and not from the first position on.
@@ -57,7 +57,7 @@ class Decoder {
   torch::Tensor PushThroughModules(torch::Tensor x, int64_t begin, int64_t place);
   // Cache index of a position of an earlier step; negative where it is not kept.
   int64_t PlaceOfFiled(int64_t step, int64_t slot) const;
-  const PackedTransformer& Packed();
+  const layers::PackedTransformer& Packed();
   // After a prefill: what lies at `sources` of each block's projection (B, P, 3 D) goes to
   // `places`.
   void FillCache(const std::vector<torch::Tensor>& qkv, const std::vector<int64_t>& sources,
@@ -67,11 +67,11 @@ class Decoder {
 
   WorldModel model_;
   TokenLayout layout_;
-  nn::Precision precision_;
+  layers::Precision precision_;
   int64_t batch_, capacity_, head_width_;
   // Where the model can be packed; packed_ from the first position after a Reset on.
-  std::optional<DecodeCache> kernel_cache_;
-  std::shared_ptr<const PackedTransformer> packed_;
+  std::optional<layers::DecodeCache> kernel_cache_;
+  std::shared_ptr<const layers::PackedTransformer> packed_;
   int64_t middle_ = 0;          // cache index of L0 of step 0
   int64_t filed_per_step_ = 0;  // cache places right of the middle that an earlier step takes
   int64_t position_ = 0;        // next position

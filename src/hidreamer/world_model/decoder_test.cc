@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "hidreamer/base/error.h"
-#include "hidreamer/nn/relative_error.h"
-#include "hidreamer/world_model/decode_attention.h"
+#include "hidreamer/layers/decode_attention.h"
+#include "hidreamer/layers/relative_error.h"
 
 namespace hidreamer::world_model {
 namespace {
@@ -98,7 +98,7 @@ TEST_P(DecoderTest, AgreesInBf16) {
                                        .mask = mask});
     model->eval();
     const torch::Tensor full = model->Hidden(tokens_, actions_);
-    Decoder decoder(model, kBatch, 0, nn::Precision::kBf16);
+    Decoder decoder(model, kBatch, 0, layers::Precision::kBf16);
     for (const int64_t context : {0, 4}) {
       decoder.Reset();
       std::vector<torch::Tensor> hidden;
@@ -110,7 +110,7 @@ TEST_P(DecoderTest, AgreesInBf16) {
       const torch::Tensor found = torch::cat(hidden, 1);
       const torch::Tensor expected = full.narrow(1, full.size(1) - found.size(1), found.size(1));
       EXPECT_EQ(found.scalar_type(), torch::kFloat32);
-      EXPECT_LT(nn::RelativeError(found, expected), 0.01) << width << " " << context;
+      EXPECT_LT(layers::RelativeError(found, expected), 0.01) << width << " " << context;
     }
   }
 }
@@ -151,9 +151,9 @@ TEST(DecodeAttentionTest, EqualsTheSameSumInDoublePrecision) {
   for (const int64_t d : {20, 64}) {
     const torch::Tensor q = torch::randn({5, 3, d}), keys = torch::randn({5, 3, 40, d}),
                         values = torch::randn({5, 3, 40, d});
-    const torch::Tensor fast = DecodeAttention(q, keys, values, 7, 33);
-    const torch::Tensor exact = DecodeAttention(q.to(torch::kFloat64), keys.to(torch::kFloat64),
-                                                values.to(torch::kFloat64), 7, 33);
+    const torch::Tensor fast = layers::DecodeAttention(q, keys, values, 7, 33);
+    const torch::Tensor exact = layers::DecodeAttention(
+        q.to(torch::kFloat64), keys.to(torch::kFloat64), values.to(torch::kFloat64), 7, 33);
     EXPECT_LT((fast - exact).abs().max().item<double>(), 1e-5);
   }
 }

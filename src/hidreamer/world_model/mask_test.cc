@@ -63,9 +63,9 @@ TEST(AttentionMaskTest, HidesExactlyTheForbiddenKeysInABlock) {
     const TokenLayout layout{.levels = 4, .codes = 8, .actions = 3};
     const int64_t positions = 3 * layout.positions_per_step();
     const torch::Tensor allowed = AttentionMask(layout, kind, positions);
-    TransformerBlock block(16, 2, 32, 0.0);
+    layers::TransformerBlock block(16, 2, 32, 0.0);
     const torch::Tensor x = torch::randn({1, positions, 16});
-    const AttentionPattern pattern = MakeAttentionPattern(allowed);
+    const layers::AttentionPattern pattern = layers::MakeAttentionPattern(allowed);
     const torch::Tensor before = block->forward(x, pattern);
     for (int64_t key = 0; key < positions; ++key) {
       torch::Tensor other = x.clone();

@@ -4,8 +4,8 @@
 #include <numeric>
 
 #include "hidreamer/base/error.h"
-#include "hidreamer/nn/attention.h"
-#include "hidreamer/nn/categorical.h"
+#include "hidreamer/layers/attention.h"
+#include "hidreamer/layers/categorical.h"
 
 namespace hidreamer::world_model {
 namespace {
@@ -46,8 +46,9 @@ StepModelImpl::StepModelImpl(const StepModelOptions& options) : options_(options
   torch::nn::init::normal_(action_embedding_->weight, 0, 0.1);
   torch::nn::init::normal_(step_embedding_->weight, 0, 0.02);
   for (int64_t i = 0; i < options.layers; ++i) {
-    blocks_.push_back(register_module("blocks_" + std::to_string(i),
-                                      TransformerBlock(d, options.heads, kFfnFactor * d, 0.0)));
+    blocks_.push_back(
+        register_module("blocks_" + std::to_string(i),
+                        layers::TransformerBlock(d, options.heads, kFfnFactor * d, 0.0)));
   }
   norm_ = register_module("norm", torch::nn::LayerNorm(torch::nn::LayerNormOptions({d})));
 
@@ -131,7 +132,7 @@ StepStates StepModelImpl::Observe(const StepInputs& inputs,
           .local = local.view({b, t, local.size(1), grid_, grid_})};
 }
 
-TransformerParts StepModelImpl::transformer() const {
+layers::TransformerParts StepModelImpl::transformer() const {
   return {.blocks = blocks_,
           .final_norm = norm_,
           .heads = options_.heads,
@@ -145,9 +146,10 @@ torch::Tensor StepModelImpl::Transform(torch::Tensor x, const torch::Tensor& fir
   const auto episode = first.to(torch::kLong).cumsum(1);  // (B, T)
   const auto causal = torch::ones({t, t}, first.options()).tril();
   const auto allowed = episode.unsqueeze(2).eq(episode.unsqueeze(1)).logical_and(causal);
-  if (const TransformerParts parts = transformer(); PackedTransformer::Applies(parts)) {
-    return PackedTransformer::Of(parts, packed_)
-        ->Transform(x, MakeAttentionPattern(allowed).additive, projections, 0);
+  if (const layers::TransformerParts parts = transformer();
+      layers::PackedTransformer::Applies(parts)) {
+    return layers::PackedTransformer::Of(parts, packed_)
+        ->Transform(x, layers::MakeAttentionPattern(allowed).additive, projections, 0);
   }
   for (auto& block : blocks_) {
     const auto projected = block->ProjectNormed(x);  // (B, T, 3 D)
@@ -155,7 +157,7 @@ torch::Tensor StepModelImpl::Transform(torch::Tensor x, const torch::Tensor& fir
       projections->push_back(projected);
     }
     const auto qkv = projected.view({b, t, 3, heads, d / heads}).permute({2, 0, 3, 1, 4});
-    const auto attended = nn::Attention(qkv[0], qkv[1], qkv[2], allowed.unsqueeze(1));
+    const auto attended = layers::Attention(qkv[0], qkv[1], qkv[2], allowed.unsqueeze(1));
     x = block->Finish(x, attended.transpose(1, 2).reshape({b, t, d}));
   }
   return norm_->forward(x.to(torch::kFloat32));
@@ -224,7 +226,7 @@ torch::Tensor StepModelImpl::Sample(const torch::Tensor& places, const torch::Te
       codes.push_back(logits.argmax(-1));
       continue;
     }
-    codes.push_back(nn::CategoryOfLogits(logits, temperature, uniforms.select(2, level)));
+    codes.push_back(layers::CategoryOfLogits(logits, temperature, uniforms.select(2, level)));
   }
   return torch::stack(codes, 2);
 }
@@ -263,8 +265,9 @@ StepDecoder::StepDecoder(StepModel model, const StepInputs& context, int64_t ste
   const auto episode = context.first.to(torch::kLong).cumsum(1);  // (B, T)
   const auto own = episode.eq(episode.narrow(1, read - 1, 1));    // its steps are the last ones
   const StepModelOptions& options = model_->options_;
-  if (const TransformerParts parts = model_->transformer(); PackedTransformer::Applies(parts)) {
-    packed_ = PackedTransformer::Of(parts, model_->packed_);
+  if (const layers::TransformerParts parts = model_->transformer();
+      layers::PackedTransformer::Applies(parts)) {
+    packed_ = layers::PackedTransformer::Of(parts, model_->packed_);
     kernel_cache_.emplace(options.layers, b, options.heads, options.width / options.heads, places_);
     std::vector<int64_t> steps_read(static_cast<size_t>(read));
     std::iota(steps_read.begin(), steps_read.end(), 0);
@@ -308,8 +311,8 @@ torch::Tensor StepDecoder::PushThroughModules(torch::Tensor x) {
     keys_[i].narrow(2, position_, 1).copy_(qkv.select(1, 1));
     values_cache_[i].narrow(2, position_, 1).copy_(qkv.select(1, 2));
     const auto attended =
-        nn::Attention(qkv.select(1, 0).to(keys_[i].dtype()), keys_[i].narrow(2, 0, seen),
-                      values_cache_[i].narrow(2, 0, seen), allowed);
+        layers::Attention(qkv.select(1, 0).to(keys_[i].dtype()), keys_[i].narrow(2, 0, seen),
+                          values_cache_[i].narrow(2, 0, seen), allowed);
     x = block->Finish(x, attended.reshape({b, d}));
   }
   return model_->norm_->forward(x.to(torch::kFloat32));

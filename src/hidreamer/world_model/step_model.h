@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "hidreamer/world_model/packed_transformer.h"
+#include "hidreamer/layers/packed_transformer.h"
+#include "hidreamer/layers/transformer.h"
 #include "hidreamer/world_model/token_layout.h"
-#include "hidreamer/world_model/transformer.h"
 
 namespace hidreamer::world_model {
 
@@ -100,7 +100,7 @@ class StepModelImpl : public torch::nn::Module {
   // The grids that the local path reads at each step, each (B, T, C, G, G), newest first. Where an
   // episode or the window has none, its first one again, as if nothing moved.
   std::vector<torch::Tensor> NewestGrids(const StepInputs& inputs) const;
-  TransformerParts transformer() const;
+  layers::TransformerParts transformer() const;
   // x (B, T, D), tokens -> hidden states (B, T, D), f32. first (B, T) as in StepInputs.
   torch::Tensor Transform(torch::Tensor x, const torch::Tensor& first,
                           std::vector<torch::Tensor>* projections);
@@ -123,11 +123,11 @@ class StepModelImpl : public torch::nn::Module {
       chosen_action_{nullptr};
   torch::nn::Linear token_{nullptr}, to_places_{nullptr}, wide_places_{nullptr};
   torch::nn::Linear outcome_{nullptr}, reward_{nullptr}, continue_{nullptr};
-  std::vector<TransformerBlock> blocks_;
+  std::vector<layers::TransformerBlock> blocks_;
   std::vector<torch::nn::Linear> depth_in_, depth_out_;
   std::vector<std::vector<torch::nn::Embedding>> depth_coarser_;
   torch::nn::LayerNorm norm_{nullptr};
-  nn::MadeFrom<PackedTransformer> packed_;
+  layers::MadeFrom<layers::PackedTransformer> packed_;
 };
 TORCH_MODULE(StepModel);
 
@@ -152,8 +152,8 @@ class StepDecoder {
   std::vector<torch::Tensor> grids_;  // newest first, (B, C, G, G)
   torch::Tensor hidden_, local_;
   // Where the transformer is packed:
-  std::shared_ptr<const PackedTransformer> packed_;
-  std::optional<DecodeCache> kernel_cache_;
+  std::shared_ptr<const layers::PackedTransformer> packed_;
+  std::optional<layers::DecodeCache> kernel_cache_;
   std::vector<int64_t> begins_;  // the first step of each dream's own episode
   // Else:
   torch::Tensor visible_;  // (B, 1, 1, S) bool, kept steps of the dream's own episode

@@ -3,9 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "hidreamer/base/error.h"
-#include "hidreamer/nn/bf16_product.h"
-#include "hidreamer/nn/optimizer.h"
-#include "hidreamer/nn/precision.h"
+#include "hidreamer/layers/precision.h"
+#include "hidreamer/training/optimizer.h"
 
 namespace hidreamer::world_model {
 namespace {
@@ -85,7 +84,7 @@ TEST(StepDecoder, AgreesWithTheWholeSequence) {
 
 // In bf16 without gradients the transformer's blocks run in kernels of their own.
 TEST(StepDecoder, PackedTransformerAgreesWithTheModules) {
-  if (!nn::HasBf16Kernels()) {
+  if (!layers::HasCpuKernels()) {
     GTEST_SKIP() << "no bf16 instructions";
   }
   auto options = SmallStepOptions();
@@ -94,7 +93,7 @@ TEST(StepDecoder, PackedTransformerAgreesWithTheModules) {
   auto inputs = RandomInputs();
   inputs.first[1][1] = true;
   inputs.first[2][4] = true;
-  const nn::AutocastGuard autocast(nn::Precision::kBf16);
+  const layers::AutocastGuard autocast(layers::Precision::kBf16);
   const auto modules = model->Observe(inputs);  // with gradients
   ASSERT_TRUE(modules.hidden.requires_grad());
   torch::NoGradGuard no_grad;
@@ -169,9 +168,9 @@ TEST(StepModel, DrawsChangesAsOftenAsTheyWereHoweverMuchTheyWeighed) {
   options.changed_weight = kWeight;
   auto model = Make(options);
   const auto features = torch::randn({1, 8, 4, 4}).requires_grad_();
-  auto parameters = nn::NamedParameters(*model);
+  auto parameters = training::NamedParameters(*model);
   parameters.push_back({"features", features});
-  nn::Adam adam(parameters, {});
+  training::Adam adam(parameters, {});
   for (int64_t update = 0; update < kUpdates; ++update) {
     const auto codes = torch::rand({kRows, 16, 1}).lt(kChance).to(torch::kLong).repeat({1, 1, 2});
     const auto logits = model->Logits(features.expand({kRows, 8, 4, 4}).contiguous(), codes);
@@ -197,7 +196,7 @@ TEST(StepModel, DrawsChangesAsOftenAsTheyWereHoweverMuchTheyWeighed) {
   EXPECT_NEAR(share(model), kChance, 0.02);
   options.changed_weight = 1;
   auto plain = Make(options);
-  nn::LoadNamedState(*plain, nn::NamedState(*model));
+  formats::LoadNamedState(*plain, formats::NamedState(*model));
   EXPECT_NEAR(share(plain), kWeight * kChance / (kWeight * kChance + 1 - kChance), 0.04);
 }
 

@@ -1,8 +1,8 @@
 #include "hidreamer/world_model/world_model.h"
 
 #include "hidreamer/base/error.h"
-#include "hidreamer/nn/safetensors.h"
-#include "hidreamer/nn/tensor_map.h"
+#include "hidreamer/formats/safetensors.h"
+#include "hidreamer/formats/tensor_map.h"
 
 namespace hidreamer::world_model {
 namespace {
@@ -153,57 +153,57 @@ WorldModelImpl::WorldModelImpl(const WorldModelOptions& options) : options_(opti
   blocks_ = register_module("blocks", torch::nn::ModuleList());
   for (int64_t layer = 0; layer < options.layers; ++layer) {
     blocks_->push_back(
-        TransformerBlock(options.width, options.heads, options.ffn_width, options.dropout));
+        layers::TransformerBlock(options.width, options.heads, options.ffn_width, options.dropout));
   }
   ln_final_ = register_module("ln_final",
                               torch::nn::LayerNorm(torch::nn::LayerNormOptions({options.width})));
   for (int64_t level = 0; level < options.layout.levels; ++level) {
     heads_.push_back(register_module("headl" + std::to_string(level),
-                                     nn::PackedLinear(options.width, options.layout.codes)));
+                                     layers::PackedLinear(options.width, options.layout.codes)));
   }
 }
 
-TransformerBlock WorldModelImpl::block(int64_t layer) const {
-  return TransformerBlock(
-      std::dynamic_pointer_cast<TransformerBlockImpl>(blocks_->ptr(static_cast<size_t>(layer))));
+layers::TransformerBlock WorldModelImpl::block(int64_t layer) const {
+  return layers::TransformerBlock(std::dynamic_pointer_cast<layers::TransformerBlockImpl>(
+      blocks_->ptr(static_cast<size_t>(layer))));
 }
 
-TransformerParts WorldModelImpl::transformer() const {
-  TransformerParts parts{.blocks = {},
-                         .final_norm = ln_final_,
-                         .heads = options_.heads,
-                         .hidden_width = options_.ffn_width};
+layers::TransformerParts WorldModelImpl::transformer() const {
+  layers::TransformerParts parts{.blocks = {},
+                                 .final_norm = ln_final_,
+                                 .heads = options_.heads,
+                                 .hidden_width = options_.ffn_width};
   for (int64_t layer = 0; layer < options_.layers; ++layer) {
     parts.blocks.push_back(block(layer));
   }
   return parts;
 }
 
-std::shared_ptr<const PackedTransformer> WorldModelImpl::Packed() {
-  return PackedTransformer::Of(transformer(), packed_);
+std::shared_ptr<const layers::PackedTransformer> WorldModelImpl::Packed() {
+  return layers::PackedTransformer::Of(transformer(), packed_);
 }
 
-const AttentionPattern& WorldModelImpl::Pattern(int64_t positions, torch::Device device) {
+const layers::AttentionPattern& WorldModelImpl::Pattern(int64_t positions, torch::Device device) {
   if (!patterns_.empty() && patterns_.begin()->second.allowed.device() != device) {
     patterns_.clear();
   }
-  AttentionPattern& pattern = patterns_[positions];
+  layers::AttentionPattern& pattern = patterns_[positions];
   if (!pattern.allowed.defined()) {
-    pattern =
-        MakeAttentionPattern(AttentionMask(options_.layout, options_.mask, positions, device));
+    pattern = layers::MakeAttentionPattern(
+        AttentionMask(options_.layout, options_.mask, positions, device));
   }
   return pattern;
 }
 
 bool WorldModelImpl::UsesPacked() {
-  return !is_training() && PackedTransformer::Applies(transformer());
+  return !is_training() && layers::PackedTransformer::Applies(transformer());
 }
 
 torch::Tensor WorldModelImpl::RunBlocks(
     const torch::Tensor& tokens, const torch::Tensor& actions, std::vector<torch::Tensor>* qkv,
     const std::function<torch::Tensor(const torch::Tensor&)>& choose) {
   torch::Tensor x = embedding_->forward(tokens, actions);  // (B, P, D)
-  const AttentionPattern& pattern = Pattern(x.size(1), x.device());
+  const layers::AttentionPattern& pattern = Pattern(x.size(1), x.device());
   for (int64_t layer = 0; layer < options_.layers; ++layer) {
     const bool last = layer + 1 == options_.layers;
     torch::Tensor projected;
@@ -267,11 +267,11 @@ std::map<std::string, std::string> WorldModelMetadata(const WorldModelOptions& o
 }
 
 void SaveWorldModel(const std::filesystem::path& path, const WorldModel& model) {
-  nn::SaveSafetensors(path, nn::NamedState(*model), WorldModelMetadata(model->options()));
+  formats::SaveSafetensors(path, formats::NamedState(*model), WorldModelMetadata(model->options()));
 }
 
 WorldModel LoadWorldModel(const std::filesystem::path& path) {
-  const nn::SafetensorsFile file = nn::LoadSafetensors(path);
+  const formats::SafetensorsFile file = formats::LoadSafetensors(path);
   const auto options = file.metadata.find("options");
   if (options == file.metadata.end()) {
     throw UserError("train a world model first: hidreamer train world-model",
@@ -282,7 +282,7 @@ WorldModel LoadWorldModel(const std::filesystem::path& path) {
     throw UserError("", "{}: the options are not JSON", path.string());
   }
   WorldModel model(WorldModelOptionsFromJson(json));
-  nn::LoadNamedState(*model, file.tensors);
+  formats::LoadNamedState(*model, file.tensors);
   model->eval();
   return model;
 }

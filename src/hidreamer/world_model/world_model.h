@@ -10,11 +10,11 @@
 #include <string>
 #include <vector>
 
-#include "hidreamer/nn/packed_linear.h"
+#include "hidreamer/layers/packed_linear.h"
+#include "hidreamer/layers/packed_transformer.h"
+#include "hidreamer/layers/transformer.h"
 #include "hidreamer/world_model/mask.h"
-#include "hidreamer/world_model/packed_transformer.h"
 #include "hidreamer/world_model/token_layout.h"
-#include "hidreamer/world_model/transformer.h"
 
 // The world model: a transformer over interleaved code and action positions that predicts the next
 // frame's codes, coarse to fine.
@@ -94,13 +94,13 @@ class WorldModelImpl : public torch::nn::Module {
 
   // Parts, for the decoder.
   TokenEmbedding embedding() const { return embedding_; }
-  TransformerBlock block(int64_t layer) const;
+  layers::TransformerBlock block(int64_t layer) const;
   torch::nn::LayerNorm final_norm() const { return ln_final_; }
-  TransformerParts transformer() const;
+  layers::TransformerParts transformer() const;
   // The transformer packed as it is now. Only where PackedTransformer::Can.
-  std::shared_ptr<const PackedTransformer> Packed();
-  // Of the given length; kept, for recorded graphs read it (nn::GraphedWork).
-  const AttentionPattern& Pattern(int64_t positions, torch::Device device);
+  std::shared_ptr<const layers::PackedTransformer> Packed();
+  // Of the given length; kept, for recorded graphs read it (training::GraphedWork).
+  const layers::AttentionPattern& Pattern(int64_t positions, torch::Device device);
 
  private:
   // x (B, P, D) behind the last block; qkv as in Hidden, choose as TransformerBlock's, for the
@@ -114,9 +114,9 @@ class WorldModelImpl : public torch::nn::Module {
   TokenEmbedding embedding_{nullptr};
   torch::nn::ModuleList blocks_{nullptr};
   torch::nn::LayerNorm ln_final_{nullptr};
-  std::vector<nn::PackedLinear> heads_;  // registered as headl0, headl1, …
-  nn::MadeFrom<PackedTransformer> packed_;
-  std::map<int64_t, AttentionPattern> patterns_;  // by length, of the last device
+  std::vector<layers::PackedLinear> heads_;  // registered as headl0, headl1, …
+  layers::MadeFrom<layers::PackedTransformer> packed_;
+  std::map<int64_t, layers::AttentionPattern> patterns_;  // by length, of the last device
 };
 TORCH_MODULE(WorldModel);
 

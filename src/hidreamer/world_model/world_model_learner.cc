@@ -9,9 +9,9 @@
 #include "hidreamer/base/error.h"
 #include "hidreamer/data/left_out.h"
 #include "hidreamer/data/windows.h"
-#include "hidreamer/nn/device.h"
-#include "hidreamer/nn/figures.h"
-#include "hidreamer/nn/tensor_map.h"
+#include "hidreamer/formats/tensor_map.h"
+#include "hidreamer/training/device.h"
+#include "hidreamer/training/figures.h"
 #include "hidreamer/world_model/loss.h"
 
 namespace hidreamer::world_model {
@@ -98,9 +98,9 @@ WindowSplit SplitWindows(const std::vector<tokenizer::TokenizedGame>& games, int
 
 WorldModelLearner::WorldModelLearner(std::vector<tokenizer::TokenizedGame> games,
                                      const config::WorldModelConfig& config,
-                                     const config::SplitConfig& split, nn::Precision precision,
+                                     const config::SplitConfig& split, layers::Precision precision,
                                      const SeedTree& seeds, torch::Device device,
-                                     nn::ProcessGroup* group)
+                                     training::ProcessGroup* group)
     : games_(std::move(games)),
       config_(config),
       precision_(precision),
@@ -144,13 +144,14 @@ WorldModelLearner::WorldModelLearner(std::vector<tokenizer::TokenizedGame> games
   torch::manual_seed(seeds.Stream("world_model/init"));
   model_ = WorldModel(OptionsFromConfig(config, layout));
   model_->to(device_);
-  optimizer_.emplace(nn::NamedParameters(*model_),
-                     nn::AdamOptions{.beta1 = config.beta1,
-                                     .beta2 = config.beta2,
-                                     .weight_decay = config.weight_decay,
-                                     .decoupled = true});
-  update_.emplace([this](const nn::GraphedWork::Tensors& inputs) { return ComputeUpdate(inputs); },
-                  optimizer_->parameters());
+  optimizer_.emplace(training::NamedParameters(*model_),
+                     training::AdamOptions{.beta1 = config.beta1,
+                                           .beta2 = config.beta2,
+                                           .weight_decay = config.weight_decay,
+                                           .decoupled = true});
+  update_.emplace(
+      [this](const training::GraphedWork::Tensors& inputs) { return ComputeUpdate(inputs); },
+      optimizer_->parameters());
 }
 
 std::vector<WindowRef> WorldModelLearner::BatchWindows(int64_t update, int64_t micro) {
@@ -187,7 +188,7 @@ TokenBatch WorldModelLearner::DrawBatches(int64_t update) {
   return {.tokens = torch::stack(tokens), .actions = torch::stack(actions)};
 }
 
-nn::TensorMap WorldModelLearner::BatchOf(int64_t update) {
+formats::TensorMap WorldModelLearner::BatchOf(int64_t update) {
   const TokenBatch batches = DrawBatches(update);
   return {{"tokens", batches.tokens}, {"actions", batches.actions}};
 }
@@ -198,7 +199,7 @@ torch::Tensor WorldModelLearner::ComputeGradients(const torch::Tensor& tokens,
   for (int64_t micro = 0; micro < tokens.size(0); ++micro) {
     HierarchicalLoss loss;
     {
-      const nn::AutocastGuard autocast(device_, precision_);
+      const layers::AutocastGuard autocast(device_, precision_);
       loss = ComputeLoss(model_->Predict(tokens[micro], actions[micro]), tokens[micro],
                          config_.loss_weights);
     }
@@ -213,7 +214,8 @@ torch::Tensor WorldModelLearner::ComputeGradients(const torch::Tensor& tokens,
   return torch::stack(rows).mean(0);
 }
 
-nn::GraphedWork::Tensors WorldModelLearner::ComputeUpdate(const nn::GraphedWork::Tensors& inputs) {
+training::GraphedWork::Tensors WorldModelLearner::ComputeUpdate(
+    const training::GraphedWork::Tensors& inputs) {
   const torch::Tensor numbers = ComputeGradients(inputs[0], inputs[1]);
   if (group_ != nullptr) {
     std::vector<torch::Tensor> averaged = {numbers};
@@ -224,14 +226,14 @@ nn::GraphedWork::Tensors WorldModelLearner::ComputeUpdate(const nn::GraphedWork:
     }
     group_->Average(averaged);
   }
-  const torch::Tensor norm = nn::ClipGradNorm(optimizer_->parameters(), config_.clip_norm);
-  nn::RequireFinite("loss", numbers[0]);
-  nn::RequireFinite("grad_norm", norm);
+  const torch::Tensor norm = training::ClipGradNorm(optimizer_->parameters(), config_.clip_norm);
+  training::RequireFinite("loss", numbers[0]);
+  training::RequireFinite("grad_norm", norm);
   optimizer_->Apply(inputs[2]);
   return {torch::cat({numbers, norm.view({1})})};
 }
 
-nn::Figures WorldModelLearner::Update(int64_t update) {
+training::Figures WorldModelLearner::Update(int64_t update) {
   const bool alone = group_ == nullptr || group_->leads();
   torch::manual_seed(seeds_.Stream(
       alone ? "world_model/dropout" : fmt::format("world_model/dropout/{}", group_->rank()),
@@ -239,15 +241,15 @@ nn::Figures WorldModelLearner::Update(int64_t update) {
   model_->train();
   const TokenBatch batches = DrawBatches(update);
   const double final_share = config_.lr > 0 ? config_.final_lr / config_.lr : 0.0;
-  const double lr =
-      config_.lr * nn::WarmupCosine(update, config_.warmup_updates, total_updates(), final_share);
-  const nn::GraphedWork::Tensors inputs = {nn::ToDevice(batches.tokens, device_),
-                                           nn::ToDevice(batches.actions, device_),
-                                           optimizer_->Begin(lr)};
+  const double lr = config_.lr * training::WarmupCosine(update, config_.warmup_updates,
+                                                        total_updates(), final_share);
+  const training::GraphedWork::Tensors inputs = {training::ToDevice(batches.tokens, device_),
+                                                 training::ToDevice(batches.actions, device_),
+                                                 optimizer_->Begin(lr)};
   // Where the host waits for the other processes' gradients, the update cannot be recorded.
   const bool waits = group_ != nullptr && group_->size() > 1 && !group_->ExchangesOn(device_);
   const torch::Tensor numbers = (waits ? update_->Call(inputs) : update_->Run(inputs))[0];
-  nn::Figures figures;
+  training::Figures figures;
   figures.Add("loss", numbers[0]);
   const auto levels = static_cast<size_t>(model_->options().layout.levels);
   for (size_t level = 0; level < levels; ++level) {
@@ -282,7 +284,7 @@ nlohmann::json WorldModelLearner::EndEpoch(int64_t /*epoch*/) {
   if (windows.empty()) {
     return record;
   }
-  const nn::AutocastGuard autocast(device_, precision_);
+  const layers::AutocastGuard autocast(device_, precision_);
   const PredictionMetrics metrics =
       EvaluatePrediction(model_, games_, windows, config_.window, config_.batch);
   double loss = 0;
@@ -299,16 +301,16 @@ nlohmann::json WorldModelLearner::EndEpoch(int64_t /*epoch*/) {
   return record;
 }
 
-nn::TensorMap WorldModelLearner::State() const {
-  nn::TensorMap state;
-  nn::InsertWithPrefix(state, nn::NamedState(*model_), "model.");
-  nn::InsertWithPrefix(state, optimizer_->State(), "optimizer.");
+formats::TensorMap WorldModelLearner::State() const {
+  formats::TensorMap state;
+  formats::InsertWithPrefix(state, formats::NamedState(*model_), "model.");
+  formats::InsertWithPrefix(state, optimizer_->State(), "optimizer.");
   return state;
 }
 
-void WorldModelLearner::LoadState(const nn::TensorMap& state) {
-  nn::LoadNamedState(*model_, nn::WithoutPrefix(state, "model."));
-  optimizer_->LoadState(nn::WithoutPrefix(state, "optimizer."));
+void WorldModelLearner::LoadState(const formats::TensorMap& state) {
+  formats::LoadNamedState(*model_, formats::WithoutPrefix(state, "model."));
+  optimizer_->LoadState(formats::WithoutPrefix(state, "optimizer."));
 }
 
 }  // namespace hidreamer::world_model

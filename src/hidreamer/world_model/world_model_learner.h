@@ -7,12 +7,12 @@
 
 #include "hidreamer/base/seed.h"
 #include "hidreamer/config/experiment_config.h"
-#include "hidreamer/nn/graphed_work.h"
-#include "hidreamer/nn/learner.h"
-#include "hidreamer/nn/optimizer.h"
-#include "hidreamer/nn/precision.h"
-#include "hidreamer/nn/process_group.h"
+#include "hidreamer/layers/precision.h"
 #include "hidreamer/tokenizer/tokenized_game.h"
+#include "hidreamer/training/graphed_work.h"
+#include "hidreamer/training/learner.h"
+#include "hidreamer/training/optimizer.h"
+#include "hidreamer/training/process_group.h"
 #include "hidreamer/world_model/prediction_metrics.h"
 #include "hidreamer/world_model/world_model.h"
 
@@ -39,25 +39,25 @@ WindowSplit SplitWindows(const std::vector<tokenizer::TokenizedGame>& games, int
 // batches mix the games in proportion to their windows. AdamW, linear warm-up, cosine, clipping. In
 // a group of processes each takes its part of every batch, and gradients are averaged: the same
 // updates to rounding, but for dropout, which each draws for itself.
-class WorldModelLearner : public nn::Learner {
+class WorldModelLearner : public training::Learner {
  public:
   // Throws a user Error if no game has a window of config.window steps, or tokens do not fit.
   WorldModelLearner(std::vector<tokenizer::TokenizedGame> games,
                     const config::WorldModelConfig& config, const config::SplitConfig& split,
-                    nn::Precision precision, const SeedTree& seeds,
-                    torch::Device device = torch::kCPU, nn::ProcessGroup* group = nullptr);
+                    layers::Precision precision, const SeedTree& seeds,
+                    torch::Device device = torch::kCPU, training::ProcessGroup* group = nullptr);
 
   std::string name() const override { return "world_model"; }
   int64_t total_updates() const override { return config_.epochs * updates_per_epoch_; }
   int64_t updates_per_epoch() const override { return updates_per_epoch_; }
   // {"loss", "loss_l0" …, "accuracy_l0" …, "lr", "grad_norm"}
-  nn::Figures Update(int64_t update) override;
-  nn::TensorMap BatchOf(int64_t update) override;
+  training::Figures Update(int64_t update) override;
+  formats::TensorMap BatchOf(int64_t update) override;
   // {"validation_loss", "nll_l0" …, "accuracy_l0" …, "changed_accuracy_l0" …, "copy_accuracy_l0" …,
   // "ece_l0" …, "windows"}; the loss counts targets of steps 1 … T-1 on every level.
   nlohmann::json EndEpoch(int64_t epoch) override;
-  nn::TensorMap State() const override;
-  void LoadState(const nn::TensorMap& state) override;
+  formats::TensorMap State() const override;
+  void LoadState(const formats::TensorMap& state) override;
 
   // The micro-th batch of windows that update trains on.
   TokenBatch DrawBatch(int64_t update, int64_t micro);
@@ -74,21 +74,21 @@ class WorldModelLearner : public nn::Learner {
   // (1 + 2 L) f32, means over the batches: loss, then loss and accuracy of each level.
   torch::Tensor ComputeGradients(const torch::Tensor& tokens, const torch::Tensor& actions);
   // Gradients, their means over all processes, clipping and the optimizer's step. inputs: tokens
-  // and actions as above, the step (nn::Adam::Begin). Returns the numbers above, then the norm of
-  // the gradient: (2 + 2 L).
-  nn::GraphedWork::Tensors ComputeUpdate(const nn::GraphedWork::Tensors& inputs);
+  // and actions as above, the step (training::Adam::Begin). Returns the numbers above, then the
+  // norm of the gradient: (2 + 2 L).
+  training::GraphedWork::Tensors ComputeUpdate(const training::GraphedWork::Tensors& inputs);
 
   std::vector<tokenizer::TokenizedGame> games_;
   config::WorldModelConfig config_;
-  nn::Precision precision_;
+  layers::Precision precision_;
   SeedTree seeds_;
   torch::Device device_;
-  nn::ProcessGroup* group_;  // null: alone
+  training::ProcessGroup* group_;  // null: alone
   WindowSplit split_;
   int64_t updates_per_epoch_;
   WorldModel model_{nullptr};
-  std::optional<nn::Adam> optimizer_;
-  std::optional<nn::GraphedWork> update_;
+  std::optional<training::Adam> optimizer_;
+  std::optional<training::GraphedWork> update_;
   int64_t order_epoch_ = -1;    // epoch that order_ belongs to
   std::vector<int64_t> order_;  // indices into split_.train
 };

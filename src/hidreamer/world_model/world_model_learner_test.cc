@@ -53,21 +53,21 @@ config::WorldModelConfig SmallConfig() {
 
 WorldModelLearner MakeLearner(const config::WorldModelConfig& config = SmallConfig(),
                               const config::SplitConfig& split = {},
-                              nn::Precision precision = nn::Precision::kF32,
+                              layers::Precision precision = layers::Precision::kF32,
                               torch::Device device = torch::kCPU) {
   return WorldModelLearner({MakeGame("a", 6, 3), MakeGame("b", 3, 2)}, config, split, precision,
                            SeedTree(1), device);
 }
 
-void ExpectEqualStates(const nn::TensorMap& a, const nn::TensorMap& b) {
+void ExpectEqualStates(const formats::TensorMap& a, const formats::TensorMap& b) {
   ASSERT_EQ(a.size(), b.size());
   for (const auto& [name, value] : a) {
     EXPECT_TRUE(torch::equal(value, b.at(name))) << name;
   }
 }
 
-nn::TensorMap Copy(const nn::TensorMap& state) {
-  nn::TensorMap copy;
+formats::TensorMap Copy(const formats::TensorMap& state) {
+  formats::TensorMap copy;
   for (const auto& [name, value] : state) {
     copy[name] = value.clone();
   }
@@ -98,7 +98,7 @@ TEST(WorldModelLearnerTest, RepeatsItselfAndResumesToTheBit) {
     halves.Update(update);
   }
   halves.EndEpoch(0);
-  const nn::TensorMap saved = Copy(halves.State());
+  const formats::TensorMap saved = Copy(halves.State());
   WorldModelLearner resumed = MakeLearner();
   resumed.LoadState(saved);
   nlohmann::json resumed_last;
@@ -116,10 +116,10 @@ TEST(WorldModelLearnerTest, TakesTheSameUpdatesOnAGpu) {
   config::WorldModelConfig config = SmallConfig();
   config.dropout = 0;
   config.lr = 3e-4;
-  for (const nn::Precision precision : {nn::Precision::kF32, nn::Precision::kBf16}) {
+  for (const layers::Precision precision : {layers::Precision::kF32, layers::Precision::kBf16}) {
     WorldModelLearner here = MakeLearner(config);
     WorldModelLearner there = MakeLearner(config, {}, precision, torch::kCUDA);
-    const double tolerance = precision == nn::Precision::kF32 ? 1e-3 : 0.03;
+    const double tolerance = precision == layers::Precision::kF32 ? 1e-3 : 0.03;
     for (int64_t update = 0; update < 6; ++update) {
       const nlohmann::json expected = here.Update(update).Read();
       const nlohmann::json found = there.Update(update).Read();
@@ -181,7 +181,7 @@ TEST(SplitWindowsTest, HoldsOutWholeEpisodesAndCrossesNoBorder) {
 
 TEST(WorldModelLearnerTest, StopsBeforeNaNReachesTheWeights) {
   WorldModelLearner learner = MakeLearner();
-  nn::TensorMap state = learner.State();
+  formats::TensorMap state = learner.State();
   std::string last;
   for (auto& [name, tensor] : state) {
     tensor = tensor.clone();
@@ -192,7 +192,7 @@ TEST(WorldModelLearnerTest, StopsBeforeNaNReachesTheWeights) {
   try {
     learner.Update(0);
     ADD_FAILURE();
-  } catch (const nn::NotFinite& error) {
+  } catch (const training::NotFinite& error) {
     EXPECT_EQ(error.number(), "loss");
   }
   for (const auto& [name, tensor] : learner.State()) {
@@ -215,7 +215,7 @@ TEST(WorldModelLearnerTest, RefusesWhatDoesNotFit) {
   EXPECT_THROW(MakeLearner(config), Error);
   tokenizer::TokenizedGame broken = MakeGame("a", 2, 3);
   broken.tokens[5][0] = 8;
-  EXPECT_THROW(WorldModelLearner({broken}, SmallConfig(), {}, nn::Precision::kF32, SeedTree(1)),
+  EXPECT_THROW(WorldModelLearner({broken}, SmallConfig(), {}, layers::Precision::kF32, SeedTree(1)),
                Error);
 }
 

@@ -6,11 +6,11 @@
 #include <filesystem>
 
 #include "hidreamer/base/error.h"
-#include "hidreamer/nn/optimizer.h"
-#include "hidreamer/nn/precision.h"
-#include "hidreamer/nn/relative_error.h"
-#include "hidreamer/nn/safetensors.h"
-#include "hidreamer/nn/tensor_map.h"
+#include "hidreamer/formats/safetensors.h"
+#include "hidreamer/formats/tensor_map.h"
+#include "hidreamer/layers/precision.h"
+#include "hidreamer/layers/relative_error.h"
+#include "hidreamer/training/optimizer.h"
 #include "hidreamer/world_model/loss.h"
 
 namespace hidreamer::world_model {
@@ -32,7 +32,7 @@ std::filesystem::path TemporaryFile(const std::string& name) {
 }
 
 TEST(WorldModelTest, HasTheTextsNumberOfParameters) {
-  EXPECT_EQ(nn::CountParameters(*WorldModel(WorldModelOptions{})), 11341440);
+  EXPECT_EQ(formats::CountParameters(*WorldModel(WorldModelOptions{})), 11341440);
 }
 
 TEST(WorldModelTest, GivesHiddenStatesAndLogitsOfEveryLevel) {
@@ -85,7 +85,7 @@ TEST(WorldModelTest, PredictsTheSameWithoutThePositionsThatPredictNothing) {
     const auto found = model->Predict(tokens, actions);
     ASSERT_EQ(found.size(), expected.size());
     for (size_t level = 0; level < found.size(); ++level) {
-      EXPECT_LT(nn::RelativeError(found[level], expected[level]), 1e-5) << levels << level;
+      EXPECT_LT(layers::RelativeError(found[level], expected[level]), 1e-5) << levels << level;
     }
     const auto gradients = GradientsOf(model, expected, tokens);
     for (const auto& [name, gradient] : GradientsOf(model, found, tokens)) {
@@ -124,7 +124,7 @@ TEST(WorldModelTest, OverfitsOneBatchOfRandomTokens) {
   WorldModel model(options);
   const torch::Tensor tokens = torch::randint(16, {2, 6, 3}, torch::kInt64);
   const torch::Tensor actions = torch::randint(4, {2, 6}, torch::kInt64);
-  nn::Adam optimizer(nn::NamedParameters(*model), {});
+  training::Adam optimizer(training::NamedParameters(*model), {});
   HierarchicalLoss loss;
   for (int step = 0; step < 120; ++step) {
     optimizer.ZeroGrad();
@@ -172,11 +172,11 @@ TEST(WorldModelTest, LoadsWhatItSaved) {
 
 TEST(WorldModelTest, RefusesAForeignFile) {
   const std::filesystem::path path = TemporaryFile("foreign.safetensors");
-  nn::SaveSafetensors(path, {{"x", torch::zeros({2})}});
+  formats::SaveSafetensors(path, {{"x", torch::zeros({2})}});
   EXPECT_THROW(LoadWorldModel(path), Error);
-  nn::SaveSafetensors(path, {{"x", torch::zeros({2})}}, {{"options", "{\"levels\": 3}"}});
+  formats::SaveSafetensors(path, {{"x", torch::zeros({2})}}, {{"options", "{\"levels\": 3}"}});
   EXPECT_THROW(LoadWorldModel(path), Error);
-  nn::SaveSafetensors(path, {{"x", torch::zeros({2})}}, WorldModelMetadata(SmallOptions()));
+  formats::SaveSafetensors(path, {{"x", torch::zeros({2})}}, WorldModelMetadata(SmallOptions()));
   EXPECT_THROW(LoadWorldModel(path), Error);
   std::filesystem::remove(path);
 }
@@ -203,10 +203,10 @@ TEST(WorldModel, EvaluatesInBf16WithTheWeightsOfNow) {
   Evaluated given;
   for (int change = 0; change < 3; ++change) {
     const torch::Tensor full = given.model->Hidden(given.tokens, given.actions);
-    const nn::AutocastGuard autocast(nn::Precision::kBf16);
+    const layers::AutocastGuard autocast(layers::Precision::kBf16);
     std::vector<torch::Tensor> qkv;
     const torch::Tensor narrow = given.model->Hidden(given.tokens, given.actions, &qkv);
-    EXPECT_LT(nn::RelativeError(narrow, full), 0.01) << change;
+    EXPECT_LT(layers::RelativeError(narrow, full), 0.01) << change;
     EXPECT_EQ(qkv.size(), 2U);
     for (torch::Tensor& parameter : given.model->parameters()) {
       parameter.mul_(1.1);
@@ -217,8 +217,8 @@ TEST(WorldModel, EvaluatesInBf16WithTheWeightsOfNow) {
 TEST(WorldModel, LeavesOutEarlierPositionsAndNothingElse) {
   torch::manual_seed(1);
   Evaluated given;
-  for (const nn::Precision precision : {nn::Precision::kF32, nn::Precision::kBf16}) {
-    const nn::AutocastGuard autocast(precision);
+  for (const layers::Precision precision : {layers::Precision::kF32, layers::Precision::kBf16}) {
+    const layers::AutocastGuard autocast(precision);
     std::vector<torch::Tensor> all_qkv;
     const torch::Tensor all = given.model->Hidden(given.tokens, given.actions, &all_qkv);
     for (const int64_t from : {1, 13, 26}) {
