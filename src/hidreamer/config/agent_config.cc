@@ -36,7 +36,7 @@ AgentConfig TestPreset() {
   config.replay.near_reward_share = 0.5;
   config.tokenizer.channels = 8;
   config.tokenizer.batch = 48;
-  config.tokenizer.head_start = 100;
+  config.tokenizer.head_start = 300;
   config.tokenizer.online_lr = 1e-3;
   config.tokenizer.final_lr = 2e-4;
   config.tokenizer.freeze_after = 700;  // a code that flips late costs the policy what it knows
