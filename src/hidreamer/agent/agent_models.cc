@@ -12,11 +12,9 @@ std::filesystem::path ModelFile(const std::filesystem::path& run) {
   return run / "agent" / "model.safetensors";
 }
 
-int64_t FeatureWidth(const AgentOptions& options, const world_model::StepModel& model) {
-  if (options.sees == "hidden") {
-    return options.world_model.width;
-  }
-  return model->feature_width() - (options.sees == "codes" ? options.world_model.width : 0);
+int64_t FeatureWidth(const std::string& sees, const world_model::World& world) {
+  return (sees == "hidden" ? 0 : world.codes_width()) +
+         (sees == "codes" ? 0 : world.hidden_width());
 }
 
 }  // namespace
@@ -49,7 +47,8 @@ AgentOptions OptionsOf(const config::AgentConfig& config, int64_t actions) {
                        .rvq_codes = t.rvq_codes,
                        .rvq_dim = t.rvq_dim};
   const auto& w = config.world_model;
-  options.world_model = {.layout = {.levels = options.tokenizer.levels(),
+  options.world_model = {.kind = w.kind,
+                         .layout = {.levels = options.tokenizer.levels(),
                                     .codes = t.rvq_codes,
                                     .actions = actions,
                                     .places = options.tokenizer.places(),
@@ -60,6 +59,7 @@ AgentOptions OptionsOf(const config::AgentConfig& config, int64_t actions) {
                          .local_path = w.local_path,
                          .local_frames = w.local_frames,
                          .depth_head = w.depth_head,
+                         .mask = w.mask,
                          .changed_weight = w.calibrated ? w.changed_weight : 1,
                          .width = w.width,
                          .layers = w.layers,
@@ -73,8 +73,8 @@ AgentOptions OptionsOf(const config::AgentConfig& config, int64_t actions) {
 AgentModelsImpl::AgentModelsImpl(const AgentOptions& options)
     : options_(options), scalars_(policy::ScalarCoding::Kind::kTwoHot) {
   tokenizer = register_module("tokenizer", tokenizer::SpatialTokenizer(options.tokenizer));
-  world_model = register_module("world_model", world_model::StepModel(options.world_model));
-  const int64_t features = FeatureWidth(options, world_model);
+  world_model = register_module("world_model", world_model::MakeWorld(options.world_model));
+  const int64_t features = FeatureWidth(options.sees, *world_model);
   const auto head = [&](int64_t out) {
     policy::MlpHead made(features, options.hidden_width, out);
     made->ZeroOutput();
@@ -86,13 +86,15 @@ AgentModelsImpl::AgentModelsImpl(const AgentOptions& options)
   training::MoveTowards(*slow_critic, *critic, 1);
 }
 
-torch::Tensor AgentModelsImpl::Features(const AgentState& state) {
+torch::Tensor AgentModelsImpl::Features(const world_model::States& states) const {
   if (options_.sees == "hidden") {
-    return state.hidden;
+    return states.hidden;
   }
-  const auto all = world_model->Features(state.values, state.hidden, state.local);
-  return options_.sees == "codes" ? all.narrow(1, 0, all.size(1) - options_.world_model.width)
-                                  : all;
+  return options_.sees == "codes" ? states.codes : torch::cat({states.codes, states.hidden}, -1);
+}
+
+world_model::ValuesOfCodes AgentModelsImpl::ValuesOfCodes() const {
+  return [tokenizer = tokenizer](const torch::Tensor& codes) { return tokenizer->Values(codes); };
 }
 
 policy::ActionDistribution AgentModelsImpl::Policy(const torch::Tensor& features) {

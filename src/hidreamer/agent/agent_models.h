@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -14,7 +15,7 @@
 #include "hidreamer/policy/networks.h"
 #include "hidreamer/policy/two_hot.h"
 #include "hidreamer/tokenizer/spatial_tokenizer.h"
-#include "hidreamer/world_model/step_model.h"
+#include "hidreamer/world_model/world.h"
 
 namespace hidreamer::agent {
 
@@ -26,7 +27,7 @@ struct AgentOptions {
   double unimix = 0.01;
   std::string precision = "f32";  // it was trained in, and plays in
   tokenizer::SpatialTokenizerOptions tokenizer;
-  world_model::StepModelOptions world_model;
+  world_model::WorldOptions world_model;
 
   std::string ToJson() const;
   // Throws a user Error where a key is missing.
@@ -37,13 +38,6 @@ struct AgentOptions {
 
 AgentOptions OptionsOf(const config::AgentConfig& config, int64_t actions);
 
-// A state as everything above the world model takes it.
-struct AgentState {
-  torch::Tensor values;  // (N, C, G, G) quantised grid
-  torch::Tensor hidden;  // (N, D)
-  torch::Tensor local;   // (N, K, G, G)
-};
-
 // All networks of an online agent. State names tokenizer., world_model., actor., critic.,
 // slow_critic.
 class AgentModelsImpl : public torch::nn::Module {
@@ -52,12 +46,13 @@ class AgentModelsImpl : public torch::nn::Module {
 
   const AgentOptions& options() const { return options_; }
   const policy::ScalarCoding& scalars() const { return scalars_; }
-  // What actor and critic see, (N, F) f32.
-  torch::Tensor Features(const AgentState& state);
+  // What actor and critic see, (..., F) f32.
+  torch::Tensor Features(const world_model::States& states) const;
   policy::ActionDistribution Policy(const torch::Tensor& features);  // (..., F)
+  world_model::ValuesOfCodes ValuesOfCodes() const;                  // the tokenizer's
 
   tokenizer::SpatialTokenizer tokenizer{nullptr};
-  world_model::StepModel world_model{nullptr};
+  std::shared_ptr<world_model::World> world_model;
   policy::MlpHead actor{nullptr};
   policy::MlpHead critic{nullptr};       // two-hot symlog bins
   policy::MlpHead slow_critic{nullptr};  // moving average of the critic; never gets a gradient

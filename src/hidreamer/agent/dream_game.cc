@@ -27,49 +27,49 @@ DreamGame::DreamGame(AgentModels models, std::unique_ptr<env::Environment> game)
             game_->num_actions(), models_->options().actions);
 }
 
-void DreamGame::Push(Sight& sight, const torch::Tensor& values, int64_t action, bool first) const {
-  const auto length = static_cast<size_t>(models_->options().world_model.context);
-  // Before its start a game is taken to have stood still, each step an episode of its own.
-  do {
-    sight.grids.push_back(values[0]);
-    sight.actions.push_back(action);
-    sight.first.push_back(first);
-  } while (sight.grids.size() < length);
-  if (sight.grids.size() > length) {
-    sight.grids.pop_front();
-    sight.actions.pop_front();
-    sight.first.pop_front();
+void DreamGame::Push(world_model::Steps& history, const torch::Tensor& codes,
+                     const torch::Tensor& values, int64_t action, bool first) const {
+  const world_model::Steps step{.codes = codes.unsqueeze(1),
+                                .values = values.unsqueeze(1),
+                                .previous_actions = torch::tensor({{action}}),
+                                .firsts = torch::full({1, 1}, first, torch::kBool),
+                                .actions = {},
+                                .rewards = {},
+                                .terminals = {}};
+  const int64_t length = models_->options().world_model.context;
+  if (first) {
+    // Before its start a game is taken to have stood still, each step an episode of its own.
+    history = step;
+    while (history.length() < length) {
+      history = history.FollowedBy(step);
+    }
+    return;
   }
+  history = history.FollowedBy(step).Between(1, length + 1);
 }
 
-void DreamGame::Look(Sight& sight, const torch::Tensor& values, const torch::Tensor& codes,
-                     GameView& view) {
-  const auto length = static_cast<int64_t>(sight.grids.size());
-  const auto states = models_->world_model->Observe(
-      {.values = torch::stack(std::vector(sight.grids.begin(), sight.grids.end())).unsqueeze(0),
-       .previous_actions =
-           torch::tensor(std::vector(sight.actions.begin(), sight.actions.end())).unsqueeze(0),
-       .first = torch::tensor(std::vector<uint8_t>(sight.first.begin(), sight.first.end()))
-                    .to(torch::kBool)
-                    .unsqueeze(0)});
-  sight.hidden = states.hidden.select(1, length - 1);
-  sight.local = states.local.select(1, length - 1);
-  const auto features = models_->Features({values, sight.hidden, sight.local});
-  view.codes = Numbers<int64_t>(codes);
+void DreamGame::Look(const world_model::Steps& history, GameView& view) {
+  const int64_t last = history.length() - 1;
+  const auto features =
+      models_->Features(models_->world_model->Observe(history)).select(1, last);  // (1, F)
+  view.codes = Numbers<int64_t>(history.codes.select(1, last));
   view.probabilities = Numbers<float>(models_->Policy(features).probabilities());
   view.value = models_->scalars()
                    .Value(models_->critic->forward(features).to(torch::kFloat32))
                    .item<double>();
-  view.picture = Numbers<uint8_t>(
-      models_->tokenizer->Decode(values).clamp(0, 1).mul(255).round().to(torch::kUInt8));
+  view.picture = Numbers<uint8_t>(models_->tokenizer->Decode(history.values.select(1, last))
+                                      .clamp(0, 1)
+                                      .mul(255)
+                                      .round()
+                                      .to(torch::kUInt8));
 }
 
 void DreamGame::SeeGame(int64_t action, bool first) {
   now_.picture.resize(kObservationBytes);
   observer_.Observe(game_->frame(), now_.picture.data());
   const tokenizer::SpatialCodes seen = models_->tokenizer->Encode(ToTensor(now_.picture));
-  Push(game_sight_, seen.values, action, first);
-  Look(game_sight_, seen.values, seen.codes, now_.game);
+  Push(game_history_, seen.codes, seen.values, action, first);
+  Look(game_history_, now_.game);
 }
 
 void DreamGame::Begin(uint64_t seed, int64_t lead) {
@@ -79,7 +79,6 @@ void DreamGame::Begin(uint64_t seed, int64_t lead) {
   choices_ = seeds.Generator("dream_game/choices");
   draws_ = seeds.Generator("dream_game/draws");
   game_->Reset(seeds.Stream("dream_game/reset"));
-  game_sight_ = {};
   now_ = {};
   SeeGame(0, /*first=*/true);
   for (int64_t i = 0; i < lead && !now_.game_over; ++i) {
@@ -92,7 +91,7 @@ void DreamGame::Begin(uint64_t seed, int64_t lead) {
 }
 
 void DreamGame::Rejoin() {
-  dream_sight_ = game_sight_;
+  dream_history_ = game_history_;
   now_.step = 0;
   now_.action = -1;
   now_.continues = 1;
@@ -106,18 +105,16 @@ int DreamGame::Choose(const GameView& view) {
 }
 
 void DreamGame::DreamStep(int action, double temperature) {
-  const auto outcome = models_->world_model->Foretell(dream_sight_.hidden, dream_sight_.local,
-                                                      torch::tensor({int64_t{action}}));
   const auto& layout = models_->options().world_model.layout;
   const auto uniforms = torch::rand({1, layout.places, layout.levels},
                                     at::detail::createCPUGenerator(draws_.Next()), torch::kFloat32);
-  const auto now = torch::tensor(now_.dream.codes).view({1, layout.places, layout.levels});
-  const auto codes = models_->world_model->Sample(outcome.places, now, temperature, uniforms);
-  const auto values = models_->tokenizer->Values(codes);
-  Push(dream_sight_, values, action, /*first=*/false);
-  Look(dream_sight_, values, codes, now_.dream);
-  now_.continues = torch::sigmoid(outcome.continues).item<double>();
-  now_.dream.reward = models_->scalars().Value(outcome.reward).item<double>();
+  const auto rollout = models_->world_model->Begin(dream_history_, 1, models_->ValuesOfCodes());
+  const auto outcomes = rollout->Imagine(torch::tensor({int64_t{action}}), temperature, uniforms);
+  Push(dream_history_, rollout->codes(), models_->tokenizer->Values(rollout->codes()), action,
+       /*first=*/false);
+  Look(dream_history_, now_.dream);
+  now_.continues = torch::sigmoid(outcomes.continues).item<double>();
+  now_.dream.reward = models_->scalars().Value(outcomes.rewards).item<double>();
   now_.dream.score += now_.dream.reward;
 }
 

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <vector>
 
@@ -52,16 +51,12 @@ class DreamGame {
   void Step(Pilot pilot, int action, double temperature);
 
  private:
-  // The newest steps of a game, as many as the world model reads, and what it makes of them.
-  struct Sight {
-    std::deque<torch::Tensor> grids;  // (C, G, G), quantised
-    std::deque<int64_t> actions;      // that led to each
-    std::deque<bool> first;
-    torch::Tensor hidden, local;  // (1, D), (1, K, G, G) of the newest
-  };
-  void Push(Sight& sight, const torch::Tensor& values, int64_t action, bool first) const;
-  // What it holds of codes and values (1, …) behind its last step.
-  void Look(Sight& sight, const torch::Tensor& values, const torch::Tensor& codes, GameView& view);
+  // Takes in a game's next step, codes and values (1, …), and drops the oldest of as many as the
+  // world model reads.
+  void Push(world_model::Steps& history, const torch::Tensor& codes, const torch::Tensor& values,
+            int64_t action, bool first) const;
+  // What the agent makes of the newest step.
+  void Look(const world_model::Steps& history, GameView& view);
   void SeeGame(int64_t action, bool first);
   void DreamStep(int action, double temperature);
   int Choose(const GameView& view);
@@ -71,7 +66,7 @@ class DreamGame {
   std::unique_ptr<env::Environment> game_;
   Observer observer_;
   Rng choices_, draws_;
-  Sight game_sight_, dream_sight_;
+  world_model::Steps game_history_, dream_history_;  // (1, T, …)
   DreamGameMoment now_;
 };
 

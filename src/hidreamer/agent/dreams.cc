@@ -43,26 +43,20 @@ DreamDraws DrawForDreams(AgentModels models, int64_t batch, const DreamOptions& 
   return {.actions = together(actions), .codes = together(codes)};
 }
 
-Dreams DreamOn(AgentModels models, const world_model::StepInputs& context,
-               const DreamOptions& options, Rng& rng) {
-  return DreamOn(
-      models, context, options,
-      DrawForDreams(models, context.values.size(0), options, rng, context.values.device()));
+Dreams DreamOn(AgentModels models, const world_model::Steps& context, const DreamOptions& options,
+               Rng& rng) {
+  return DreamOn(models, context, options,
+                 DrawForDreams(models, context.windows(), options, rng, context.codes.device()));
 }
 
-Dreams DreamOn(AgentModels models, const world_model::StepInputs& context,
-               const DreamOptions& options, const DreamDraws& draws) {
+Dreams DreamOn(AgentModels models, const world_model::Steps& context, const DreamOptions& options,
+               const DreamDraws& draws) {
   torch::NoGradGuard no_grad;
-  const int64_t length = context.values.size(1);
-  world_model::StepDecoder decoder(models->world_model, context, options.horizon);
-  torch::Tensor values = context.values.select(1, length - 1);
-  torch::Tensor now;  // codes, where draws depend on them
-  if (models->options().world_model.changed_weight != 1) {
-    now = models->tokenizer->Codes(values);
-  }
+  const auto rollout =
+      models->world_model->Begin(context, options.horizon, models->ValuesOfCodes());
   std::vector<torch::Tensor> features, actions, log_probs, rewards, continues, codes;
   for (int64_t h = 0; h <= options.horizon; ++h) {
-    features.push_back(models->Features({values, decoder.hidden(), decoder.local()}));
+    features.push_back(models->Features(rollout->states()));
     if (h == options.horizon) {
       break;
     }
@@ -71,19 +65,14 @@ Dreams DreamOn(AgentModels models, const world_model::StepInputs& context,
                           ? options.actions.select(1, h)
                           : layers::CategoryAt(distribution.probabilities(), draws.actions[h]));
     log_probs.push_back(distribution.LogProb(actions.back()));
-    const auto outcome =
-        models->world_model->Foretell(decoder.hidden(), decoder.local(), actions.back());
-    rewards.push_back(models->scalars().Value(outcome.reward));
-    continues.push_back(torch::sigmoid(outcome.continues));
-    const auto next =
-        models->world_model->Sample(outcome.places, now, options.temperature,
-                                    draws.codes.defined() ? draws.codes[h] : draws.codes);
+    const auto outcomes =
+        rollout->Imagine(actions.back(), options.temperature,
+                         draws.codes.defined() ? draws.codes[h] : torch::Tensor());
+    rewards.push_back(models->scalars().Value(outcomes.rewards));
+    continues.push_back(torch::sigmoid(outcomes.continues));
     if (options.keep_codes) {
-      codes.push_back(next);
+      codes.push_back(rollout->codes());
     }
-    now = next;
-    values = models->tokenizer->Values(next);
-    decoder.Push(values, actions.back());
   }
   return {.features = torch::stack(features, 1),
           .actions = torch::stack(actions, 1),

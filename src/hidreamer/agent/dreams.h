@@ -32,9 +32,9 @@ DreamDraws DrawForDreams(AgentModels models, int64_t batch, const DreamOptions& 
                          torch::Device device);
 
 // Dreams on from the last step of each window.
-Dreams DreamOn(AgentModels models, const world_model::StepInputs& context,
-               const DreamOptions& options, const DreamDraws& draws);
-Dreams DreamOn(AgentModels models, const world_model::StepInputs& context,
-               const DreamOptions& options, Rng& rng);
+Dreams DreamOn(AgentModels models, const world_model::Steps& context, const DreamOptions& options,
+               const DreamDraws& draws);
+Dreams DreamOn(AgentModels models, const world_model::Steps& context, const DreamOptions& options,
+               Rng& rng);
 
 }  // namespace hidreamer::agent

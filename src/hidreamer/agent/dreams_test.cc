@@ -52,20 +52,19 @@ data::ReplayBatch SomeWindows() {
 }
 
 TEST(Windows, AreCutByStepsAndByWindows) {
-  const Windows whole = ReadWindows(SmallModels(), SomeWindows(), torch::kCPU);
+  const world_model::Steps whole = ReadWindows(SmallModels(), SomeWindows(), torch::kCPU);
   EXPECT_EQ(whole.codes.sizes(), (torch::IntArrayRef{4, 4, 64, 3}));
-  const Windows part = whole.Some(1, 2).Steps(2, 2);
-  EXPECT_EQ(part.batch(), 2);
+  const world_model::Steps part = whole.Some(1, 2).Between(2, 4);
+  EXPECT_EQ(part.windows(), 2);
   EXPECT_EQ(part.length(), 2);
   EXPECT_TRUE(part.actions.equal(whole.actions.slice(0, 1, 3).slice(1, 2, 4)));
-  EXPECT_TRUE(part.inputs.values.equal(whole.inputs.values.slice(0, 1, 3).slice(1, 2, 4)));
-  EXPECT_TRUE(
-      whole.inputs.first.equal(torch::tensor({1, 0, 0, 0}).to(torch::kBool).expand({4, 4})));
+  EXPECT_TRUE(part.values.equal(whole.values.slice(0, 1, 3).slice(1, 2, 4)));
+  EXPECT_TRUE(whole.firsts.equal(torch::tensor({1, 0, 0, 0}).to(torch::kBool).expand({4, 4})));
 }
 
 TEST(Dreams, HaveTheirShapesAndAreDrawnFromTheirSeed) {
   auto models = SmallModels();
-  const auto context = ReadWindows(models, SomeWindows(), torch::kCPU).inputs;
+  const auto context = ReadWindows(models, SomeWindows(), torch::kCPU);
   const auto dream = [&](uint64_t seed) {
     Rng rng(seed);
     return DreamOn(models, context, {.horizon = 5, .keep_codes = true}, rng);
@@ -85,7 +84,7 @@ TEST(Dreams, HaveTheirShapesAndAreDrawnFromTheirSeed) {
 
 TEST(Dreams, FollowTheActionsGiven) {
   auto models = SmallModels();
-  const auto context = ReadWindows(models, SomeWindows(), torch::kCPU).inputs;
+  const auto context = ReadWindows(models, SomeWindows(), torch::kCPU);
   const auto dream = [&](int64_t action) {
     Rng rng(1);
     return DreamOn(models, context,
@@ -117,15 +116,11 @@ TEST(OnlinePlayer, SeesWhatADreamSees) {
     const int action = player.Act({view}, rngs)[0];
     replay.Append(0, {.frame = pixels, .action = action, .first = t == 0});
     if (t + 1 >= context) {
-      const auto window =
-          ReadWindows(models, replay.Read({{.stream = 0, .step = t + 1 - context}}, context),
-                      torch::kCPU)
-              .inputs;
+      const auto window = ReadWindows(
+          models, replay.Read({{.stream = 0, .step = t + 1 - context}}, context), torch::kCPU);
       torch::NoGradGuard no_grad;
-      const auto states = models->world_model->Observe(window);
-      const auto features = models->Features({window.values.select(1, context - 1),
-                                              states.hidden.select(1, context - 1),
-                                              states.local.select(1, context - 1)});
+      const auto features =
+          models->Features(models->world_model->Observe(window)).select(1, context - 1);
       EXPECT_EQ(models->Policy(features).probabilities().argmax(-1).item<int64_t>(), action) << t;
     }
     game->Step(action);

@@ -27,8 +27,8 @@ std::vector<int64_t> Spread(int64_t size, int64_t count) {
   return evaluation::SpreadWindowStarts({{.begin = 0, .end = size}}, 1, 1, count);
 }
 
-Windows ReadWindows(AgentModels models, const data::EpisodeStore& store,
-                    const std::vector<int64_t>& starts, int64_t length) {
+world_model::Steps ReadWindows(AgentModels models, const data::EpisodeStore& store,
+                               const std::vector<int64_t>& starts, int64_t length) {
   return ReadWindows(models, ReadRecording(store, starts, length), torch::kCPU);
 }
 
@@ -200,36 +200,34 @@ nlohmann::json MeasureOneStep(AgentModels models, const data::EpisodeStore& held
     }
   }
   for (const auto& chunk : Chunks(starts, kChunk)) {
-    const auto windows = ReadWindows(models, held_out, chunk, context);
-    const auto states = models->world_model->Observe(windows.inputs);
-    const int64_t last = context - 1;
-    const auto outcome =
-        models->world_model->Foretell(states.hidden.select(1, last), states.local.select(1, last),
-                                      windows.actions.select(1, last));
-    rewards.push_back(models->scalars().Value(outcome.reward));
-    true_rewards.push_back(windows.rewards.select(1, last));
-    continues.push_back(torch::sigmoid(outcome.continues));
-    true_continues.push_back(windows.terminals.select(1, last).logical_not().to(torch::kFloat32));
     std::vector<int64_t> next;
     std::vector<uint8_t> valid;
     for (const int64_t start : chunk) {
       const int64_t row = start + context;
       valid.push_back(row < held_out.size() && held_out.EpisodeOf(row).begin != row);
-      next.push_back(valid.back() != 0 ? row : start);
+      next.push_back(valid.back() != 0 ? row : start + context - 1);
     }
+    auto steps = ReadWindows(models, held_out, chunk, context)
+                     .FollowedBy(ReadWindows(models, held_out, next, 1));
+    steps.firsts.select(1, context).fill_(false);  // an invalid one only fills the row
+    const auto prediction = models->world_model->Predict(steps, context);
+    const int64_t last = context - 1;
+    rewards.push_back(models->scalars().Value(prediction.outcomes.rewards.select(1, last)));
+    true_rewards.push_back(steps.rewards.select(1, last));
+    continues.push_back(torch::sigmoid(prediction.outcomes.continues.select(1, last)));
+    true_continues.push_back(steps.terminals.select(1, last).logical_not().to(torch::kFloat32));
     const auto counts = torch::tensor(valid, torch::kUInt8).to(torch::kBool).view({-1, 1});
-    const auto target = models->tokenizer->Encode(Pictures(held_out, next)).codes;  // (N, P, L)
-    const auto now = windows.codes.select(1, last);
-    const auto logits = models->world_model->Logits(outcome.places, target);
+    const auto target = steps.codes.select(1, context), now = steps.codes.select(1, last);
     for (size_t l = 0; l < l_count; ++l) {
       const auto level = static_cast<int64_t>(l);
       const auto goal = target.select(2, level), before = now.select(2, level);
       const auto all = counts.expand_as(goal);
-      const auto hit = logits[l].argmax(-1).eq(goal);
+      const auto logits = prediction.codes[l].squeeze(1);  // (N, P, V)
+      const auto hit = logits.argmax(-1).eq(goal);
       right[l].Add(hit, all);
       copied[l].Add(before.eq(goal), all);
       changed_right[l].Add(hit, all.logical_and(before.ne(goal)));
-      nll[l].Add(-torch::log_softmax(logits[l], -1).gather(2, goal.unsqueeze(2)).squeeze(2), all);
+      nll[l].Add(-torch::log_softmax(logits, -1).gather(2, goal.unsqueeze(2)).squeeze(2), all);
     }
   }
   nlohmann::json result = {{"positions", starts.size()}};
@@ -267,7 +265,7 @@ nlohmann::json MeasureOpenLoop(AgentModels models, const data::EpisodeStore& hel
   for (const auto& chunk : Chunks(starts, kChunk)) {
     const auto windows = ReadWindows(models, held_out, chunk, context + longest);
     const int64_t last = context - 1;
-    const world_model::StepInputs seen = windows.Steps(0, context).inputs;
+    const auto seen = windows.Between(0, context);
     const auto actions = windows.actions.narrow(1, last, longest);
     // Another window's actions.
     const auto others = actions.roll(1, 0);
@@ -332,8 +330,8 @@ nlohmann::json MeasureDreamReturn(AgentModels models, const data::EpisodeStore& 
                                              4 * options.windows),
               kChunk)) {
     const auto windows = ReadWindows(models, own_play, chunk, context);
-    const auto dream = DreamOn(models, windows.inputs,
-                               {.horizon = horizon, .temperature = options.temperature}, rng);
+    const auto dream =
+        DreamOn(models, windows, {.horizon = horizon, .temperature = options.temperature}, rng);
     // A reward after a foretold end does not count.
     const auto alive = torch::cat({torch::ones({dream.continues.size(0), 1}),
                                    dream.continues.narrow(1, 0, horizon - 1).cumprod(1)},
@@ -389,7 +387,7 @@ DreamFilm FilmDream(AgentModels models, const data::EpisodeStore& recording, int
   torch::NoGradGuard no_grad;
   const int64_t context = models->options().world_model.context;
   const auto windows = ReadWindows(models, recording, {start}, context + steps);
-  const world_model::StepInputs seen = windows.Steps(0, context).inputs;
+  const auto seen = windows.Between(0, context);
   Rng rng = SeedTree(seed).Generator("film");
   const auto codes = DreamOn(models, seen,
                              {.horizon = steps,

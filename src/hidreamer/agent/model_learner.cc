@@ -28,12 +28,12 @@ ModelLearner::ModelLearner(AgentModels models, const config::AgentConfig& config
       device_(device) {
   tokenizer_optimizer_ = std::make_unique<training::Adam>(
       training::NamedParameters(*models_->tokenizer), training::AdamOptions{});
-  learning_ = world_model::StepModel(models_->options().world_model);
+  learning_ = world_model::MakeWorld(models_->options().world_model);
   learning_->to(device);
   training::MoveTowards(*learning_, *models_->world_model, 1);
   auto parameters = training::NamedParameters(*learning_);
   if (config.world_model.cpc_scale > 0) {
-    cpc_ = policy::AcCpc(policy::AcCpcOptions{.feature_width = config.world_model.width,
+    cpc_ = policy::AcCpc(policy::AcCpcOptions{.feature_width = learning_->hidden_width(),
                                               .width = kCpcWidth,
                                               .steps = config.world_model.cpc_steps,
                                               .actions = models_->options().actions});
@@ -44,7 +44,7 @@ ModelLearner::ModelLearner(AgentModels models, const config::AgentConfig& config
   }
   const bool muon = config.world_model.matrix_lr > 0;
   model_optimizer_ = std::make_unique<training::MuonWithAdam>(
-      parameters, muon ? learning_->LocalMatrices() : std::vector<torch::Tensor>(),
+      parameters, muon ? learning_->MuonMatrices() : std::vector<torch::Tensor>(),
       training::MuonOptions{},
       training::AdamOptions{.beta2 = 0.99, .weight_decay = 1e-4, .decoupled = true});
   tokenizer_gradients_ = std::make_unique<training::GraphedWork>(
@@ -54,7 +54,8 @@ ModelLearner::ModelLearner(AgentModels models, const config::AgentConfig& config
       tokenizer_optimizer_->parameters());
   model_gradients_ = std::make_unique<training::GraphedWork>(
       [this](const training::GraphedWork::Tensors& inputs) {
-        return training::GraphedWork::Tensors{WorldModelGradients(Windows::FromTensors(inputs))};
+        return training::GraphedWork::Tensors{
+            WorldModelGradients(world_model::Steps::FromTensors(inputs))};
       },
       model_optimizer_->parameters());
 }
@@ -162,55 +163,46 @@ training::Figures ModelLearner::Update(const ReplayReader& reader, int64_t updat
                                    static_cast<double>(update) / static_cast<double>(total)),
                   figures);
   }
-  Windows windows;
+  world_model::Steps steps;
   {
     const layers::AutocastGuard autocast(device_, precision_);
     const auto batch = reader.replay().Read(starts, config.window, /*frames=*/false);
-    windows = ReadWindows(models_, batch, frames);
+    steps = ReadWindows(models_, batch, frames);
   }
   const double share =
       training::WarmupCosine(update, config.warmup_updates, total, config.final_lr_share);
   const int64_t size = MinibatchSize();
   for (int64_t begin = 0; begin < config.batch; begin += size) {
-    StepWorldModel(windows.Some(begin, std::min(size, config.batch - begin)), share, figures);
+    StepWorldModel(steps.Some(begin, std::min(size, config.batch - begin)), share, figures);
   }
   return figures;
 }
 
-torch::Tensor ModelLearner::WorldModelGradients(const Windows& windows) {
+torch::Tensor ModelLearner::WorldModelGradients(const world_model::Steps& steps) {
   const auto& config = config_.world_model;
-  const auto& [inputs, codes, actions, rewards, terminals] = windows;
-  auto& model = learning_;
-  const int64_t b = windows.batch(), t = windows.length(), levels = codes.size(3);
+  const int64_t t = steps.length(), levels = steps.codes.size(3);
   torch::Tensor code_loss, reward_loss, continue_loss, cpc_loss, changed_accuracy;
   torch::Tensor loss;
   {
     const layers::AutocastGuard autocast(device_, precision_);
-    const auto states = model->Observe(inputs);
-    const auto outcome =
-        model->Foretell(states.hidden.flatten(0, 1), states.local.flatten(0, 1), actions.flatten());
-    // Codes of the next step, where it belongs to the same episode; the first step of a window has
-    // no grid before it and is left out.
-    const auto places =
-        outcome.places
-            .view({b, t, outcome.places.size(1), outcome.places.size(2), outcome.places.size(3)})
-            .narrow(1, 1, t - 2)
-            .flatten(0, 1);
-    const auto targets = codes.narrow(1, 2, t - 2).flatten(0, 1);  // (N, P, L)
-    const auto now = codes.narrow(1, 1, t - 2).flatten(0, 1);
-    const auto valid = inputs.first.narrow(1, 2, t - 2)
-                           .logical_not()
-                           .to(torch::kFloat32)
-                           .flatten()
-                           .view({-1, 1});  // (N, 1)
-    const auto logits = model->Logits(places, targets);
-    const auto changed = targets.ne(now);  // (N, P, L)
-    torch::Tensor weighted_sum = torch::zeros({}, rewards.options());
-    torch::Tensor weight_sum = torch::zeros({}, rewards.options());
-    torch::Tensor hits = torch::zeros({}, rewards.options());
-    torch::Tensor changes = torch::zeros({}, rewards.options());
+    // The first step of a window has no grid before it and is left out.
+    const world_model::Prediction prediction = learning_->Predict(steps, 2);
+    // Codes of the next step, where it belongs to the same episode.
+    const auto targets = steps.codes.narrow(1, 2, t - 2).flatten(0, 1);  // (N, P, L)
+    const auto now = steps.codes.narrow(1, 1, t - 2).flatten(0, 1);
+    auto goes_on = steps.firsts.narrow(1, 2, t - 2).logical_not();  // (B, T - 2)
+    if (prediction.known.defined()) {
+      goes_on = goes_on.logical_and(prediction.known.narrow(1, 1, t - 2))
+                    .logical_and(prediction.known.narrow(1, 2, t - 2));
+    }
+    const auto valid = goes_on.to(torch::kFloat32).flatten().view({-1, 1});  // (N, 1)
+    const auto changed = targets.ne(now);                                    // (N, P, L)
+    torch::Tensor weighted_sum = torch::zeros({}, steps.rewards.options());
+    torch::Tensor weight_sum = torch::zeros({}, steps.rewards.options());
+    torch::Tensor hits = torch::zeros({}, steps.rewards.options());
+    torch::Tensor changes = torch::zeros({}, steps.rewards.options());
     for (int64_t l = 0; l < levels; ++l) {
-      const auto& level = logits[static_cast<size_t>(l)];
+      const auto level = prediction.codes[static_cast<size_t>(l)].flatten(0, 1);  // (N, P, V)
       const auto target = targets.select(2, l);
       const auto loss_of_code =
           torch::nn::functional::cross_entropy(
@@ -227,14 +219,23 @@ torch::Tensor ModelLearner::WorldModelGradients(const Windows& windows) {
     }
     code_loss = static_cast<double>(levels) * weighted_sum / weight_sum.clamp_min(1);
     changed_accuracy = hits / changes.clamp_min(1);
-    const auto reward_logits = outcome.reward.view({b, t, -1}).narrow(1, 1, t - 1);
-    reward_loss = models_->scalars().Loss(reward_logits, rewards.narrow(1, 1, t - 1)).mean();
-    continue_loss = torch::binary_cross_entropy_with_logits(
-        outcome.continues.view({b, t}).narrow(1, 1, t - 1),
-        terminals.narrow(1, 1, t - 1).logical_not().to(torch::kFloat32));
+    // Of what was read behind a true past.
+    const auto mean = [&](const torch::Tensor& losses) {  // (B, T - 1)
+      if (!prediction.known.defined()) {
+        return losses.mean();
+      }
+      const auto known = prediction.known.narrow(1, 1, t - 1).to(torch::kFloat32);
+      return (known * losses).sum() / known.sum().clamp_min(1);
+    };
+    reward_loss = mean(models_->scalars().Loss(prediction.outcomes.rewards.narrow(1, 1, t - 1),
+                                               steps.rewards.narrow(1, 1, t - 1)));
+    continue_loss = mean(torch::binary_cross_entropy_with_logits(
+        prediction.outcomes.continues.narrow(1, 1, t - 1),
+        steps.terminals.narrow(1, 1, t - 1).logical_not().to(torch::kFloat32), {}, {},
+        at::Reduction::None));
     loss = code_loss + reward_loss + continue_loss;
     if (cpc_) {
-      cpc_loss = cpc_->forward(states.hidden, actions);
+      cpc_loss = cpc_->forward(prediction.hidden, steps.actions);
       loss = loss + config.cpc_scale * cpc_loss;
     }
   }
@@ -250,11 +251,11 @@ torch::Tensor ModelLearner::WorldModelGradients(const Windows& windows) {
   return torch::stack(numbers);
 }
 
-void ModelLearner::StepWorldModel(const Windows& windows, double share,
+void ModelLearner::StepWorldModel(const world_model::Steps& steps, double share,
                                   training::Figures& figures) {
   const auto& config = config_.world_model;
-  const bool usual = windows.batch() == MinibatchSize();
-  const auto inputs = windows.ToTensors();
+  const bool usual = steps.windows() == MinibatchSize();
+  const auto inputs = steps.ToTensors();
   const auto numbers = (usual ? model_gradients_->Run(inputs) : model_gradients_->Call(inputs))[0];
   const auto norm = training::ClipGradNorm(model_optimizer_->parameters(), config.clip_norm);
   for (size_t i = 0; i < kModelFigures.size(); ++i) {

@@ -44,21 +44,21 @@ class ModelLearner {
                                                     const torch::Tensor& previous);
   // Windows -> numbers for the log, as kModelFigures names them, then the contrastive loss if there
   // is one; backward.
-  torch::Tensor WorldModelGradients(const Windows& windows);
+  torch::Tensor WorldModelGradients(const world_model::Steps& steps);
   std::vector<data::ReplayIndex> DrawWindows(const ReplayReader& reader, Rng& rng) const;
   int64_t MinibatchSize() const;  // windows of an optimizer step, but perhaps of the last
   // The loss of one batch of frames and those before them, backward and step.
   void StepTokenizer(const torch::Tensor& frames, const torch::Tensor& previous, int64_t update,
                      double lr, training::Figures& figures);
   // The loss of some windows, backward and step; `share` of the full learning rates.
-  void StepWorldModel(const Windows& windows, double share, training::Figures& figures);
+  void StepWorldModel(const world_model::Steps& steps, double share, training::Figures& figures);
 
   AgentModels models_;
   config::AgentConfig config_;
   SeedTree seeds_;
   layers::Precision precision_;
   torch::Device device_;
-  world_model::StepModel learning_{nullptr};
+  std::shared_ptr<world_model::World> learning_;
   policy::AcCpc cpc_{nullptr};
   std::unique_ptr<training::Adam> tokenizer_optimizer_;
   std::unique_ptr<training::MuonWithAdam> model_optimizer_;  // of the contrastive head too

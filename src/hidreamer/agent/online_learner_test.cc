@@ -51,11 +51,22 @@ void ExpectSame(const formats::TensorMap& a, const formats::TensorMap& b) {
   }
 }
 
+// The text's hierarchical transformer, learning online: residual codes on a grid.
+void UseTokens(config::AgentConfig& config, int64_t grid) {
+  config.world_model.kind = "token";
+  config.world_model.window = 16;
+  config.tokenizer.quantizer = "rvq";
+  config.tokenizer.rvq_codes = 16;
+  config.tokenizer.grid = grid;
+}
+
 TEST_F(OnlineLearnerTest, GoesOnToTheBit) {
-  for (const bool overlap : {false, true}) {
+  for (const std::string name : {"in_turn", "overlap", "tokens"}) {
     auto config = TinyAgentConfig();
-    config.overlap = overlap;
-    const std::string name = overlap ? "overlap" : "in_turn";
+    config.overlap = name != "in_turn";
+    if (name == "tokens") {
+      UseTokens(config, 2);
+    }
     OnlineLearner whole = Make(config, name + "_whole");
     const int64_t half = whole.total_updates() - 8;
     for (int64_t update = 0; update < whole.total_updates(); ++update) {
@@ -109,6 +120,10 @@ TEST_F(OnlineLearnerTest, AblationsRun) {
       {"no_average", [](auto& c) { c.world_model.average = 0; }},
       {"falling_entropy", [](auto& c) { c.policy.final_entropy = 1e-4; }},
       {"no_local_path", [](auto& c) { c.world_model.local_path = false; }},
+      {"tokens_of_one_place", [](auto& c) { UseTokens(c, 1); }},
+      {"tokens_of_a_grid", [](auto& c) { UseTokens(c, 2); }},
+      {"strict_mask", [](auto& c) { UseTokens(c, 2), c.world_model.mask = "strict"; }},
+      {"finite_scalar_tokens", [](auto& c) { UseTokens(c, 2), c.tokenizer.quantizer = "fsq"; }},
       {"two_frames", [](auto& c) { c.world_model.local_frames = 2; }},
       {"no_depth_head", [](auto& c) { c.world_model.depth_head = false; }},
       {"calibrated", [](auto& c) { c.world_model.calibrated = true; }},
@@ -211,6 +226,7 @@ TEST(AgentConfig, RefusesWhatDoesNotFit) {
   EXPECT_THROW(load("world_model.heads=3"), Error);
   EXPECT_THROW(load("world_model.local_frames=9"), Error);
   EXPECT_THROW(load("tokenizer.grid=3"), Error);
+  EXPECT_THROW(load("world_model.kind=token"), Error);  // 24 steps of 8 x 8 x 3 codes
   EXPECT_THROW(load("tokenizer.fsq_levels=[2.5]"), Error);
   EXPECT_THROW(load("steps=2000"), Error);
   EXPECT_THROW(load("tokenizer.gird=8"), Error);

@@ -16,18 +16,21 @@ OnlinePlayer::OnlinePlayer(AgentModels models, bool greedy, torch::Device device
                                                         : layers::Precision::kF32) {}
 
 void OnlinePlayer::Reserve(int64_t count) {
-  if (grids_.defined() && grids_.size(0) >= count) {
+  if (codes_.defined() && codes_.size(0) >= count) {
     return;
   }
   const auto& options = models_->options();
-  const auto larger =
-      torch::zeros({count, options.world_model.context - 1, options.tokenizer.value_channels(),
-                    options.tokenizer.grid, options.tokenizer.grid},
-                   torch::TensorOptions(device_));
-  if (grids_.defined()) {
-    larger.narrow(0, 0, grids_.size(0)).copy_(grids_);
-  }
-  grids_ = larger;
+  const auto grow = [&](torch::Tensor& kept, std::vector<int64_t> shape, torch::ScalarType type) {
+    shape.insert(shape.begin(), {count, options.world_model.context - 1});
+    const auto larger = torch::zeros(shape, torch::TensorOptions(device_).dtype(type));
+    if (kept.defined()) {
+      larger.narrow(0, 0, kept.size(0)).copy_(kept);
+    }
+    kept = larger;
+  };
+  const auto& tokenizer = options.tokenizer;
+  grow(codes_, {tokenizer.places(), tokenizer.levels()}, torch::kLong);
+  grow(values_, {tokenizer.value_channels(), tokenizer.grid, tokenizer.grid}, torch::kFloat32);
   work_ = std::make_unique<training::GraphedWork>(
       [this](const training::GraphedWork::Tensors& inputs) -> training::GraphedWork::Tensors {
         return {Probabilities(inputs)};
@@ -38,18 +41,26 @@ torch::Tensor OnlinePlayer::Probabilities(const training::GraphedWork::Tensors& 
   torch::NoGradGuard no_grad;
   const layers::AutocastGuard autocast(device_, precision_);
   const torch::Tensor &frames = inputs[0], &slots = inputs[1], &fresh = inputs[2];
-  const auto now = models_->tokenizer->Encode(frames).values;  // (N, C, G, G)
-  // Before its start a game is taken to have stood still.
-  const auto before = torch::where(fresh.view({-1, 1, 1, 1, 1}), now.unsqueeze(1),
-                                   grids_.index_select(0, slots));  // (N, T - 1, C, G, G)
-  const auto window = torch::cat({before, now.unsqueeze(1)}, 1);
-  const int64_t last = window.size(1) - 1;
-  grids_.index_copy_(0, slots, window.narrow(1, 1, last));
-  const auto states = models_->world_model->Observe(
-      {.values = window, .previous_actions = inputs[3], .first = inputs[4]});
-  const auto features =
-      models_->Features({now, states.hidden.select(1, last), states.local.select(1, last)});
-  return models_->Policy(features).probabilities();
+  const auto seen = models_->tokenizer->Encode(frames);
+  // The remembered steps and this one. Before its start a game is taken to have stood still.
+  const auto window = [&](torch::Tensor& kept, const torch::Tensor& encoded) {
+    const auto now = encoded.unsqueeze(1);  // (N, 1, …)
+    std::vector<int64_t> shape(static_cast<size_t>(kept.dim()), 1);
+    shape[0] = -1;
+    const auto before = torch::where(fresh.view(shape), now, kept.index_select(0, slots));
+    const auto whole = torch::cat({before, now}, 1);
+    kept.index_copy_(0, slots, whole.narrow(1, 1, kept.size(1)));
+    return whole;
+  };
+  const auto states = models_->world_model->Observe({.codes = window(codes_, seen.codes),
+                                                     .values = window(values_, seen.values),
+                                                     .previous_actions = inputs[3],
+                                                     .firsts = inputs[4],
+                                                     .actions = {},
+                                                     .rewards = {},
+                                                     .terminals = {}});
+  return models_->Policy(models_->Features(states).select(1, inputs[4].size(1) - 1))
+      .probabilities();
 }
 
 std::vector<int> OnlinePlayer::Act(const std::vector<env::PlayerView>& views,
@@ -130,13 +141,16 @@ void OnlinePlayer::Recall(const data::ReplayBatch& windows, const torch::Tensor&
     }
   }
   if (kept > 0) {
-    const auto grids = models_->tokenizer->Encode(frames).values;  // (B T, C, G, G)
-    const auto newest =
-        grids.view({windows.batch, length, grids.size(1), grids.size(2), grids.size(3)})
-            .narrow(1, length - kept, kept);
-    auto remembered = grids_.narrow(0, 0, windows.batch);
-    remembered.narrow(1, room - kept, kept).copy_(newest);
-    remembered.narrow(1, 0, room - kept).copy_(newest.narrow(1, 0, 1));
+    const auto seen = models_->tokenizer->Encode(frames);  // (B T, …)
+    const auto remember = [&](torch::Tensor& memory, const torch::Tensor& encoded) {
+      const auto newest =
+          encoded.unflatten(0, {windows.batch, length}).narrow(1, length - kept, kept);
+      auto own = memory.narrow(0, 0, windows.batch);
+      own.narrow(1, room - kept, kept).copy_(newest);
+      own.narrow(1, 0, room - kept).copy_(newest.narrow(1, 0, 1));
+    };
+    remember(codes_, seen.codes);
+    remember(values_, seen.values);
   }
 }
 

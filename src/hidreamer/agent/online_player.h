@@ -41,7 +41,7 @@ class OnlinePlayer : public env::Player {
   };
 
   // Frames (N, 1, 64, 64), slots (N), whether nothing is remembered (N), actions and first (N, T)
-  // -> probabilities (N, A). Moves the remembered grids on by a step.
+  // -> probabilities (N, A). Moves the remembered steps on by one.
   torch::Tensor Probabilities(const training::GraphedWork::Tensors& inputs);
   // Makes room for slots 0 … count - 1.
   void Reserve(int64_t count);
@@ -52,7 +52,7 @@ class OnlinePlayer : public env::Player {
   layers::Precision precision_;
   Observer observer_;
   std::map<int, Memory> memories_;  // by slot
-  torch::Tensor grids_;             // (slots, T - 1, C, G, G) quantised grids of the steps before
+  torch::Tensor codes_, values_;    // (slots, T - 1, …) of the steps before, as Steps has them
   std::unique_ptr<training::GraphedWork> work_;
   int64_t usual_games_ = 0;  // how many play at a time at first
 };

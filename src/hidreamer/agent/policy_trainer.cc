@@ -13,8 +13,8 @@ namespace {
 
 constexpr int64_t kDreamsOfPart = 64;  // fewer cost more each, more leave threads waiting
 
-Windows Read(AgentModels models, const ReplayReader& reader,
-             const std::vector<data::ReplayIndex>& starts, int64_t length) {
+world_model::Steps Read(AgentModels models, const ReplayReader& reader,
+                        const std::vector<data::ReplayIndex>& starts, int64_t length) {
   return ReadWindows(models, reader.replay().Read(starts, length, /*frames=*/false),
                      reader.Frames(starts, length));
 }
@@ -137,7 +137,7 @@ void PolicyTrainer::JudgeDreams() {
 Dreams PolicyTrainer::Imagine(Part& part) {
   const auto& config = config_.policy;
   const layers::AutocastGuard autocast(device_, precision_);
-  const auto context = Read(dreaming_, *reader_, part.starts, config.context).inputs;
+  const auto context = Read(dreaming_, *reader_, part.starts, config.context);
   const DreamOptions options{.horizon = config.horizon, .temperature = config.temperature};
   const DreamDraws draws =
       DrawForDreams(dreaming_, std::ssize(part.starts), options, part.rng, device_);
@@ -149,13 +149,20 @@ Dreams PolicyTrainer::Imagine(Part& part) {
                                                          const training::GraphedWork::Tensors& x)
                                                          -> training::GraphedWork::Tensors {
       const layers::AutocastGuard inner(device_, precision_);
-      const Dreams dreams = DreamOn(dreaming, {x[0], x[1], x[2]}, options,
-                                    {x[3], x.size() > 4 ? x[4] : torch::Tensor()});
+      const Dreams dreams = DreamOn(dreaming,
+                                    {.codes = x[0],
+                                     .values = x[1],
+                                     .previous_actions = x[2],
+                                     .firsts = x[3],
+                                     .actions = {},
+                                     .rewards = {},
+                                     .terminals = {}},
+                                    options, {x[4], x.size() > 5 ? x[5] : torch::Tensor()});
       return {dreams.features, dreams.actions, dreams.log_probs, dreams.rewards, dreams.continues};
     });
   }
-  training::GraphedWork::Tensors inputs = {context.values, context.previous_actions, context.first,
-                                           draws.actions};
+  training::GraphedWork::Tensors inputs = {context.codes, context.values, context.previous_actions,
+                                           context.firsts, draws.actions};
   if (draws.codes.defined()) {
     inputs.push_back(draws.codes);
   }
@@ -172,23 +179,17 @@ Dreams PolicyTrainer::RealSteps(const Part& part) {
   const auto& config = config_.policy;
   torch::NoGradGuard no_grad;
   const layers::AutocastGuard autocast(device_, precision_);
-  const Windows windows = Read(dreaming_, *reader_, part.starts, config.context + config.horizon);
-  const auto states = dreaming_->world_model->Observe(windows.inputs);
-  const auto last = [&](const torch::Tensor& x, int64_t count) {
-    return x.narrow(1, config.context - 1, count);
-  };
-  const int64_t h = config.horizon;
+  const world_model::Steps steps =
+      Read(dreaming_, *reader_, part.starts, config.context + config.horizon);
+  const int64_t first = config.context - 1, h = config.horizon;
   Dreams real;
-  real.features = dreaming_
-                      ->Features({last(windows.inputs.values, h + 1).flatten(0, 1),
-                                  last(states.hidden, h + 1).flatten(0, 1),
-                                  last(states.local, h + 1).flatten(0, 1)})
-                      .view({windows.batch(), h + 1, -1});
-  real.actions = last(windows.actions, h);
-  real.rewards = last(windows.rewards, h);
+  real.features =
+      dreaming_->Features(dreaming_->world_model->Observe(steps)).narrow(1, first, h + 1);
+  real.actions = steps.actions.narrow(1, first, h);
+  real.rewards = steps.rewards.narrow(1, first, h);
   // An episode ends where its step was terminal, or (cut off) where the next one begins anew.
-  real.continues = 1 - last(windows.terminals, h)
-                           .logical_or(windows.inputs.first.narrow(1, config.context, h))
+  real.continues = 1 - steps.terminals.narrow(1, first, h)
+                           .logical_or(steps.firsts.narrow(1, config.context, h))
                            .to(torch::kFloat32);
   real.log_probs = models_->Policy(real.features.narrow(1, 0, h)).LogProb(real.actions);
   return real;

@@ -4,49 +4,13 @@
 #include "hidreamer/training/device.h"
 
 namespace hidreamer::agent {
-namespace {
-
-template <typename Take>
-Windows Apply(const Windows& windows, const Take& take) {
-  return {.inputs = {.values = take(windows.inputs.values),
-                     .previous_actions = take(windows.inputs.previous_actions),
-                     .first = take(windows.inputs.first)},
-          .codes = take(windows.codes),
-          .actions = take(windows.actions),
-          .rewards = take(windows.rewards),
-          .terminals = take(windows.terminals)};
-}
-
-}  // namespace
-
-std::vector<torch::Tensor> Windows::ToTensors() const {
-  std::vector<torch::Tensor> tensors;
-  Apply(*this, [&](const torch::Tensor& x) {
-    tensors.push_back(x);
-    return x;
-  });
-  return tensors;
-}
-
-Windows Windows::FromTensors(const std::vector<torch::Tensor>& tensors) {
-  size_t next = 0;
-  return Apply({}, [&](const torch::Tensor&) { return tensors[next++]; });
-}
-
-Windows Windows::Steps(int64_t begin, int64_t count) const {
-  return Apply(*this, [&](const torch::Tensor& x) { return x.narrow(1, begin, count); });
-}
-
-Windows Windows::Some(int64_t begin, int64_t count) const {
-  return Apply(*this, [&](const torch::Tensor& x) { return x.narrow(0, begin, count); });
-}
-
-Windows ReadWindows(AgentModels models, const data::ReplayBatch& batch, torch::Device device) {
+world_model::Steps ReadWindows(AgentModels models, const data::ReplayBatch& batch,
+                               torch::Device device) {
   return ReadWindows(models, batch, ToTensor(batch.frames, device));
 }
 
-Windows ReadWindows(AgentModels models, const data::ReplayBatch& batch,
-                    const torch::Tensor& frames) {
+world_model::Steps ReadWindows(AgentModels models, const data::ReplayBatch& batch,
+                               const torch::Tensor& frames) {
   torch::NoGradGuard no_grad;
   const auto device = frames.device();
   const auto encoded = models->tokenizer->Encode(frames);  // (B T, …)
@@ -64,10 +28,10 @@ Windows ReadWindows(AgentModels models, const data::ReplayBatch& batch,
     return training::ToDevice(torch::tensor(of, torch::kUInt8).to(torch::kBool).view(shape),
                               device);
   };
-  return {.inputs = {.values = per_step(encoded.values),
-                     .previous_actions = whole(batch.previous_actions),
-                     .first = flags(batch.firsts)},
-          .codes = per_step(encoded.codes),
+  return {.codes = per_step(encoded.codes),
+          .values = per_step(encoded.values),
+          .previous_actions = whole(batch.previous_actions),
+          .firsts = flags(batch.firsts),
           .actions = whole(batch.actions),
           .rewards = training::ToDevice(torch::tensor(batch.rewards).view(shape), device),
           .terminals = flags(batch.terminals)};

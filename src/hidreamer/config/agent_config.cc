@@ -5,6 +5,9 @@
 namespace hidreamer::config {
 namespace {
 
+constexpr int64_t kMostPositions =
+    4096;  // of a sequence: its attention alone is 16M products a head
+
 AgentConfig GpuPreset() {
   AgentConfig config;
   config.device = "cuda";
@@ -93,7 +96,8 @@ void CheckAgentConfig(const AgentConfig& config) {
   require(config.world_model.window >= config.policy.context + config.policy.horizon,
           "world_model.window = {} is shorter than policy.context + policy.horizon = {} + {}",
           config.world_model.window, config.policy.context, config.policy.horizon);
-  require(config.world_model.local_frames <= config.policy.context,
+  require(config.world_model.kind == "token" ||
+              config.world_model.local_frames <= config.policy.context,
           "world_model.local_frames = {} reach beyond policy.context = {}",
           config.world_model.local_frames, config.policy.context);
   require(config.world_model.width % config.world_model.heads == 0,
@@ -104,6 +108,15 @@ void CheckAgentConfig(const AgentConfig& config) {
       "world_model.cpc_steps = {} reach beyond world_model.window = {}",
       config.world_model.cpc_steps, config.world_model.window);
   const int64_t grid = config.tokenizer.grid;
+  const int64_t levels = config.tokenizer.quantizer == "fsq"
+                             ? static_cast<int64_t>(config.tokenizer.fsq_levels.size())
+                             : config.tokenizer.rvq_levels;
+  const int64_t positions = config.world_model.window * (grid * grid * levels + 1);
+  require(
+      config.world_model.kind == "step" || positions <= kMostPositions,
+      "world_model.kind = token needs {} positions for {} steps of {} places with {} levels, and "
+      "takes at most {}: choose a smaller tokenizer.grid or world_model.window",
+      positions, config.world_model.window, grid * grid, levels, kMostPositions);
   require((grid & (grid - 1)) == 0, "tokenizer.grid = {} is no power of two", grid);
   for (const double codes : config.tokenizer.fsq_levels) {
     require(codes == static_cast<double>(static_cast<int64_t>(codes)),

@@ -154,6 +154,8 @@ struct AgentTokenizerConfig {
 };
 
 struct AgentWorldModelConfig {
+  std::string kind = "step";
+  std::string mask = "reference";
   int64_t channels = 32;
   int64_t local_blocks = 2;
   bool local_path = true;
@@ -178,6 +180,15 @@ struct AgentWorldModelConfig {
 
   template <typename Visitor>
   void Visit(Visitor& v) {
+    v({.name = "kind",
+       .help = "step: one transformer position a step, beside a local path; token: one a code, the "
+               "text's hierarchical transformer (channels, local_… and depth_head are the step's)",
+       .choices = {"step", "token"}},
+      kind);
+    v({.name = "mask",
+       .help = "token: who attends to whom; see the README's seed setting",
+       .choices = {"reference", "strict", "causal"}},
+      mask);
     v({.name = "channels", .help = "of the local path", .min = 4, .max = 1024}, channels);
     v({.name = "local_blocks",
        .help = "convolutions of the local path before, and after the action",
@@ -403,7 +414,7 @@ struct AgentConfig {
     v.Section("collect", "playing the real game", collect);
     v.Section("replay", "what is learned from", replay);
     v.Section("tokenizer", "frames to codes and back", tokenizer);
-    v.Section("world_model", "one transformer token a step, local path, depth head", world_model);
+    v.Section("world_model", "what predicts the next frame's codes, reward and end", world_model);
     v.Section("policy", "actor-critic", policy);
   }
 };

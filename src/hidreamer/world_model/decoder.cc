@@ -2,20 +2,23 @@
 
 #include <ATen/Parallel.h>
 
+#include <algorithm>
+
 #include "hidreamer/base/error.h"
 #include "hidreamer/layers/decode_attention.h"
 #include "hidreamer/training/device.h"
 
 namespace hidreamer::world_model {
 
-// Cache indices, with M = middle_, F = L - 1 fine levels, s = number of closed and filed steps:
+// Cache indices, with M = middle_, F = P (L - 1) fine codes a step, s = number of closed and filed
+// steps:
 //   under kReference
-//     fine code l of step i   M - 1 - (i F + l - 1)
-//     L0 of i                 M + 2 i
-//     ACTION of i             M + 2 i + 1
+//     fine code f of step i   M - 1 - (i F + f)
+//     L0 of place p of i      M + (P + 1) i + p
+//     ACTION of i             M + (P + 1) i + P
 //   under kStrict             the same without the part left of M
 //   under kCausal             position p at p (M = 0)
-// The current step lies at M + 2 s, M + 2 s + 1, … in its own order, and is filed when the next
+// The current step lies at M + (P + 1) s, … in its own order, and is filed when the next
 // begins.
 Decoder::Decoder(WorldModel model, int64_t batch, int64_t capacity, layers::Precision precision)
     : model_(std::move(model)),
@@ -27,10 +30,9 @@ Decoder::Decoder(WorldModel model, int64_t batch, int64_t capacity, layers::Prec
   const WorldModelOptions& options = model_->options();
   HID_CHECK(capacity_ <= options.max_steps, "{} steps asked of a decoder, the model has {}",
             capacity_, options.max_steps);
-  const int64_t fine = layout_.levels - 1;
   const bool causal = options.mask == MaskKind::kCausal;
-  filed_per_step_ = causal ? layout_.positions_per_step() : 2;
-  middle_ = options.mask == MaskKind::kReference ? capacity_ * fine : 0;
+  filed_per_step_ = causal ? layout_.positions_per_step() : layout_.places + 1;
+  middle_ = options.mask == MaskKind::kReference ? capacity_ * FineCodes() : 0;
   const bool packs = precision == layers::Precision::kBf16 &&
                      layers::PackedTransformer::Can(model_->transformer());
   if (packs) {  // a panel of places begins there
@@ -58,10 +60,10 @@ int64_t Decoder::PlaceOfFiled(int64_t step, int64_t slot) const {
   if (filed_per_step_ == layout_.positions_per_step()) {
     return middle_ + step * filed_per_step_ + slot;
   }
-  if (slot == 0 || slot == layout_.action_slot()) {
-    return middle_ + 2 * step + (slot == 0 ? 0 : 1);
+  if (slot < layout_.places || slot == layout_.action_slot()) {
+    return middle_ + filed_per_step_ * step + std::min(slot, layout_.places);
   }
-  return middle_ - 1 - (step * (layout_.levels - 1) + slot - 1);  // below 0 under kStrict: dropped
+  return middle_ - 1 - (step * FineCodes() + slot - layout_.places);  // below 0: dropped (kStrict)
 }
 
 void Decoder::FileClosedStep() {
@@ -104,13 +106,17 @@ torch::Tensor Decoder::Prefill(const torch::Tensor& tokens, const torch::Tensor&
   // The last step stays in the order of a current step, earlier ones are filed.
   const int64_t per_step = layout_.positions_per_step();
   filed_steps_ = tokens.size(1) - 1;
-  model_->eval();
+  if (was_training) {  // threads that share a model in evaluation mode do not write to it
+    model_->eval();
+  }
   std::vector<torch::Tensor> qkv;  // layers x (B, P, 3 D)
   const torch::Tensor hidden = [&] {
     const layers::AutocastGuard autocast(tokens.device(), precision_);
     return model_->Hidden(tokens, actions, &qkv, filed_steps_ * per_step);
   }();
-  model_->train(was_training);
+  if (was_training) {
+    model_->train();
+  }
 
   const int64_t positions = filed_steps_ * per_step + hidden.size(1);
   std::vector<int64_t> sources, places;
@@ -150,14 +156,14 @@ void Decoder::FillCache(const std::vector<torch::Tensor>& qkv, const std::vector
   }
 }
 
-torch::Tensor Decoder::PushCode(int64_t level, const torch::Tensor& codes) {
-  HID_CHECK(level >= 0 && level < layout_.levels && level == next_slot(),
-            "code of level {} pushed where slot {} is next", level, next_slot());
+torch::Tensor Decoder::PushCode(int64_t slot, const torch::Tensor& codes) {
+  HID_CHECK(slot >= 0 && slot < layout_.code_slots() && slot == next_slot(),
+            "code of slot {} pushed where slot {} is next", slot, next_slot());
   return Push(codes);
 }
 
 torch::Tensor Decoder::PushAction(const torch::Tensor& actions) {
-  HID_CHECK(next_slot() == layout_.action_slot(), "action pushed where level {} is next",
+  HID_CHECK(next_slot() == layout_.action_slot(), "action pushed where slot {} is next",
             next_slot());
   return Push(actions);
 }
@@ -173,9 +179,9 @@ torch::Tensor Decoder::Push(const torch::Tensor& values) {
     FileClosedStep();
   }
   const int64_t place = middle_ + filed_steps_ * filed_per_step_ + slot;
-  const int64_t fine = layout_.levels - 1;
   // Under kReference an L0 query reads the fine codes left of the middle, too.
-  const int64_t begin = slot == 0 && middle_ > 0 ? middle_ - filed_steps_ * fine : middle_;
+  const bool reads_fine = slot < layout_.places && middle_ > 0;
+  const int64_t begin = reads_fine ? middle_ - filed_steps_ * FineCodes() : middle_;
 
   const bool was_training = model_->is_training();
   if (was_training) {

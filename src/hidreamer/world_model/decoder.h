@@ -20,7 +20,8 @@ namespace hidreamer::world_model {
 //   Decoder decoder(model, batch);
 //   hidden = decoder.Prefill(tokens, actions);      // real steps -> the last one's
 //   for each dreamed step: code 0 from Logits(0, hidden at ACTION), h = PushCode(0, code);
-//                          code 1 from Logits(1, h), PushCode(1, code); …; h = PushAction(action)
+//                          code 1 from Logits(level, h), PushCode(1, code); …; h =
+//                          PushAction(action)
 //
 // The cache lies in the order [past fine codes | past L0 and ACTION | current step], so that every
 // query reads one contiguous range and no mask is needed: L0 queries start at the left under
@@ -36,22 +37,23 @@ class Decoder {
   // until here, and not from the first position on.
   void Reset();
 
-  // tokens (B, T, L), actions (B, T), all int64 -> hidden of the last step's positions (B, K, D).
-  // actions (B, T-1) leave that step open: hidden (B, L, D), and the next call is PushAction. Only
+  // tokens (B, T, S), actions (B, T), all int64 -> hidden of the last step's positions (B, K, D).
+  // actions (B, T-1) leave that step open: hidden (B, S, D), and the next call is PushAction. Only
   // at the start (after construction or Reset).
   torch::Tensor Prefill(const torch::Tensor& tokens, const torch::Tensor& actions);
 
-  // codes (B) int64 of the given level, which must be the next slot -> hidden (B, D).
-  torch::Tensor PushCode(int64_t level, const torch::Tensor& codes);
+  // codes (B) int64 of the given slot, which must be the next one -> hidden (B, D).
+  torch::Tensor PushCode(int64_t slot, const torch::Tensor& codes);
   // actions (B) int64, closes the step -> hidden (B, D).
   torch::Tensor PushAction(const torch::Tensor& actions);
 
   int64_t batch() const { return batch_; }
-  int64_t steps() const { return position_ / layout_.positions_per_step(); }      // closed steps
-  int64_t next_slot() const { return position_ % layout_.positions_per_step(); }  // level or ACTION
-  int64_t capacity() const { return capacity_; }                                  // steps
+  int64_t steps() const { return position_ / layout_.positions_per_step(); }  // closed steps
+  int64_t next_slot() const { return position_ % layout_.positions_per_step(); }
+  int64_t capacity() const { return capacity_; }  // steps
 
  private:
+  int64_t FineCodes() const { return layout_.code_slots() - layout_.places; }  // F, of a step
   torch::Tensor Push(const torch::Tensor& values);
   // x (B, D), the embedded position -> hidden (B, D).
   torch::Tensor PushThroughModules(torch::Tensor x, int64_t begin, int64_t place);

@@ -37,10 +37,10 @@ bool MayAttend(const TokenLayout& layout, MaskKind kind, int64_t query, int64_t 
     return true;
   }
   const int64_t key_slot = key % per_step;
-  if (key_slot == 0 || key_slot == layout.action_slot()) {
+  if (key_slot < layout.places || key_slot == layout.action_slot()) {
     return true;
   }
-  return kind == MaskKind::kReference && query % per_step == 0;
+  return kind == MaskKind::kReference && query % per_step < layout.places;
 }
 
 torch::Tensor AttentionMask(const TokenLayout& layout, MaskKind kind, int64_t positions,

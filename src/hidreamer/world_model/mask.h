@@ -9,7 +9,7 @@
 namespace hidreamer::world_model {
 
 // Who attends to whom. A key never lies after its query; within a step every earlier position and
-// the query itself are visible; of past steps:
+// the query itself are visible; of past steps (L0: the coarsest code of any place):
 //   query \ key      past L0, past ACTION    past L1, L2, …
 //   kReference  L0   yes                     yes
 //               else yes                     no

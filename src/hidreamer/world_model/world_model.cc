@@ -11,8 +11,8 @@ constexpr char kKind[] = "world_model";
 
 void CheckSequence(const TokenLayout& layout, const torch::Tensor& tokens,
                    const torch::Tensor& actions) {
-  HID_CHECK(tokens.dim() == 3 && tokens.size(2) == layout.levels,
-            "tokens must be (B, T, {}), not {} numbers in {} dimensions", layout.levels,
+  HID_CHECK(tokens.dim() == 3 && tokens.size(2) == layout.code_slots(),
+            "tokens must be (B, T, {}), not {} numbers in {} dimensions", layout.code_slots(),
             tokens.numel(), tokens.dim());
   HID_CHECK(actions.dim() == 2 && actions.size(0) == tokens.size(0) &&
                 (actions.size(1) == tokens.size(1) || actions.size(1) == tokens.size(1) - 1),
@@ -106,7 +106,7 @@ struct WithoutSlotFunction : torch::autograd::Function<WithoutSlotFunction> {
 TokenEmbeddingImpl::TokenEmbeddingImpl(const WorldModelOptions& options) : layout_(options.layout) {
   token_embeds_ = register_module("token_embeds", torch::nn::ModuleList());
   for (int64_t level = 0; level < layout_.levels; ++level) {
-    token_embeds_->push_back(torch::nn::Embedding(layout_.codes, options.width));
+    token_embeds_->push_back(torch::nn::Embedding(layout_.codes_of(level), options.width));
   }
   const int64_t per_step = layout_.positions_per_step();
   action_embed_ =
@@ -123,10 +123,8 @@ torch::Tensor TokenEmbeddingImpl::forward(const torch::Tensor& tokens,
   const int64_t per_step = layout_.positions_per_step();
   const bool open = actions.size(1) < steps;
   std::vector<torch::Tensor> slots;  // K x (B, T, D)
-  for (int64_t level = 0; level < layout_.levels; ++level) {
-    slots.push_back(
-        Rows(token_embeds_[static_cast<size_t>(level)]->as<torch::nn::Embedding>()->weight,
-             tokens.select(2, level)));
+  for (int64_t slot = 0; slot < layout_.code_slots(); ++slot) {
+    slots.push_back(Rows(table_of(slot)->weight, tokens.select(2, slot)));
   }
   // An open last step borrows action 0; its position is cut off below.
   slots.push_back(
@@ -139,12 +137,14 @@ torch::Tensor TokenEmbeddingImpl::forward(const torch::Tensor& tokens,
   return sequence.narrow(1, 0, positions) + pos_embed_->weight.narrow(0, 0, positions);
 }
 
+torch::nn::EmbeddingImpl* TokenEmbeddingImpl::table_of(int64_t slot) {
+  return token_embeds_[static_cast<size_t>(layout_.level_of(slot))]->as<torch::nn::Embedding>();
+}
+
 torch::Tensor TokenEmbeddingImpl::EmbedPosition(const torch::Tensor& values, int64_t slot,
                                                 int64_t position) {
-  const torch::Tensor row =
-      slot == layout_.action_slot()
-          ? action_embed_->forward(values)
-          : token_embeds_[static_cast<size_t>(slot)]->as<torch::nn::Embedding>()->forward(values);
+  const torch::Tensor row = slot == layout_.action_slot() ? action_embed_->forward(values)
+                                                          : table_of(slot)->forward(values);
   return row + level_embed_->weight[slot] + pos_embed_->weight[position];  // (B, D)
 }
 
@@ -158,8 +158,9 @@ WorldModelImpl::WorldModelImpl(const WorldModelOptions& options) : options_(opti
   ln_final_ = register_module("ln_final",
                               torch::nn::LayerNorm(torch::nn::LayerNormOptions({options.width})));
   for (int64_t level = 0; level < options.layout.levels; ++level) {
-    heads_.push_back(register_module("headl" + std::to_string(level),
-                                     layers::PackedLinear(options.width, options.layout.codes)));
+    heads_.push_back(
+        register_module("headl" + std::to_string(level),
+                        layers::PackedLinear(options.width, options.layout.codes_of(level))));
   }
 }
 
@@ -184,6 +185,7 @@ std::shared_ptr<const layers::PackedTransformer> WorldModelImpl::Packed() {
 }
 
 const layers::AttentionPattern& WorldModelImpl::Pattern(int64_t positions, torch::Device device) {
+  const std::lock_guard lock(patterns_mutex_);
   if (!patterns_.empty() && patterns_.begin()->second.allowed.device() != device) {
     patterns_.clear();
   }
@@ -238,8 +240,9 @@ WorldModelOutput WorldModelImpl::forward(const torch::Tensor& tokens,
   output.hidden = Hidden(tokens, actions);  // (B, T*K, D)
   const torch::Tensor by_slot = output.hidden.view(
       {tokens.size(0), tokens.size(1), options_.layout.positions_per_step(), options_.width});
-  for (int64_t level = 0; level < options_.layout.levels; ++level) {
-    output.logits.push_back(Logits(level, by_slot.select(2, PredictingSlot(level))));
+  for (int64_t slot = 0; slot < options_.layout.code_slots(); ++slot) {
+    output.logits.push_back(
+        Logits(options_.layout.level_of(slot), by_slot.select(2, PredictingSlot(slot))));
   }
   return output;
 }
@@ -249,15 +252,16 @@ std::vector<torch::Tensor> WorldModelImpl::Predict(const torch::Tensor& tokens,
   if (UsesPacked()) {
     return forward(tokens, actions).logits;
   }
-  const int64_t levels = options_.layout.levels, per_step = levels + 1;
+  const int64_t slots = options_.layout.code_slots();
   const torch::Tensor x = RunBlocks(tokens, actions, nullptr, [&](const torch::Tensor& all) {
-    return WithoutSlotFunction::apply(all, per_step, levels - 1);
+    return WithoutSlotFunction::apply(all, slots + 1, slots - 1);
   });
   const torch::Tensor by_slot =
-      ln_final_->forward(x).view({tokens.size(0), tokens.size(1), levels, options_.width});
+      ln_final_->forward(x).view({tokens.size(0), tokens.size(1), slots, options_.width});
   std::vector<torch::Tensor> logits;
-  for (int64_t level = 0; level < levels; ++level) {
-    logits.push_back(Logits(level, by_slot.select(2, level == 0 ? levels - 1 : level - 1)));
+  for (int64_t slot = 0; slot < slots; ++slot) {
+    logits.push_back(Logits(options_.layout.level_of(slot),
+                            by_slot.select(2, slot == 0 ? slots - 1 : slot - 1)));
   }
   return logits;
 }

@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -18,11 +19,12 @@
 
 // The world model: a transformer over interleaved code and action positions that predicts the next
 // frame's codes, coarse to fine.
-//   tokens (B, T, L), actions (B, T)
+//   tokens (B, T, S), actions (B, T)
 //     --> [embedding: code or action + level + position] --> (B, T*K, D)
 //     --> [blocks, masked by AttentionMask] --> [final LayerNorm] --> hidden (B, T*K, D)
 //     --> heads: ACTION of t -> L0 of t+1;  L0 of t -> L1 of t;  L1 of t -> L2 of t; …
-// B batch, T steps, L levels, K = L + 1 positions a step, D width, V codes of a level.
+// B batch, T steps, L levels, S code slots (S = L in the text's system, which has one place; else
+// see TokenLayout), K = S + 1 positions a step, D width, V codes of a level.
 namespace hidreamer::world_model {
 
 struct WorldModelOptions {
@@ -43,18 +45,19 @@ nlohmann::json ToJson(const WorldModelOptions& options);
 WorldModelOptions WorldModelOptionsFromJson(const nlohmann::json& json);
 
 // Sum of the tables' rows for each position.
-// State names: token_embeds.LEVEL, action_embed, level_embed (rows L0, L1, …, ACTION), pos_embed.
+// State names: token_embeds.LEVEL, action_embed, level_embed (rows of the slots), pos_embed.
 class TokenEmbeddingImpl : public torch::nn::Module {
  public:
   explicit TokenEmbeddingImpl(const WorldModelOptions& options);
 
-  // tokens (B, T, L), actions (B, T) or (B, T-1); all int64 -> (B, P, D) with P = T*K or T*K - 1.
+  // tokens (B, T, S), actions (B, T) or (B, T-1); all int64 -> (B, P, D) with P = T*K or T*K - 1.
   torch::Tensor forward(const torch::Tensor& tokens, const torch::Tensor& actions);
-  // One position: values (B) int64, codes of level `slot` or, for the action slot, actions -> (B,
-  // D).
+  // One position: values (B) int64, codes or, for the action slot, actions -> (B, D).
   torch::Tensor EmbedPosition(const torch::Tensor& values, int64_t slot, int64_t position);
 
  private:
+  torch::nn::EmbeddingImpl* table_of(int64_t slot);  // of a code's slot
+
   TokenLayout layout_;
   torch::nn::ModuleList token_embeds_{nullptr};
   torch::nn::Embedding action_embed_{nullptr}, level_embed_{nullptr}, pos_embed_{nullptr};
@@ -63,8 +66,8 @@ TORCH_MODULE(TokenEmbedding);
 
 struct WorldModelOutput {
   torch::Tensor hidden;               // (B, T*K, D) after the final LayerNorm
-  std::vector<torch::Tensor> logits;  // L x (B, T, V): [0] at ACTION of t predicts L0 of t+1; [l]
-                                      // at L(l-1) of t predicts level l of t
+  std::vector<torch::Tensor> logits;  // S x (B, T, V): [0] at ACTION of t predicts slot 0 of t+1;
+                                      // [s] at slot s-1 of t predicts slot s of t
 };
 
 class WorldModelImpl : public torch::nn::Module {
@@ -73,10 +76,10 @@ class WorldModelImpl : public torch::nn::Module {
 
   const WorldModelOptions& options() const { return options_; }
 
-  // tokens (B, T, L) int64, actions (B, T) int64, T <= max_steps.
+  // tokens (B, T, S) int64, actions (B, T) int64, T <= max_steps.
   WorldModelOutput forward(const torch::Tensor& tokens, const torch::Tensor& actions);
-  // The logits alone. The last position of a step but the action's, L(L-1), predicts nothing: the
-  // last block's second half is not computed there.
+  // The logits alone. The last position of a step but the action's predicts nothing: the last
+  // block's second half is not computed there.
   std::vector<torch::Tensor> Predict(const torch::Tensor& tokens, const torch::Tensor& actions);
   // hidden alone (B, P - from, D), of the positions from `from` on. actions may be (B, T-1): the
   // last step is then open, and P = T*K - 1. Where `qkv` is given it receives each block's
@@ -86,10 +89,10 @@ class WorldModelImpl : public torch::nn::Module {
                        std::vector<torch::Tensor>* qkv = nullptr, int64_t from = 0);
   // The head of a level: hidden (..., D) at the position that predicts it -> (..., V).
   torch::Tensor Logits(int64_t level, const torch::Tensor& hidden);
-  // The slot whose hidden state predicts `level`: ACTION for level 0 (of the next step), else
-  // level - 1 (of the same step).
-  int64_t PredictingSlot(int64_t level) const {
-    return level == 0 ? options_.layout.action_slot() : level - 1;
+  // The slot whose hidden state predicts `slot`: ACTION for slot 0 (of the next step), else slot -
+  // 1 (of the same step).
+  int64_t PredictingSlot(int64_t slot) const {
+    return slot == 0 ? options_.layout.action_slot() : slot - 1;
   }
 
   // Parts, for the decoder.
@@ -99,7 +102,8 @@ class WorldModelImpl : public torch::nn::Module {
   layers::TransformerParts transformer() const;
   // The transformer packed as it is now. Only where PackedTransformer::Can.
   std::shared_ptr<const layers::PackedTransformer> Packed();
-  // Of the given length; kept, for recorded graphs read it (training::GraphedWork).
+  // Of the given length; kept, for recorded graphs read it (training::GraphedWork). Several threads
+  // may ask for it.
   const layers::AttentionPattern& Pattern(int64_t positions, torch::Device device);
 
  private:
@@ -116,6 +120,7 @@ class WorldModelImpl : public torch::nn::Module {
   torch::nn::LayerNorm ln_final_{nullptr};
   std::vector<layers::PackedLinear> heads_;  // registered as headl0, headl1, …
   layers::MadeFrom<layers::PackedTransformer> packed_;
+  std::mutex patterns_mutex_;
   std::map<int64_t, layers::AttentionPattern> patterns_;  // by length, of the last device
 };
 TORCH_MODULE(WorldModel);

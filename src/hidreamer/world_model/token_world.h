@@ -1,0 +1,52 @@
+#pragma once
+
+#include <torch/torch.h>
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "hidreamer/world_model/world.h"
+#include "hidreamer/world_model/world_model.h"
+
+namespace hidreamer::world_model {
+
+// Each window's newest episode alone, in the order that WorldModel reads. Before its start the game
+// is taken to have stood still: its first step again, with action 0.
+//   codes (B, T, S) int64, S slots as TokenLayout orders them; actions (B, T - 1) int64
+struct NewestEpisode {
+  torch::Tensor codes, actions;
+};
+NewestEpisode ReadNewestEpisode(const Steps& steps);
+
+// The text's hierarchical transformer as a world that learns online: one transformer position a
+// code, reward and continue predicted behind the action. Any number of places, see TokenLayout.
+//   codes, actions --> WorldModel --> hidden states --> next codes, coarse to fine
+//                                     (those at the step's last codes of every level, at ACTION)
+//                                                   --> reward, continue
+class TokenWorld : public World {
+ public:
+  explicit TokenWorld(const WorldOptions& options);
+
+  // States of the codes: the quantized grid. Hidden: at the last place's code of every level, which
+  // has the whole step behind it.
+  int64_t codes_width() const override;
+  int64_t hidden_width() const override;
+  States Observe(const Steps& steps) override;
+  // Of a window that crosses borders, the longest episode is predicted.
+  Prediction Predict(const Steps& steps, int64_t from) override;
+  std::unique_ptr<Rollout> Begin(const Steps& context, int64_t room, ValuesOfCodes values) override;
+
+ private:
+  friend class TokenRollout;
+
+  // hidden (N, S, D) at a step's codes -> (N, L D) at its last place's.
+  torch::Tensor StateOf(const torch::Tensor& hidden) const;
+  // state (N, L D), action_hidden (N, D).
+  Outcomes OutcomesOf(const torch::Tensor& state, const torch::Tensor& action_hidden);
+
+  WorldModel transformer_{nullptr};
+  torch::nn::Linear outcome_{nullptr}, reward_{nullptr}, continue_{nullptr};
+};
+
+}  // namespace hidreamer::world_model
