@@ -126,6 +126,61 @@ TEST_F(Agent, ShowsItsDreamAndItsLearningOnAPage) {
   EXPECT_THAT(ReadFile(root_ / "both.html"), HasSubstr("<section id=\"2-learning\""));
 }
 
+// The text's transformer, learning online: the same commands, the same files.
+TEST_F(Agent, AWorldOfTokensIsARunLikeAnyOther) {
+  const fs::path run = root_ / "tokens", held = root_ / "held";
+  auto command = Command(run);
+  for (const char* setting : {"world_model.kind=token", "tokenizer.quantizer=rvq",
+                              "tokenizer.grid=2", "tokenizer.rvq_codes=16"}) {
+    command.insert(command.end(), {"--set", setting});
+  }
+  const Outcome learned = RunProgram(command);
+  ASSERT_EQ(learned.code, 0) << learned.text;
+  EXPECT_THAT(ReadFile(run / "report.html"), HasSubstr("data:image/webp;base64,"));
+  EXPECT_EQ(RunProgram({"eval", run, "--episodes", "2"}).code, 0);
+  EXPECT_EQ(RunProgram({"dream", run, "--steps", "5", "--out", root_ / "dream.png"}).code, 0);
+  ASSERT_EQ(
+      RunProgram({"collect", "--game", "catch", "--steps", "600", "--seed", "9", "--out", held})
+          .code,
+      0);
+  const Outcome gates = RunProgram({"gates", run, "--fit", held, "--held-out", held, "--own-play",
+                                    held, "--frames", "100", "--json", root_ / "gates.json"});
+  ASSERT_EQ(gates.code, 0) << gates.text;
+  EXPECT_EQ(nlohmann::json::parse(ReadFile(root_ / "gates.json"))["one_step"]["levels"].size(), 3);
+}
+
+TEST_F(Agent, APartOfItIsTrainedAloneOnItsReplay) {
+  const fs::path run = root_ / "run";
+  ASSERT_EQ(RunProgram(Command(run)).code, 0);
+  const std::string before = ReadFile(run / "agent/model.safetensors");
+  const std::vector<std::string> policy = {"train", "policy",        run,     "--updates",     "6",
+                                           "--set", "evaluations=2", "--out", root_ / "policy"};
+  const Outcome trained = RunProgram(policy);
+  ASSERT_EQ(trained.code, 0) << trained.text;
+  EXPECT_THAT(trained.text, HasSubstr("catch after 6 updates"));
+  EXPECT_EQ(ReadFile(run / "agent/model.safetensors"), before);
+  const auto curve = nlohmann::json::parse(ReadFile(root_ / "policy/agent/curve.json"));
+  EXPECT_EQ(curve["evaluations"].back()["step"], 6);
+  EXPECT_EQ(RunProgram({"eval", root_ / "policy", "--episodes", "2"}).code, 0);
+  const Outcome report = RunProgram({"report", root_ / "policy"});
+  EXPECT_EQ(report.code, 0) << report.text;
+  EXPECT_THAT(ReadFile(root_ / "policy/report.html"), HasSubstr("updates of the policy"));
+  EXPECT_THAT(RunProgram(policy).text, HasSubstr("were done before"));
+
+  // Beside the run where no other place is named.
+  const Outcome world = RunProgram(
+      {"train", "world", run / "", "--updates", "3", "--anew", "--set", "world_model.channels=8"});
+  ASSERT_EQ(world.code, 0) << world.text;
+  EXPECT_TRUE(fs::exists(root_ / "run_world/agent/model.safetensors"));
+
+  const Outcome itself = RunProgram({"train", "policy", run, "--out", run});
+  EXPECT_EQ(itself.code, 2);
+  EXPECT_THAT(itself.text, HasSubstr("choose another --out"));
+  const Outcome stage = RunProgram({"train", "policy", root_, "--anew"});
+  EXPECT_EQ(stage.code, 2);
+  EXPECT_THAT(stage.text, HasSubstr("holds none"));
+}
+
 TEST_F(Agent, IsPlayedWithInABrowser) {
   ASSERT_EQ(RunProgram(Command(root_ / "run")).code, 0);
   const fs::path log = root_ / "play.log";

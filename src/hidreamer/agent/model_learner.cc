@@ -143,11 +143,15 @@ formats::TensorMap ModelLearner::BatchOf(const ReplayReader& reader, int64_t upd
           {"firsts", torch::tensor(batch.firsts, torch::kUInt8).view(shape)}};
 }
 
+ModelLearner::Drawn ModelLearner::Draw(const ReplayReader& reader, Rng& rng) const {
+  const auto starts = DrawWindows(reader, rng);
+  return {.starts = starts, .frames = reader.Frames(starts, config_.world_model.window)};
+}
+
 training::Figures ModelLearner::Update(const ReplayReader& reader, int64_t update, int64_t total) {
   Rng rng = seeds_.Generator("model/update", static_cast<uint64_t>(update));
   const auto& config = config_.world_model;
-  const auto starts = DrawWindows(reader, rng);
-  const auto frames = reader.Frames(starts, config.window);  // (B T, 1, 64, 64)
+  const Drawn drawn = Draw(reader, rng);
   training::Figures figures;
   const int64_t freeze_after = config_.tokenizer.freeze_after;
   if (freeze_after == 0 || update < freeze_after) {
@@ -158,16 +162,32 @@ training::Figures ModelLearner::Update(const ReplayReader& reader, int64_t updat
                      rng.UniformInt(config.window - 1));
     }
     const auto index = training::ToDevice(torch::tensor(rows, torch::kLong), device_);
-    StepTokenizer(frames.index_select(0, index), frames.index_select(0, index - 1), update,
+    StepTokenizer(drawn.frames.index_select(0, index), drawn.frames.index_select(0, index - 1),
+                  update,
                   training::Cosine(config_.tokenizer.online_lr, config_.tokenizer.final_lr,
                                    static_cast<double>(update) / static_cast<double>(total)),
                   figures);
   }
+  LearnWorldModel(reader, drawn, update, total, figures);
+  return figures;
+}
+
+training::Figures ModelLearner::UpdateWorldModel(const ReplayReader& reader, int64_t update,
+                                                 int64_t total) {
+  Rng rng = seeds_.Generator("model/update", static_cast<uint64_t>(update));
+  training::Figures figures;
+  LearnWorldModel(reader, Draw(reader, rng), update, total, figures);
+  return figures;
+}
+
+void ModelLearner::LearnWorldModel(const ReplayReader& reader, const Drawn& drawn, int64_t update,
+                                   int64_t total, training::Figures& figures) {
+  const auto& config = config_.world_model;
   world_model::Steps steps;
   {
     const layers::AutocastGuard autocast(device_, precision_);
-    const auto batch = reader.replay().Read(starts, config.window, /*frames=*/false);
-    steps = ReadWindows(models_, batch, frames);
+    steps = ReadWindows(
+        models_, reader.replay().Read(drawn.starts, config.window, /*frames=*/false), drawn.frames);
   }
   const double share =
       training::WarmupCosine(update, config.warmup_updates, total, config.final_lr_share);
@@ -175,7 +195,6 @@ training::Figures ModelLearner::Update(const ReplayReader& reader, int64_t updat
   for (int64_t begin = 0; begin < config.batch; begin += size) {
     StepWorldModel(steps.Some(begin, std::min(size, config.batch - begin)), share, figures);
   }
-  return figures;
 }
 
 torch::Tensor ModelLearner::WorldModelGradients(const world_model::Steps& steps) {

@@ -31,6 +31,8 @@ class ModelLearner {
   // One update of the tokenizer, then the world model's steps on the minibatches of one batch of
   // windows. The learning rates have fallen to their last value at update `total`.
   training::Figures Update(const ReplayReader& reader, int64_t update, int64_t total);
+  // The same without the tokenizer.
+  training::Figures UpdateWorldModel(const ReplayReader& reader, int64_t update, int64_t total);
   // The windows of an update, while the replay is as it was: frames (B T, 1, 64, 64), others (B,
   // T).
   formats::TensorMap BatchOf(const ReplayReader& reader, int64_t update) const;
@@ -47,6 +49,15 @@ class ModelLearner {
   torch::Tensor WorldModelGradients(const world_model::Steps& steps);
   std::vector<data::ReplayIndex> DrawWindows(const ReplayReader& reader, Rng& rng) const;
   int64_t MinibatchSize() const;  // windows of an optimizer step, but perhaps of the last
+  // An update's windows: their starts and frames, (B T, 1, 64, 64).
+  struct Drawn {
+    std::vector<data::ReplayIndex> starts;
+    torch::Tensor frames;
+  };
+  Drawn Draw(const ReplayReader& reader, Rng& rng) const;
+  // All optimizer steps on an update's windows.
+  void LearnWorldModel(const ReplayReader& reader, const Drawn& drawn, int64_t update,
+                       int64_t total, training::Figures& figures);
   // The loss of one batch of frames and those before them, backward and step.
   void StepTokenizer(const torch::Tensor& frames, const torch::Tensor& previous, int64_t update,
                      double lr, training::Figures& figures);

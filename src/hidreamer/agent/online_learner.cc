@@ -10,7 +10,6 @@
 #include "hidreamer/base/interrupt.h"
 #include "hidreamer/env/make_environment.h"
 #include "hidreamer/env/scripted_player.h"
-#include "hidreamer/evaluation/play.h"
 #include "hidreamer/training/device.h"
 #include "hidreamer/training/flop_meter.h"
 
@@ -36,7 +35,8 @@ OnlineLearner::OnlineLearner(const config::AgentConfig& config,
       reader_(replay_, device_),
       prefill_updates_((config.collect.prefill + config.collect.steps_per_update - 1) /
                        config.collect.steps_per_update),
-      threads_(at::get_num_threads()) {
+      threads_(at::get_num_threads()),
+      score_(config, seeds_, threads_) {
   const int64_t played = total_updates() * config.collect.steps_per_update;
   if (played < config.steps) {
     spdlog::warn("{} of {} steps are played: an update plays {}, and {} are left over", played,
@@ -286,31 +286,14 @@ void OnlineLearner::UpdateBoth(int64_t trained, int64_t total, training::Figures
   at::set_num_threads(threads_);
 }
 
-nlohmann::json OnlineLearner::Score(env::Player& player, uint64_t seed,
-                                    const std::string& prefix) const {
-  const auto result =
-      evaluation::ToJson(evaluation::PlayEpisodes([&] { return MakeGame(config_); }, player,
-                                                  {.episodes = config_.evaluation_episodes,
-                                                   .environments = config_.evaluation_episodes,
-                                                   .threads = threads_,
-                                                   .seed = seed,
-                                                   .progress = false}));
-  return {{prefix, result["mean"]},
-          {prefix + "_error", result["standard_error"]},
-          {prefix + "_games", result["count"]}};
-}
-
 nlohmann::json OnlineLearner::EndEpoch(int64_t epoch) {
-  if (config_.evaluation_episodes == 0 || config_.collect.behaviour != "agent") {
+  if (config_.collect.behaviour != "agent") {
     return nlohmann::json::object();
   }
-  if (random_score_.is_null()) {
-    env::RandomPlayer random;
-    random_score_ = Score(random, seeds_.Stream("evaluation/random"), "random_score");
+  nlohmann::json scores = score_.Measure(models_, device_, epoch);
+  if (scores.empty()) {
+    return scores;
   }
-  nlohmann::json scores = random_score_;
-  OnlinePlayer player(models_, /*greedy=*/false, device_);
-  scores.update(Score(player, seeds_.Stream("evaluation", static_cast<uint64_t>(epoch)), "score"));
   scores["env_steps"] = replay_.size();
   spdlog::info("{} after {} of {} steps: {:.2f} ± {:.2f} in {} games; random play {:.2f} ± {:.2f}",
                config_.game, replay_.size(), config_.steps, scores["score"].get<double>(),

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "hidreamer/agent/agent_models.h"
+#include "hidreamer/agent/game_score.h"
 #include "hidreamer/agent/model_learner.h"
 #include "hidreamer/agent/online_player.h"
 #include "hidreamer/agent/policy_trainer.h"
@@ -70,8 +71,6 @@ class OnlineLearner : public training::Learner {
   // Mean score of the games that ended in the update.
   void AddScores(int64_t update, training::Figures& figures) const;
   void HeadStart();
-  // Mean score of whole real games by `player`: {PREFIX, PREFIX_error, PREFIX_games}.
-  nlohmann::json Score(env::Player& player, uint64_t seed, const std::string& prefix) const;
   // World model and policy side by side.
   void UpdateBoth(int64_t trained, int64_t total, training::Figures& figures);
   bool training(int64_t update) const { return update >= prefill_updates_; }
@@ -94,10 +93,10 @@ class OnlineLearner : public training::Learner {
   std::unique_ptr<ModelLearner> model_learner_;
   std::unique_ptr<PolicyTrainer> policy_trainer_;
   int64_t prefill_updates_;
-  nlohmann::json random_score_;  // measured once a process
   int64_t head_start_done_ = 0;  // of an interrupted head start
   int64_t policy_updates_ = 0;   // in this process
   int threads_;
+  GameScore score_;
 };
 
 }  // namespace hidreamer::agent

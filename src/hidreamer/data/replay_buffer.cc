@@ -205,6 +205,25 @@ std::vector<int64_t> ReplayBuffer::Save(const fs::path& directory) {
   return sizes;
 }
 
+std::vector<int64_t> ReplayBuffer::SizesIn(const fs::path& directory) const {
+  std::vector<int64_t> sizes;
+  for (size_t i = 0; i < streams_.size(); ++i) {
+    const auto steps_of = [&](const char* kind, int64_t bytes) {
+      const fs::path file = FileOf(directory, i, kind);
+      std::error_code error;
+      const auto size = fs::file_size(file, error);
+      if (error) {
+        throw UserError("give the run directory of an agent with its replay", "{}: {}",
+                        file.string(), error.message());
+      }
+      return static_cast<int64_t>(size) / bytes;
+    };
+    sizes.push_back(
+        std::min(steps_of("frames", options_.frame_bytes), steps_of("steps", sizeof(Record))));
+  }
+  return sizes;
+}
+
 void ReplayBuffer::Load(const fs::path& directory, const std::vector<int64_t>& sizes) {
   if (sizes.size() != streams_.size()) {
     throw UserError("collect.environments was another one", "{} holds {} streams, not {}",

@@ -76,6 +76,9 @@ class ReplayBuffer {
   // Reads the first `sizes` steps of each stream back and cuts off what a killed run wrote after
   // its checkpoint. Throws a user Error where files are missing or too short.
   void Load(const std::filesystem::path& directory, const std::vector<int64_t>& sizes);
+  // How many whole steps of each stream a directory holds. Throws a user Error where a file is
+  // missing.
+  std::vector<int64_t> SizesIn(const std::filesystem::path& directory) const;
 
  private:
   // A step without its frame, as it lies in the file.

@@ -223,19 +223,12 @@ void RunLeading(const config::ExperimentConfig& config, const PipelineOptions& o
                        .run = run,
                        .seeds = SeedTree(static_cast<uint64_t>(config.seed)),
                        .group = group};
-  try {
+  run.DoWork([&] {
     RunSelected(context, stages, states, options.only);
     if (AllDone(stages, states, options.only)) {
       DismissFollowers(group);
     }
-  } catch (const Interrupted&) {
-    run.EndWork("interrupted");
-    throw;
-  } catch (...) {
-    run.EndWork("failed");
-    throw;
-  }
-  run.EndWork("done");
+  });
   if (options.only.empty()) {
     fmt::print("{}\nreport: {}\n", FormatFigureTable(run.path() / "summary.json"),
                (run.path() / "report.html").string());

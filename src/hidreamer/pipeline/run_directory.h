@@ -43,6 +43,7 @@ class RunDirectory {
 
   void StartWork(const std::string& command);
   void EndWork(const std::string& outcome) { journal_.EndWork(outcome); }
+  void DoWork(const std::function<void()>& work) { journal_.DoWork(work); }
 
   torch::Device device() const { return journal_.device(); }
   int threads() const { return journal_.threads(); }

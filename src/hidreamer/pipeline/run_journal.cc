@@ -16,6 +16,7 @@
 
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/files.h"
+#include "hidreamer/base/interrupt.h"
 #include "hidreamer/config/stage_settings.h"
 #include "hidreamer/pipeline/machine.h"
 #include "hidreamer/pipeline/stage_files.h"
@@ -226,6 +227,19 @@ void RunJournal::EndWork(const std::string& outcome) {
     spdlog::warn("what --force replaces is kept in {} until its stages are done again",
                  (path_ / entry["kept"].get<std::string>()).string());
   }
+}
+
+void RunJournal::DoWork(const std::function<void()>& work) {
+  try {
+    work();
+  } catch (const Interrupted&) {
+    EndWork("interrupted");
+    throw;
+  } catch (...) {
+    EndWork("failed");
+    throw;
+  }
+  EndWork("done");
 }
 
 StageState RunJournal::Inspect(const StageRecord& stage, bool force) const {

@@ -69,6 +69,8 @@ class RunJournal {
   // The end of this call, with its outcome: "done", "interrupted", "failed". What was set aside is
   // removed once everything that replaces it is done; until then a message says where it is.
   void EndWork(const std::string& outcome);
+  // Does `work` between StartWork and EndWork, with the outcome that it comes to.
+  void DoWork(const std::function<void()>& work);
 
   // Compares the stage's settings with those it was begun or done with. Where others were changed
   // than it can go on with: a user Error that names the keys. With `force` any change is kChanged.

@@ -41,13 +41,14 @@ std::string LearningSection(const ReportData& data) {
     return Missing("The learning curve", "the agent has not finished yet");
   }
   const json& curve = data.curve;
+  const std::string x_label = curve.value("over", "steps") == "updates"
+                                  ? "updates of the policy"
+                                  : "agent steps in the real game";
   const json games = curve.value("training_games", json::array());
   const json evaluations = curve.value("evaluations", json::array());
   Series learned = RunningMean(games);
   Series scored{.name = "evaluations"};
-  Table table{.header = {"agent steps in the real game", "score", "games"},
-              .numeric = {true, true, true},
-              .rows = {}};
+  Table table{.header = {x_label, "score", "games"}, .numeric = {true, true, true}, .rows = {}};
   for (const json& point : evaluations) {
     scored.x.push_back(point.at("step").get<double>());
     scored.y.push_back(point.at("score").get<double>());
@@ -56,9 +57,7 @@ std::string LearningSection(const ReportData& data) {
                           FormatNumber(point.at("games").get<double>())});
   }
   std::string random_play;
-  LineChart chart{.title = "Score of a game",
-                  .x_label = "agent steps in the real game",
-                  .series = {learned, scored}};
+  LineChart chart{.title = "Score of a game", .x_label = x_label, .series = {learned, scored}};
   if (const auto random = curve.find("random"); random != curve.end()) {
     const double score = random->at("score").get<double>();
     const double end = curve.value("steps", 0.0);

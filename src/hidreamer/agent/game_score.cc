@@ -1,0 +1,48 @@
+#include "hidreamer/agent/game_score.h"
+
+#include <string>
+
+#include "hidreamer/agent/online_player.h"
+#include "hidreamer/env/make_environment.h"
+#include "hidreamer/env/scripted_player.h"
+#include "hidreamer/evaluation/play.h"
+
+namespace hidreamer::agent {
+namespace {
+
+// {PREFIX, PREFIX_error, PREFIX_games}
+nlohmann::json Score(env::Player& player, const config::AgentConfig& config, uint64_t seed,
+                     int threads, const std::string& prefix) {
+  const auto result = evaluation::ToJson(evaluation::PlayEpisodes(
+      [&] { return env::MakeEnvironment(config.game, config.protocol); }, player,
+      {.episodes = config.evaluation_episodes,
+       .environments = config.evaluation_episodes,
+       .threads = threads,
+       .seed = seed,
+       .progress = false}));
+  return {{prefix, result["mean"]},
+          {prefix + "_error", result["standard_error"]},
+          {prefix + "_games", result["count"]}};
+}
+
+}  // namespace
+
+GameScore::GameScore(const config::AgentConfig& config, const SeedTree& seeds, int threads)
+    : config_(config), seeds_(seeds), threads_(threads) {}
+
+nlohmann::json GameScore::Measure(AgentModels models, torch::Device device, int64_t epoch) {
+  if (config_.evaluation_episodes == 0) {
+    return nlohmann::json::object();
+  }
+  if (random_.is_null()) {
+    env::RandomPlayer random;
+    random_ = Score(random, config_, seeds_.Stream("evaluation/random"), threads_, "random_score");
+  }
+  nlohmann::json scores = random_;
+  OnlinePlayer player(std::move(models), /*greedy=*/false, device);
+  scores.update(Score(player, config_, seeds_.Stream("evaluation", static_cast<uint64_t>(epoch)),
+                      threads_, "score"));
+  return scores;
+}
+
+}  // namespace hidreamer::agent

@@ -1,0 +1,80 @@
+#include "hidreamer/pipeline/agent_stage.h"
+
+#include <nlohmann/json.hpp>
+
+#include "hidreamer/base/files.h"
+#include "hidreamer/base/json_lines.h"
+#include "hidreamer/config/dump.h"
+#include "hidreamer/env/make_environment.h"
+#include "hidreamer/pipeline/agent_film.h"
+#include "hidreamer/report/image.h"
+
+namespace hidreamer::pipeline {
+
+StageRecord AgentStage(const config::AgentConfig& config, const std::filesystem::path& run) {
+  StageRecord stage{.name = "agent", .folder = run / "agent", .settings = config::Flatten(config)};
+  // Where the work is done and how often it is saved do not change what is learned.
+  for (const char* key : {"threads", "device", "precision", "checkpoint_seconds"}) {
+    stage.settings.erase(key);
+  }
+  return stage;
+}
+
+RunJournal::Work AgentWork(const config::AgentConfig& config, const std::string& command) {
+  return {.command = command,
+          .config_text = config::DumpConfig(config),
+          .threads = config.threads,
+          .device = config.device,
+          .precision = config.precision,
+          .checkpoint_seconds = config.checkpoint_seconds,
+          .choose_precision =
+              [config](torch::Device device) {
+                return layers::ChoosePrecision(
+                    config.precision, config.world_model.batch * config.world_model.window * 8,
+                    config.world_model.width, device);
+              },
+          .facts = {{"seed", config.seed}, {"games", {config.game}}}};
+}
+
+void WriteCurve(const std::filesystem::path& run, const config::AgentConfig& config,
+                const std::vector<agent::TrainingGame>& games, CurveOver over) {
+  auto played = nlohmann::json::array();
+  for (const agent::TrainingGame& game : games) {
+    played.push_back({{"step", game.step}, {"score", game.score}, {"length", game.length}});
+  }
+  auto evaluations = nlohmann::json::array();
+  nlohmann::json random;
+  for (const nlohmann::json& record : ReadJsonLines(run / "agent/metrics.jsonl")) {
+    if (record.contains("score")) {
+      evaluations.push_back({{"step", record[over == CurveOver::kSteps ? "env_steps" : "step"]},
+                             {"score", record["score"]},
+                             {"score_error", record["score_error"]},
+                             {"games", record["score_games"]}});
+    }
+    if (record.contains("random_score")) {
+      random = {{"score", record["random_score"]},
+                {"score_error", record["random_score_error"]},
+                {"games", record["random_score_games"]}};
+    }
+  }
+  nlohmann::json curve = {{"game", config.game},      {"seed", config.seed},
+                          {"steps", config.steps},    {"over", "steps"},
+                          {"training_games", played}, {"evaluations", evaluations}};
+  if (over == CurveOver::kUpdates) {
+    curve["over"] = "updates";
+    curve["steps"] = evaluations.empty() ? nlohmann::json(0) : evaluations.back()["step"];
+  }
+  if (!random.is_null()) {
+    curve["random"] = random;
+  }
+  WriteFileAtomically(run / "agent/curve.json", curve.dump(1) + "\n");
+}
+
+void WriteFilm(const std::filesystem::path& run, const config::AgentConfig& config) {
+  const auto film = FilmAgent(agent::LoadAgentModels(run),
+                              env::MakeEnvironment(config.game, config.protocol), {});
+  WriteFileAtomically(run / "agent/dream.webp",
+                      report::EncodeWebpAnimation(film, kFilmMilliseconds));
+}
+
+}  // namespace hidreamer::pipeline
