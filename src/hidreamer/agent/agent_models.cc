@@ -3,7 +3,6 @@
 #include "hidreamer/agent/observation.h"
 #include "hidreamer/base/error.h"
 #include "hidreamer/formats/safetensors.h"
-#include "hidreamer/training/optimizer.h"
 
 namespace hidreamer::agent {
 namespace {
@@ -71,19 +70,13 @@ AgentOptions OptionsOf(const config::AgentConfig& config, int64_t actions) {
 }
 
 AgentModelsImpl::AgentModelsImpl(const AgentOptions& options)
-    : options_(options), scalars_(policy::ScalarCoding::Kind::kTwoHot) {
+    : ActorCritic("two_hot"), options_(options) {
   tokenizer = register_module("tokenizer", tokenizer::SpatialTokenizer(options.tokenizer));
   world_model = register_module("world_model", world_model::MakeWorld(options.world_model));
-  const int64_t features = FeatureWidth(options.sees, *world_model);
-  const auto head = [&](int64_t out) {
-    policy::MlpHead made(features, options.hidden_width, out);
-    made->ZeroOutput();
-    return made;
-  };
-  actor = register_module("actor", head(options.actions));
-  critic = register_module("critic", head(scalars_.outputs()));
-  slow_critic = register_module("slow_critic", head(scalars_.outputs()));
-  training::MoveTowards(*slow_critic, *critic, 1);
+  Build({.features = FeatureWidth(options.sees, *world_model),
+         .hidden_width = options.hidden_width,
+         .actions = options.actions,
+         .unimix = options.unimix});
 }
 
 torch::Tensor AgentModelsImpl::Features(const world_model::States& states) const {
@@ -95,10 +88,6 @@ torch::Tensor AgentModelsImpl::Features(const world_model::States& states) const
 
 world_model::ValuesOfCodes AgentModelsImpl::ValuesOfCodes() const {
   return [tokenizer = tokenizer](const torch::Tensor& codes) { return tokenizer->Values(codes); };
-}
-
-policy::ActionDistribution AgentModelsImpl::Policy(const torch::Tensor& features) {
-  return {actor->forward(features).to(torch::kFloat32), options_.unimix};
 }
 
 bool HoldsAgent(const std::filesystem::path& run) {

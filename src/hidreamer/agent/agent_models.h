@@ -11,9 +11,7 @@
 
 #include "hidreamer/config/agent_config.h"
 #include "hidreamer/formats/tensor_map.h"
-#include "hidreamer/policy/action_distribution.h"
-#include "hidreamer/policy/networks.h"
-#include "hidreamer/policy/two_hot.h"
+#include "hidreamer/policy/actor_critic.h"
 #include "hidreamer/tokenizer/spatial_tokenizer.h"
 #include "hidreamer/world_model/world.h"
 
@@ -40,26 +38,20 @@ AgentOptions OptionsOf(const config::AgentConfig& config, int64_t actions);
 
 // All networks of an online agent. State names tokenizer., world_model., actor., critic.,
 // slow_critic.
-class AgentModelsImpl : public torch::nn::Module {
+class AgentModelsImpl : public policy::ActorCritic {
  public:
   explicit AgentModelsImpl(const AgentOptions& options);
 
   const AgentOptions& options() const { return options_; }
-  const policy::ScalarCoding& scalars() const { return scalars_; }
   // What actor and critic see, (..., F) f32.
   torch::Tensor Features(const world_model::States& states) const;
-  policy::ActionDistribution Policy(const torch::Tensor& features);  // (..., F)
-  world_model::ValuesOfCodes ValuesOfCodes() const;                  // the tokenizer's
+  world_model::ValuesOfCodes ValuesOfCodes() const;  // the tokenizer's
 
   tokenizer::SpatialTokenizer tokenizer{nullptr};
   std::shared_ptr<world_model::World> world_model;
-  policy::MlpHead actor{nullptr};
-  policy::MlpHead critic{nullptr};       // two-hot symlog bins
-  policy::MlpHead slow_critic{nullptr};  // moving average of the critic; never gets a gradient
 
  private:
   AgentOptions options_;
-  policy::ScalarCoding scalars_;
 };
 TORCH_MODULE(AgentModels);
 

@@ -54,9 +54,7 @@ void DreamGame::Look(const world_model::Steps& history, GameView& view) {
       models_->Features(models_->world_model->Observe(history)).select(1, last);  // (1, F)
   view.codes = Numbers<int64_t>(history.codes.select(1, last));
   view.probabilities = Numbers<float>(models_->Policy(features).probabilities());
-  view.value = models_->scalars()
-                   .Value(models_->critic->forward(features).to(torch::kFloat32))
-                   .item<double>();
+  view.value = models_->Values(features).item<double>();
   view.picture = Numbers<uint8_t>(models_->tokenizer->Decode(history.values.select(1, last))
                                       .clamp(0, 1)
                                       .mul(255)

@@ -43,24 +43,24 @@ DreamDraws DrawForDreams(AgentModels models, int64_t batch, const DreamOptions& 
   return {.actions = together(actions), .codes = together(codes)};
 }
 
-Dreams DreamOn(AgentModels models, const world_model::Steps& context, const DreamOptions& options,
-               Rng& rng) {
+policy::Dreams DreamOn(AgentModels models, const world_model::Steps& context,
+                       const DreamOptions& options, Rng& rng) {
   return DreamOn(models, context, options,
                  DrawForDreams(models, context.windows(), options, rng, context.codes.device()));
 }
 
-Dreams DreamOn(AgentModels models, const world_model::Steps& context, const DreamOptions& options,
-               const DreamDraws& draws) {
+policy::Dreams DreamOn(AgentModels models, const world_model::Steps& context,
+                       const DreamOptions& options, const DreamDraws& draws) {
   torch::NoGradGuard no_grad;
   const auto rollout =
       models->world_model->Begin(context, options.horizon, models->ValuesOfCodes());
-  std::vector<torch::Tensor> features, actions, log_probs, rewards, continues, codes;
+  std::vector<torch::Tensor> states, actions, log_probs, rewards, continues, codes;
   for (int64_t h = 0; h <= options.horizon; ++h) {
-    features.push_back(models->Features(rollout->states()));
+    states.push_back(models->Features(rollout->states()));
     if (h == options.horizon) {
       break;
     }
-    const auto distribution = models->Policy(features.back());
+    const auto distribution = models->Policy(states.back());
     actions.push_back(options.actions.defined()
                           ? options.actions.select(1, h)
                           : layers::CategoryAt(distribution.probabilities(), draws.actions[h]));
@@ -74,7 +74,7 @@ Dreams DreamOn(AgentModels models, const world_model::Steps& context, const Drea
       codes.push_back(rollout->codes());
     }
   }
-  return {.features = torch::stack(features, 1),
+  return {.states = torch::stack(states, 1),
           .actions = torch::stack(actions, 1),
           .log_probs = torch::stack(log_probs, 1),
           .rewards = torch::stack(rewards, 1),

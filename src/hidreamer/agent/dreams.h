@@ -2,24 +2,14 @@
 
 #include "hidreamer/agent/agent_models.h"
 #include "hidreamer/base/seed.h"
-#include "hidreamer/layers/precision.h"
+#include "hidreamer/policy/dreams.h"
 
 namespace hidreamer::agent {
 
-// Imagined steps of a batch of B dreams, none with a gradient.
-struct Dreams {
-  torch::Tensor features;   // (B, H + 1, F) what the actor saw
-  torch::Tensor actions;    // (B, H) int64
-  torch::Tensor log_probs;  // (B, H) of the actions
-  torch::Tensor rewards;    // (B, H) plain units
-  torch::Tensor continues;  // (B, H) in [0, 1]
-  torch::Tensor codes;      // (B, H, P, L) int64; only where asked for
-};
-
 struct DreamOptions {
   int64_t horizon = 15;
-  double temperature = 1;  // of the codes; 0: the likeliest
-  bool keep_codes = false;
+  double temperature = 1;      // of the codes; 0: the likeliest
+  bool keep_codes = false;     // Dreams::codes (B, H, P, L)
   torch::Tensor actions = {};  // (B, H) int64: these instead of the actor's
 };
 
@@ -32,9 +22,9 @@ DreamDraws DrawForDreams(AgentModels models, int64_t batch, const DreamOptions& 
                          torch::Device device);
 
 // Dreams on from the last step of each window.
-Dreams DreamOn(AgentModels models, const world_model::Steps& context, const DreamOptions& options,
-               const DreamDraws& draws);
-Dreams DreamOn(AgentModels models, const world_model::Steps& context, const DreamOptions& options,
-               Rng& rng);
+policy::Dreams DreamOn(AgentModels models, const world_model::Steps& context,
+                       const DreamOptions& options, const DreamDraws& draws);
+policy::Dreams DreamOn(AgentModels models, const world_model::Steps& context,
+                       const DreamOptions& options, Rng& rng);
 
 }  // namespace hidreamer::agent

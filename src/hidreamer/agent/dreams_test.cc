@@ -69,8 +69,8 @@ TEST(Dreams, HaveTheirShapesAndAreDrawnFromTheirSeed) {
     Rng rng(seed);
     return DreamOn(models, context, {.horizon = 5, .keep_codes = true}, rng);
   };
-  const Dreams one = dream(1), again = dream(1), other = dream(2);
-  EXPECT_EQ(one.features.sizes(), (torch::IntArrayRef{4, 6, one.features.size(2)}));
+  const policy::Dreams one = dream(1), again = dream(1), other = dream(2);
+  EXPECT_EQ(one.states.sizes(), (torch::IntArrayRef{4, 6, one.states.size(2)}));
   EXPECT_EQ(one.codes.sizes(), (torch::IntArrayRef{4, 5, 64, 3}));
   for (const auto& x : {one.actions, one.log_probs, one.rewards, one.continues}) {
     EXPECT_EQ(x.sizes(), (torch::IntArrayRef{4, 5}));
@@ -78,7 +78,7 @@ TEST(Dreams, HaveTheirShapesAndAreDrawnFromTheirSeed) {
   EXPECT_TRUE(one.codes.equal(again.codes));
   EXPECT_TRUE(one.actions.equal(again.actions));
   EXPECT_FALSE(one.codes.equal(other.codes));
-  const auto probabilities = models->Policy(one.features.narrow(1, 0, 5)).LogProb(one.actions);
+  const auto probabilities = models->Policy(one.states.narrow(1, 0, 5)).LogProb(one.actions);
   EXPECT_TRUE(torch::allclose(one.log_probs, probabilities, 1e-4, 1e-5));
 }
 
@@ -90,10 +90,10 @@ TEST(Dreams, FollowTheActionsGiven) {
     return DreamOn(models, context,
                    {.horizon = 5, .actions = torch::full({4, 5}, action, torch::kLong)}, rng);
   };
-  const Dreams left = dream(1), right = dream(2);
+  const policy::Dreams left = dream(1), right = dream(2);
   EXPECT_TRUE(left.actions.eq(1).all().item<bool>());
-  EXPECT_TRUE(left.features.select(1, 0).equal(right.features.select(1, 0)));
-  EXPECT_FALSE(left.features.select(1, 1).equal(right.features.select(1, 1)));
+  EXPECT_TRUE(left.states.select(1, 0).equal(right.states.select(1, 0)));
+  EXPECT_FALSE(left.states.select(1, 1).equal(right.states.select(1, 1)));
 }
 
 // A game is judged by the policy on the state from which it would dream.

@@ -10,16 +10,14 @@
 #include "hidreamer/agent/replay_reader.h"
 #include "hidreamer/base/seed.h"
 #include "hidreamer/layers/precision.h"
-#include "hidreamer/policy/normalizer.h"
+#include "hidreamer/policy/actor_critic_learner.h"
 #include "hidreamer/training/figures.h"
 #include "hidreamer/training/graphed_work.h"
-#include "hidreamer/training/optimizer.h"
 
 namespace hidreamer::agent {
 
-// Trains actor and critic on dreams that start from the replay (lambda-returns, percentile
-// normalisation, two-hot critic with a slow copy; DreamerV3), or, as a baseline, on the newest real
-// steps alone.
+// Trains actor and critic (policy::ActorCriticLearner) on dreams that start from the replay, or, as
+// a baseline, on the newest real steps alone.
 class PolicyTrainer {
  public:
   // Actor and critic are those of `models`.
@@ -36,63 +34,41 @@ class PolicyTrainer {
   // judged, what is left to begin of actor's and critic's learning, with so many of torch's
   // threads. The results do not depend on who does what.
   void Work(int threads);
-  // {"return", "dream_reward", "entropy", "actor_loss", "critic_loss", "value", …}
+  // As policy::ActorCriticLearner's.
   training::Figures Finish();
 
-  formats::TensorMap State() const;  // optimizers and normaliser
-  void LoadState(const formats::TensorMap& state);
+  formats::TensorMap State() const { return learner_.State(); }
+  void LoadState(const formats::TensorMap& state) { learner_.LoadState(state); }
 
  private:
   // Some of an update's dreams.
   struct Part {
     std::vector<data::ReplayIndex> starts;
     Rng rng;
-    Dreams dreams = {};
+    policy::Dreams dreams = {};
   };
-  Dreams Imagine(Part& part);
-  Dreams RealSteps(const Part& part);
-  // Makes `lesson_` of all dreams.
-  void JudgeDreams();
-  void LearnActor();
-  void LearnCritic();
-  // Of what each is recorded (training::GraphedWork):
-  //   features (B, H + 1, F), rewards, continues (B, H) -> values (B, H + 1), returns, weights
-  training::GraphedWork::Tensors Judge(const training::GraphedWork::Tensors& inputs);
-  //   features (B, H, F), actions, advantages, weights, log_probs (B, H), entropy bonus () -> loss,
-  //   entropy (); backward
-  training::GraphedWork::Tensors ActorGradients(const training::GraphedWork::Tensors& inputs);
-  //   features (B, H, F), weights, returns (B, H) -> loss (); backward
-  training::GraphedWork::Tensors CriticGradients(const training::GraphedWork::Tensors& inputs);
-  int64_t passes() const;
+  policy::Dreams Imagine(Part& part);
+  policy::Dreams RealSteps(const Part& part);
+  policy::Dreams AllDreams() const;
 
   AgentModels models_;
   config::AgentConfig config_;
   SeedTree seeds_;
   layers::Precision precision_;
   torch::Device device_;
-  training::Adam actor_optimizer_;
-  training::Adam critic_optimizer_;
-  policy::ReturnNormalizer normalizer_;
-  training::GraphedWork judge_;
-  training::GraphedWork actor_gradients_;
-  training::GraphedWork critic_gradients_;
+  policy::ActorCriticLearner learner_;
   std::unique_ptr<training::GraphedWork> dream_;  // on a GPU; by the networks of the first update
 
   // Of the update under way:
   AgentModels dreaming_{nullptr};
   const ReplayReader* reader_ = nullptr;
-  double entropy_bonus_ = 0;
+  double progress_ = 0;  // through the training, in [0, 1]
   std::vector<Part> parts_;
   std::atomic<int64_t> begun_ = 0, dreamed_ = 0;  // parts
   std::atomic<int> learners_begun_ = 0;           // actor, critic
   std::promise<void> judged_;
   std::shared_future<void> is_judged_;
   std::atomic_flag failed_;
-  struct Lesson {
-    torch::Tensor features;                                          // (B, H, F)
-    torch::Tensor actions, advantages, weights, returns, log_probs;  // (B, H)
-  } lesson_;
-  training::Figures dream_figures_, actor_figures_, critic_figures_;
 };
 
 }  // namespace hidreamer::agent

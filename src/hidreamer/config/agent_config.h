@@ -291,6 +291,7 @@ struct AgentPolicyConfig {
   double final_entropy = 5e-4;
   double unimix = 0.01;
   bool normalize_returns = true;
+  bool center_advantages = true;
   double temperature = 0.5;
   double lr = 2e-4;
   double clip_norm = 1.0;
@@ -332,14 +333,6 @@ struct AgentPolicyConfig {
       passes);
     v({.name = "ppo_clip", .help = "PPO's clip range", .min = 0, .max = 10}, ppo_clip);
     VisitActorCritic(v, *this);
-    v({.name = "final_entropy",
-       .help = "entropy bonus at the end, reached at a constant ratio from one update to the next: "
-               "explore first, then play well",
-       .min = 1e-9,
-       .max = 1},
-      final_entropy);
-    v({.name = "normalize_returns", .help = "divide advantages by the spread of the returns"},
-      normalize_returns);
     v({.name = "temperature",
        .help = "of the codes drawn in dreams; 0: the likeliest",
        .min = 0,

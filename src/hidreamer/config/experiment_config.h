@@ -277,6 +277,9 @@ struct PolicyConfig {
   double gamma = 0.997;
   double lambda = 0.95;
   double entropy = 3e-4;
+  double final_entropy = 3e-4;
+  bool normalize_returns = true;
+  bool center_advantages = false;
   double unimix = 0.01;
   double lr = 3e-4;
   double clip_norm = 1.0;

@@ -50,7 +50,7 @@ std::vector<int> AgentPlayer::Act(const std::vector<env::PlayerView>& views,
     hidden = PushStates(views, codes);  // (n, L, D)
   }
   last_states_ = features_.State(hidden, codes);  // (n, F)
-  const auto distribution = policy_->Policy(policy_->extractor->forward(last_states_));
+  const auto distribution = policy_->Policy(last_states_);
   torch::Tensor chosen;
   if (options_.greedy) {
     chosen = distribution.Greedy();

@@ -18,8 +18,8 @@ Dreamer::Dreamer(world_model::WorldModel model, StateFeatures features, int64_t 
       precision_(precision),
       decoder_(model, batch, capacity, precision) {}
 
-Dream Dreamer::Roll(policy::PolicyModel policy, const torch::Tensor& context_tokens,
-                    const torch::Tensor& context_actions, int64_t horizon, uint64_t seed) {
+policy::Dreams Dreamer::Roll(policy::PolicyModel policy, const torch::Tensor& context_tokens,
+                             const torch::Tensor& context_actions, int64_t horizon, uint64_t seed) {
   const SeedTree seeds(seed);
   const auto draw = [&](const char* stream, torch::IntArrayRef shape) {
     auto generator = at::make_generator<at::CPUGeneratorImpl>(seeds.Stream(stream));
@@ -44,13 +44,12 @@ Dream Dreamer::Roll(policy::PolicyModel policy, const torch::Tensor& context_tok
       work->second.Run({context_tokens, context_actions,
                         draw("codes", {horizon, model_->options().layout.levels, batch}),
                         draw("actions", {horizon, batch})});
-  return {.tokens = results[0],
-          .states = results[1],
-          .outcomes = results[2],
-          .actions = results[3],
-          .log_probs = results[4],
-          .rewards = results[5],
-          .continues = results[6]};
+  return {.states = results[0],
+          .actions = results[1],
+          .log_probs = results[2],
+          .rewards = results[3],
+          .continues = results[4],
+          .codes = results[5]};
 }
 
 training::GraphedWork::Tensors Dreamer::Compute(const training::GraphedWork::Tensors& inputs) {
@@ -64,7 +63,7 @@ training::GraphedWork::Tensors Dreamer::Compute(const training::GraphedWork::Ten
   tokens.push_back(roller.tokens());
   states.push_back(features_.State(roller.hidden(), roller.tokens()));
   for (int64_t h = 0; h < action_draws.size(0); ++h) {
-    const auto distribution = policy_->Policy(policy_->extractor->forward(states.back()));
+    const auto distribution = policy_->Policy(states.back());
     const auto action = layers::CategoryAt(distribution.probabilities(), action_draws[h]);
     actions.push_back(action);
     log_probs.push_back(distribution.LogProb(action));
@@ -74,9 +73,8 @@ training::GraphedWork::Tensors Dreamer::Compute(const training::GraphedWork::Ten
     states.push_back(features_.State(roller.hidden(), roller.tokens()));
   }
   const torch::Tensor outcome = torch::stack(outcomes, 1);
-  return {torch::stack(tokens, 1),   torch::stack(states, 1),    outcome,
-          torch::stack(actions, 1),  torch::stack(log_probs, 1), policy_->Reward(outcome),
-          policy_->Continue(outcome)};
+  return {torch::stack(states, 1),  torch::stack(actions, 1),   torch::stack(log_probs, 1),
+          policy_->Reward(outcome), policy_->Continue(outcome), torch::stack(tokens, 1)};
 }
 
 }  // namespace hidreamer::imagination

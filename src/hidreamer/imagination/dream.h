@@ -7,24 +7,13 @@
 #include <utility>
 
 #include "hidreamer/imagination/state_features.h"
+#include "hidreamer/policy/dreams.h"
 #include "hidreamer/policy/policy_model.h"
 #include "hidreamer/training/graphed_work.h"
 #include "hidreamer/world_model/decoder.h"
 #include "hidreamer/world_model/world_model.h"
 
 namespace hidreamer::imagination {
-
-// A batch of rollouts inside the world model. State h is where action h was chosen; the last state
-// is the one to bootstrap from. Nothing carries a gradient.
-struct Dream {
-  torch::Tensor tokens;     // (B, H + 1, L) int64; step 0 is real
-  torch::Tensor states;     // (B, H + 1, F), StateFeatures::State
-  torch::Tensor outcomes;   // (B, H, G), StateFeatures::Outcome
-  torch::Tensor actions;    // (B, H) int64
-  torch::Tensor log_probs;  // (B, H) of the actions under the policy that chose them
-  torch::Tensor rewards;    // (B, H) predicted, plain units
-  torch::Tensor continues;  // (B, H) predicted, in [0, 1]
-};
 
 // Dreams with an actor on one preallocated KV cache:
 //   real context --> state 0 --actor--> action --world model--> reward, continue, state 1 --> …
@@ -41,14 +30,15 @@ class Dreamer {
   // context_tokens (B, C, L), context_actions (B, C - 1), int64. Codes and actions are drawn from
   // generators seeded by `seed`, on the CPU for all devices. On a GPU the third dream of a
   // context's length by one policy is recorded as a graph (GraphedWork).
-  Dream Roll(policy::PolicyModel policy, const torch::Tensor& context_tokens,
-             const torch::Tensor& context_actions, int64_t horizon, uint64_t seed);
+  // The codes of the dreams are (B, H + 1, L); step 0 is real.
+  policy::Dreams Roll(policy::PolicyModel policy, const torch::Tensor& context_tokens,
+                      const torch::Tensor& context_actions, int64_t horizon, uint64_t seed);
 
   const StateFeatures& features() const { return features_; }
 
  private:
   // inputs: context tokens and actions, draws for the codes (H, L, B) and the actions (H, B).
-  // Returns the tensors of a Dream, in its order.
+  // Returns the tensors of Dreams, in its order.
   training::GraphedWork::Tensors Compute(const training::GraphedWork::Tensors& inputs);
 
   world_model::WorldModel model_;

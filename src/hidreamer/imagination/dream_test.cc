@@ -38,8 +38,7 @@ TEST(Dream, HasOneMoreStateThanActions) {
       const auto dream =
           Dreamer(world, features, batch, 10).Roll(policy, context.tokens, context.actions, 6, 1);
       EXPECT_EQ(dream.states.sizes(), (torch::IntArrayRef{batch, 7, features.state_width()}));
-      EXPECT_EQ(dream.outcomes.sizes(), (torch::IntArrayRef{batch, 6, features.outcome_width()}));
-      EXPECT_EQ(dream.tokens.sizes(), (torch::IntArrayRef{batch, 7, 2}));
+      EXPECT_EQ(dream.codes.sizes(), (torch::IntArrayRef{batch, 7, 2}));
       EXPECT_EQ(dream.rewards.sizes(), (torch::IntArrayRef{batch, 6}));
       EXPECT_FALSE(dream.states.requires_grad() || dream.log_probs.requires_grad());
       EXPECT_LT(dream.actions.max().item<int64_t>(), 2);
@@ -54,12 +53,14 @@ TEST(Dream, AgreesWithOneForwardPassOverAllOfIt) {
   const auto context = RandomContext(3, 4);
   const auto dream =
       Dreamer(world, features, 3, 10).Roll(policy, context.tokens, context.actions, 6, 1);
-  const auto tokens = torch::cat({context.tokens, dream.tokens.narrow(1, 1, 6)}, 1);
+  const auto tokens = torch::cat({context.tokens, dream.codes.narrow(1, 1, 6)}, 1);
   const auto actions =
       torch::cat({context.actions, dream.actions, torch::zeros({3, 1}, torch::kLong)}, 1);
   const auto whole = FeaturesOfWindows(world, features, tokens, actions);
   EXPECT_TRUE(torch::allclose(dream.states, whole.states.narrow(1, 3, 7), 1e-4, 1e-5));
-  EXPECT_TRUE(torch::allclose(dream.outcomes, whole.outcomes.narrow(1, 3, 6), 1e-4, 1e-5));
+  const auto outcomes = whole.outcomes.narrow(1, 3, 6);
+  EXPECT_TRUE(torch::allclose(dream.rewards, policy->Reward(outcomes), 1e-4, 1e-5));
+  EXPECT_TRUE(torch::allclose(dream.continues, policy->Continue(outcomes), 1e-4, 1e-5));
 }
 
 TEST(Dream, IsTheSameOnAGpu) {
@@ -79,7 +80,7 @@ TEST(Dream, IsTheSameOnAGpu) {
       const auto expected = dreamer.Roll(policy, context.tokens, context.actions, 6, seed);
       const auto found = gpu_dreamer.Roll(gpu_policy, context.tokens.to(torch::kCUDA),
                                           context.actions.to(torch::kCUDA), 6, seed);
-      EXPECT_TRUE(torch::equal(found.tokens.cpu(), expected.tokens)) << kind << seed;
+      EXPECT_TRUE(torch::equal(found.codes.cpu(), expected.codes)) << kind << seed;
       EXPECT_TRUE(torch::equal(found.actions.cpu(), expected.actions)) << kind << seed;
       EXPECT_TRUE(torch::allclose(found.states.cpu(), expected.states, 1e-3, 1e-4)) << kind << seed;
       EXPECT_TRUE(torch::allclose(found.rewards.cpu(), expected.rewards, 1e-3, 1e-4));
@@ -97,9 +98,9 @@ TEST(Dream, FollowsItsSeedAlone) {
   const auto first = dreamer.Roll(policy, context.tokens, context.actions, 6, 1);
   const auto other = dreamer.Roll(policy, context.tokens, context.actions, 6, 2);
   const auto again = dreamer.Roll(policy, context.tokens, context.actions, 6, 1);
-  EXPECT_TRUE(torch::equal(first.tokens, again.tokens));
+  EXPECT_TRUE(torch::equal(first.codes, again.codes));
   EXPECT_TRUE(torch::equal(first.states, again.states));
-  EXPECT_FALSE(torch::equal(first.tokens, other.tokens));
+  EXPECT_FALSE(torch::equal(first.codes, other.codes));
 }
 
 // What comes after an action must not show in what its reward is predicted from, and the action

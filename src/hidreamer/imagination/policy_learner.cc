@@ -1,14 +1,11 @@
 #include "hidreamer/imagination/policy_learner.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "hidreamer/base/error.h"
 #include "hidreamer/data/left_out.h"
 #include "hidreamer/data/windows.h"
 #include "hidreamer/imagination/outcome_metrics.h"
-#include "hidreamer/policy/losses.h"
-#include "hidreamer/policy/returns.h"
 #include "hidreamer/training/device.h"
 #include "hidreamer/world_model/loss.h"
 
@@ -40,8 +37,7 @@ PolicyLearner::PolicyLearner(tokenizer::TokenizedGame game, world_model::WorldMo
       device_(device),
       precision_(precision),
       features_(config.feature, world_model_->options(),
-                codebooks.defined() ? codebooks.to(device) : codebooks),
-      normalizer_({.decay = config.normalizer_decay}) {
+                codebooks.defined() ? codebooks.to(device) : codebooks) {
   const auto& world = world_model_->options();
   const int64_t steps = config.context + config.horizon;
   if (steps > world.max_steps) {
@@ -88,12 +84,24 @@ PolicyLearner::PolicyLearner(tokenizer::TokenizedGame game, world_model::WorldMo
   auto heads = training::NamedParameters(*model_->reward, "reward.");
   Append(heads, training::NamedParameters(*model_->continues, "continue."));
   head_optimizer_ = std::make_unique<training::Adam>(heads, training::AdamOptions{});
-  auto actor = training::NamedParameters(*model_->actor, "actor.");
-  Append(actor, training::NamedParameters(*model_->extractor, "extractor."));
-  Append(actor, training::NamedParameters(*model_->cpc, "cpc."));
-  actor_optimizer_ = std::make_unique<training::Adam>(actor, training::AdamOptions{});
-  critic_optimizer_ = std::make_unique<training::Adam>(
-      training::NamedParameters(*model_->critic, "critic."), training::AdamOptions{});
+  // The networks learn in f32.
+  actor_critic_ = std::make_unique<policy::ActorCriticLearner>(
+      model_.ptr(),
+      policy::ActorCriticLearnerOptions{.algorithm = config.algorithm,
+                                        .passes = config.ppo_epochs,
+                                        .ppo_clip = config.ppo_clip,
+                                        .gamma = config.gamma,
+                                        .lambda = config.lambda,
+                                        .entropy = config.entropy,
+                                        .final_entropy = config.final_entropy,
+                                        .normalize_returns = config.normalize_returns,
+                                        .normalizer_decay = config.normalizer_decay,
+                                        .center_advantages = config.center_advantages,
+                                        .lr = config.lr,
+                                        .clip_norm = config.clip_norm,
+                                        .slow_tau = config.slow_tau,
+                                        .cpc_scale = config.cpc_scale},
+      layers::Precision::kF32, device_);
   if (!config.world_model_frozen) {
     world_model_optimizer_ = std::make_unique<training::Adam>(
         training::NamedParameters(*world_model_),
@@ -188,63 +196,11 @@ void PolicyLearner::UpdateActorCritic(int64_t update, training::Figures& figures
       model_, training::ToDevice(seeds.tokens, device_),
       training::ToDevice(seeds.actions.narrow(1, 0, seeds.actions.size(1) - 1), device_),
       config_.horizon, seeds_.Stream("policy/dream", static_cast<uint64_t>(update)));
-
-  const auto& scalars = model_->scalars();
-  const int64_t horizon = config_.horizon;
-  torch::Tensor slow_values, returns, weights, advantages;
-  {
-    torch::NoGradGuard no_grad;
-    slow_values = scalars.Value(
-        model_->slow_critic->forward(model_->extractor->forward(dream.states)));  // (B, H + 1)
-    returns = policy::LambdaReturns(dream.rewards, slow_values, dream.continues, config_.gamma,
-                                    config_.lambda);  // (B, H)
-    weights = policy::ContinueWeights(dream.continues, config_.gamma);
-    normalizer_.Update(returns);
-    advantages = (returns - slow_values.narrow(1, 0, horizon)) / normalizer_.Scale();
-  }
-  const policy::PolicyTargets targets{dream.actions, advantages, weights};
-  policy::AddDreamFigures(dream.rewards, slow_values, dream.continues, returns, figures);
-  figures.Add("advantage_scale", normalizer_.Scale());
-
-  torch::Tensor actor_loss, critic_loss, cpc_loss, entropy, actor_norm, critic_norm;
-  const bool ppo = config_.algorithm == "ppo";
-  const auto entropy_scale = torch::tensor(config_.entropy, torch::kFloat32);
-  for (int64_t pass = 0; pass < (ppo ? config_.ppo_epochs : 1); ++pass) {
-    const auto features = model_->extractor->forward(dream.states.narrow(1, 0, horizon));
-    const auto distribution = model_->Policy(features);
-    actor_loss = ppo ? policy::PpoLoss(distribution, targets, dream.log_probs, config_.ppo_clip,
-                                       entropy_scale)
-                     : policy::ReinforceLoss(distribution, targets, entropy_scale);
-    auto total = actor_loss;
-    if (config_.cpc_scale > 0 && horizon > config_.cpc_steps) {
-      cpc_loss = model_->cpc->forward(features, dream.actions);
-      total = total + config_.cpc_scale * cpc_loss;
-    }
-    entropy = distribution.Entropy().detach().mean();
-    // The critic reads the features without shaping them.
-    const auto values = model_->critic->forward(features.detach());  // (B, H, outputs)
-    critic_loss = (weights * scalars.Loss(values, returns)).mean();
-    actor_optimizer_->ZeroGrad();
-    critic_optimizer_->ZeroGrad();
-    total.backward();
-    critic_loss.backward();
-    actor_norm = training::ClipGradNorm(actor_optimizer_->parameters(), config_.clip_norm);
-    critic_norm = training::ClipGradNorm(critic_optimizer_->parameters(), config_.clip_norm);
-    training::RequireFinite("actor_loss", actor_loss);
-    training::RequireFinite("grad_norm", actor_norm);
-    training::RequireFinite("critic_loss", critic_loss);
-    training::RequireFinite("critic_grad_norm", critic_norm);
-    actor_optimizer_->Step(config_.lr);
-    critic_optimizer_->Step(config_.lr);
-  }
-  training::MoveTowards(*model_->slow_critic, *model_->critic, config_.slow_tau);
-
-  figures.Add("entropy", entropy);
-  figures.Add("actor_loss", actor_loss);
-  figures.Add("critic_loss", critic_loss);
-  figures.Add("cpc_loss", cpc_loss.defined() ? cpc_loss : torch::zeros({}));
-  figures.Add("grad_norm", actor_norm);
-  figures.Add("critic_grad_norm", critic_norm);
+  actor_critic_->ComputeTargets(dream, static_cast<double>(update - config_.head_updates) /
+                                           static_cast<double>(config_.updates));
+  actor_critic_->LearnActor();
+  actor_critic_->LearnCritic();
+  figures.Add(actor_critic_->Finish());
 }
 
 void PolicyLearner::UpdateWorldModel(int64_t update, training::Figures& figures) {
@@ -299,9 +255,7 @@ nlohmann::json PolicyLearner::EndEpoch(int64_t epoch) {
 formats::TensorMap PolicyLearner::State() const {
   formats::TensorMap state = formats::NamedState(*model_, "model.");
   formats::InsertWithPrefix(state, head_optimizer_->State(), "optimizer.heads.");
-  formats::InsertWithPrefix(state, actor_optimizer_->State(), "optimizer.actor.");
-  formats::InsertWithPrefix(state, critic_optimizer_->State(), "optimizer.critic.");
-  formats::InsertWithPrefix(state, normalizer_.State(), "state.normalizer.");
+  formats::InsertWithPrefix(state, actor_critic_->State(), "optimizer.");
   if (world_model_optimizer_) {
     formats::InsertWithPrefix(state, world_model_optimizer_->State(), "optimizer.world_model.");
     formats::InsertWithPrefix(state, formats::NamedState(*world_model_), "state.world_model.");
@@ -312,9 +266,11 @@ formats::TensorMap PolicyLearner::State() const {
 void PolicyLearner::LoadState(const formats::TensorMap& state) {
   formats::LoadNamedState(*model_, state, "model.");
   head_optimizer_->LoadState(formats::WithoutPrefix(state, "optimizer.heads."));
-  actor_optimizer_->LoadState(formats::WithoutPrefix(state, "optimizer.actor."));
-  critic_optimizer_->LoadState(formats::WithoutPrefix(state, "optimizer.critic."));
-  normalizer_.LoadState(formats::WithoutPrefix(state, "state.normalizer."));
+  formats::TensorMap actor_critic = formats::WithoutPrefix(state, "optimizer.");
+  // Where checkpoints of older versions have it.
+  formats::InsertWithPrefix(actor_critic, formats::WithoutPrefix(state, "state.normalizer."),
+                            "normalizer.");
+  actor_critic_->LoadState(actor_critic);
   if (world_model_optimizer_) {
     formats::LoadNamedState(*world_model_, state, "state.world_model.");
     world_model_optimizer_->LoadState(formats::WithoutPrefix(state, "optimizer.world_model."));

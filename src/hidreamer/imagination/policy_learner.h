@@ -10,7 +10,7 @@
 #include "hidreamer/imagination/dream.h"
 #include "hidreamer/imagination/replay_windows.h"
 #include "hidreamer/imagination/state_features.h"
-#include "hidreamer/policy/normalizer.h"
+#include "hidreamer/policy/actor_critic_learner.h"
 #include "hidreamer/policy/policy_model.h"
 #include "hidreamer/tokenizer/tokenized_game.h"
 #include "hidreamer/training/figures.h"
@@ -46,15 +46,13 @@ class PolicyLearner : public training::Learner {
   std::string name() const override { return "policy"; }
   int64_t total_updates() const override { return config_.head_updates + config_.updates; }
   int64_t updates_per_epoch() const override { return updates_per_epoch_; }
-  // Heads: {"reward_loss", "continue_loss", "grad_norm"}. Dreams: those and {"return",
-  // "dream_reward" (sum over H), "rewarding_dreams" (share), "entropy", "actor_loss",
-  // "critic_loss", "cpc_loss", "value", "advantage_scale", "continue"}.
+  // Heads: {"reward_loss", "continue_loss", "head_grad_norm"}. Dreams: those and
+  // policy::ActorCriticLearner's.
   training::Figures Update(int64_t update) override;
   formats::TensorMap BatchOf(int64_t update) override;
   // Reward and end prediction on held-out episodes: {"reward_f1", "end_f1", "reward_loss", …}.
   nlohmann::json EndEpoch(int64_t epoch) override;
-  // "model." the networks; "optimizer.NAME."; "state." normaliser and, where it is trained, the
-  // world model.
+  // "model." the networks; "optimizer.NAME."; "state." the world model, where it is trained.
   formats::TensorMap State() const override;
   void LoadState(const formats::TensorMap& state) override;
 
@@ -84,10 +82,8 @@ class PolicyLearner : public training::Learner {
   policy::PolicyModel model_{nullptr};
   std::unique_ptr<Dreamer> dreamer_;
   std::unique_ptr<training::Adam> head_optimizer_;
-  std::unique_ptr<training::Adam> actor_optimizer_;  // actor, extractor, contrastive head
-  std::unique_ptr<training::Adam> critic_optimizer_;
+  std::unique_ptr<policy::ActorCriticLearner> actor_critic_;
   std::unique_ptr<training::Adam> world_model_optimizer_;  // null while frozen
-  policy::ReturnNormalizer normalizer_;
 };
 
 }  // namespace hidreamer::imagination

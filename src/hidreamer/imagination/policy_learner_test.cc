@@ -25,7 +25,7 @@ double ShareOfTheRightAction(PolicyLearner& learner, const std::string& kind) {
   const ReplayWindows windows(game, game.episodes);
   const auto batch = windows.At(windows.Starts(8), 8);
   const auto shown = FeaturesOfWindows(world, features, batch.tokens, batch.actions);
-  const auto policy = learner.model()->Policy(learner.model()->extractor->forward(shown.states));
+  const auto policy = learner.model()->Policy(shown.states);
   return policy.LogProb(batch.tokens.select(2, 0).remainder(2)).exp().mean().item<double>();
 }
 

@@ -12,7 +12,10 @@
 namespace hidreamer::pipeline {
 
 StageRecord AgentStage(const config::AgentConfig& config, const std::filesystem::path& run) {
-  StageRecord stage{.name = "agent", .folder = run / "agent", .settings = config::Flatten(config)};
+  StageRecord stage{.name = "agent",
+                    .folder = run / "agent",
+                    .settings = config::Flatten(config),
+                    .defaults = config::Flatten(config::AgentConfig{})};
   // Where the work is done and how often it is saved do not change what is learned.
   for (const char* key : {"threads", "device", "precision", "checkpoint_seconds"}) {
     stage.settings.erase(key);

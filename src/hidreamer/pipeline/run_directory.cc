@@ -17,6 +17,7 @@ StageRecord RunDirectory::Record(const StageId& stage) const {
   return {.name = stage.name,
           .folder = Folder(stage),
           .settings = std::move(settings),
+          .defaults = config::StageSettings({}, stage.settings),
           .may_hold_files = stage.settings == "collect" || stage.settings == "evaluate",
           // What was measured is measured anew where its settings changed.
           .can_go_on = stage.settings == "evaluate" || stage.settings == "report"};

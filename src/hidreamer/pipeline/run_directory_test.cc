@@ -58,6 +58,23 @@ class RunDirectoryTest : public ::testing::Test {
   fs::path root_;
 };
 
+TEST_F(RunDirectoryTest, ASettingThatAnOlderVersionDidNotKnowHadItsDefault) {
+  {
+    RunDirectory run(root_, SmallConfig());
+    run.StartWork("hidreamer run a.yaml");
+    run.Begin(kStage);
+    run.Finish(kStage, 1, {});
+  }
+  const fs::path file = root_ / "world_model/stage.json";
+  auto record = nlohmann::json::parse(ReadFile(file));
+  ASSERT_EQ(record["settings"].erase("world_model.mask"), 1);
+  WriteFileAtomically(file, record.dump());
+  EXPECT_EQ(RunDirectory(root_, SmallConfig()).Inspect(kStage, false), StageState::kDone);
+  auto other = SmallConfig();
+  other.world_model.mask = "strict";
+  EXPECT_THROW(RunDirectory(root_, other).Inspect(kStage, false), Error);
+}
+
 TEST_F(RunDirectoryTest, AStageIsToDoThenBegunThenDone) {
   RunDirectory run(root_, SmallConfig());
   run.StartWork("hidreamer run a.yaml");

@@ -112,6 +112,17 @@ std::string FirstHashOf(const StageRecord& stage) {
   return record.empty() ? config::HashSettings(stage.settings) : FirstHash(record);
 }
 
+// The settings that a stage was recorded with.
+config::Settings SettingsIn(const json& record, const StageRecord& stage) {
+  auto settings = record["settings"].get<config::Settings>();
+  for (const auto& [key, value] : stage.defaults) {
+    if (stage.settings.contains(key)) {
+      settings.emplace(key, value);
+    }
+  }
+  return settings;
+}
+
 // The settings before with those changes that the stage can go on with.
 config::Settings WithAllowedChanges(const config::Settings& before, const config::Settings& now) {
   config::Settings settings = before;
@@ -251,7 +262,7 @@ StageState RunJournal::Inspect(const StageRecord& stage, bool force) const {
     }
     return StageState::kToDo;
   }
-  const auto before = record["settings"].get<config::Settings>();
+  const config::Settings before = SettingsIn(record, stage);
   // What was recorded elsewhere is as it is, whatever the settings.
   const bool elsewhere =
       done && record.value(json::json_pointer("/summary/recorded_elsewhere"), false);
@@ -340,7 +351,7 @@ config::Settings RunJournal::Begin(const StageRecord& stage) {
   config::Settings changed;
   std::string first_hash = config::HashSettings(stage.settings);
   if (!record.empty()) {
-    changed = config::ChangedSettings(record["settings"], stage.settings);
+    changed = config::ChangedSettings(SettingsIn(record, stage), stage.settings);
     first_hash = FirstHash(record);
   }
   json settings = std::exchange(changes_, json());
@@ -352,7 +363,7 @@ config::Settings RunJournal::Begin(const StageRecord& stage) {
     const int64_t update = training::UpdatesOfNewestCheckpoint(stage.folder / "checkpoints");
     if (!changed.empty()) {
       spdlog::info("{} goes on at update {} with other settings: {}", stage.name, update,
-                   config::DescribeChange(record["settings"], stage.settings));
+                   config::DescribeChange(SettingsIn(record, stage), stage.settings));
     }
     run_["changes"].push_back(
         {{"stage", stage.name}, {"update", update}, {"time", TimeNow()}, {"settings", settings}});

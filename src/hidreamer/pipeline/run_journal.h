@@ -19,6 +19,9 @@ struct StageRecord {
   std::string name;  // "encoder", "policy/pong": for messages
   std::filesystem::path folder;
   config::Settings settings;  // that its result depends on
+  // Their defaults. A setting that a record does not name, since an older version knew none such,
+  // had its default then.
+  config::Settings defaults = {};
   // Whether its folder may hold files before it is begun: recordings, figures.
   bool may_hold_files = false;
   // Once done it can be gone on with under settings that may change (config::MayChange); its

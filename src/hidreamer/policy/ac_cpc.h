@@ -23,6 +23,7 @@ struct AcCpcOptions {
 class AcCpcImpl : public torch::nn::Module {
  public:
   explicit AcCpcImpl(const AcCpcOptions& options);
+  const AcCpcOptions& options() const { return options_; }
 
   // features (B, T, F) with gradient (into the anchors only), actions (B, T) i64 (not looked at
   // where options.actions is 0), T > k -> () loss, the mean over B (T - k) pairs.

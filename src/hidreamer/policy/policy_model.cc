@@ -5,7 +5,6 @@
 #include "hidreamer/base/error.h"
 #include "hidreamer/formats/safetensors.h"
 #include "hidreamer/formats/tensor_map.h"
-#include "hidreamer/training/optimizer.h"
 
 namespace hidreamer::policy {
 namespace {
@@ -54,34 +53,22 @@ PolicyModelOptions PolicyModelOptions::FromJson(const std::string& text) {
 }
 
 PolicyModelImpl::PolicyModelImpl(const PolicyModelOptions& options)
-    : options_(options), scalars_(ScalarCoding::FromName(options.scalars)) {
-  const int64_t features = options.feature_width;
+    : ActorCritic(options.scalars), options_(options) {
+  Build({.features = options.feature_width,
+         .hidden_width = options.hidden_width,
+         .actions = options.actions,
+         .unimix = options.unimix,
+         .extractor = true,
+         .cpc_width = options.cpc_width,
+         .cpc_steps = options.cpc_steps});
   const int64_t hidden = options.hidden_width;
-  extractor = register_module("extractor", FeatureExtractor(features, features));
-  actor = register_module("actor", MlpHead(features, hidden, options.actions));
-  critic = register_module("critic", MlpHead(features, hidden, scalars_.outputs()));
-  slow_critic = register_module("slow_critic", MlpHead(features, hidden, scalars_.outputs()));
-  reward = register_module("reward", MlpHead(options.outcome_width, hidden, scalars_.outputs()));
+  reward = register_module("reward", MlpHead(options.outcome_width, hidden, scalars().outputs()));
   continues = register_module("continue", MlpHead(options.outcome_width, hidden, 1));
-  cpc = register_module("cpc", AcCpc(AcCpcOptions{.feature_width = features,
-                                                  .width = options.cpc_width,
-                                                  .steps = options.cpc_steps,
-                                                  .actions = options.actions}));
-  actor->ZeroOutput();
-  critic->ZeroOutput();
   reward->ZeroOutput();
-  training::MoveTowards(*slow_critic, *critic, 1.0);
-  for (auto& parameter : slow_critic->parameters()) {
-    parameter.set_requires_grad(false);
-  }
-}
-
-ActionDistribution PolicyModelImpl::Policy(const torch::Tensor& features) {
-  return ActionDistribution(actor->forward(features), options_.unimix);
 }
 
 torch::Tensor PolicyModelImpl::Reward(const torch::Tensor& outcome) {
-  return scalars_.Value(reward->forward(outcome));
+  return scalars().Value(reward->forward(outcome));
 }
 
 torch::Tensor PolicyModelImpl::Continue(const torch::Tensor& outcome) {

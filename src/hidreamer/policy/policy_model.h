@@ -6,10 +6,7 @@
 #include <filesystem>
 #include <string>
 
-#include "hidreamer/policy/ac_cpc.h"
-#include "hidreamer/policy/action_distribution.h"
-#include "hidreamer/policy/networks.h"
-#include "hidreamer/policy/two_hot.h"
+#include "hidreamer/policy/actor_critic.h"
 
 namespace hidreamer::policy {
 
@@ -36,28 +33,20 @@ struct PolicyModelOptions {
 // The networks that learn inside the world model.
 //   state (..., F) --> extractor --> actor (..., A), critic
 //   state with its action (..., G) --> reward, continue      (what followed the action)
-class PolicyModelImpl : public torch::nn::Module {
+class PolicyModelImpl : public ActorCritic {
  public:
   explicit PolicyModelImpl(const PolicyModelOptions& options);
 
   const PolicyModelOptions& options() const { return options_; }
-  const ScalarCoding& scalars() const { return scalars_; }
 
-  ActionDistribution Policy(const torch::Tensor& features);  // extracted (..., F)
-  torch::Tensor Reward(const torch::Tensor& outcome);        // (..., G) -> (...) plain units
-  torch::Tensor Continue(const torch::Tensor& outcome);      // (..., G) -> (...) in [0, 1]
+  torch::Tensor Reward(const torch::Tensor& outcome);    // (..., G) -> (...) plain units
+  torch::Tensor Continue(const torch::Tensor& outcome);  // (..., G) -> (...) in [0, 1]
 
-  FeatureExtractor extractor{nullptr};
-  MlpHead actor{nullptr};
-  MlpHead critic{nullptr};
-  MlpHead slow_critic{nullptr};  // moving average of the critic; never gets a gradient
   MlpHead reward{nullptr};
   MlpHead continues{nullptr};  // one logit
-  AcCpc cpc{nullptr};
 
  private:
   PolicyModelOptions options_;
-  ScalarCoding scalars_;
 };
 TORCH_MODULE(PolicyModel);
 
