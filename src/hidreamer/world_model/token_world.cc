@@ -9,6 +9,7 @@ namespace hidreamer::world_model {
 namespace {
 
 constexpr int64_t kTokenFfnFactor = 4;  // hidden size of the feed-forward layers over D
+constexpr int64_t kOutcomeFactor = 2;   // hidden size of reward and continue over D
 
 WorldModelOptions TransformerOptions(const WorldOptions& options) {
   return {.layout = options.layout,
@@ -60,10 +61,12 @@ NewestEpisode ReadNewestEpisode(const Steps& steps) {
 TokenWorld::TokenWorld(const WorldOptions& options) : World(options) {
   const int64_t d = options.width;
   transformer_ = register_module("transformer", WorldModel(TransformerOptions(options)));
-  outcome_ =
-      register_module("outcome_linear", torch::nn::Linear((options.layout.levels + 1) * d, d));
-  reward_ = register_module("outcome_reward", torch::nn::Linear(d, options.reward_bins));
-  continue_ = register_module("outcome_continue", torch::nn::Linear(d, 1));
+  outcome_ = register_module(
+      "outcome_linear",
+      torch::nn::Linear(codes_width() + (options.layout.levels + 1) * d, kOutcomeFactor * d));
+  reward_ =
+      register_module("outcome_reward", torch::nn::Linear(kOutcomeFactor * d, options.reward_bins));
+  continue_ = register_module("outcome_continue", torch::nn::Linear(kOutcomeFactor * d, 1));
   torch::NoGradGuard no_grad;
   reward_->weight.zero_();
   reward_->bias.zero_();
@@ -83,9 +86,9 @@ torch::Tensor TokenWorld::StateOf(const torch::Tensor& hidden) const {
       .to(torch::kFloat32);
 }
 
-Outcomes TokenWorld::OutcomesOf(const torch::Tensor& state, const torch::Tensor& action_hidden) {
-  const auto outcome =
-      torch::relu(outcome_->forward(torch::cat({state, action_hidden.to(torch::kFloat32)}, 1)));
+Outcomes TokenWorld::OutcomesOf(const States& states, const torch::Tensor& action_hidden) {
+  const auto outcome = torch::relu(outcome_->forward(
+      torch::cat({states.codes, states.hidden, action_hidden.to(torch::kFloat32)}, 1)));
   return {.rewards = reward_->forward(outcome).to(torch::kFloat32),
           .continues = continue_->forward(outcome).squeeze(-1).to(torch::kFloat32)};
 }
@@ -122,7 +125,8 @@ Prediction TokenWorld::Predict(const Steps& steps, int64_t from) {
   }
   const auto by_step = hidden.view({b * t, per_step, d});
   const auto state = StateOf(by_step.narrow(1, 0, slots));
-  const Outcomes outcomes = OutcomesOf(state, by_step.select(1, slots));
+  const Outcomes outcomes = OutcomesOf(
+      {.codes = steps.values.flatten(0, 1).flatten(1), .hidden = state}, by_step.select(1, slots));
   return {.hidden = state.view({b, t, -1}),
           .codes = codes,
           .outcomes = {.rewards = outcomes.rewards.view({b, t, -1}),
@@ -154,7 +158,7 @@ class TokenRollout : public Rollout {
     torch::NoGradGuard no_grad;
     const TokenLayout& layout = world_.options().layout;
     torch::Tensor hidden = decoder_.PushAction(actions).clone();  // (B, D)
-    const Outcomes outcomes = world_.OutcomesOf(states_.hidden, hidden);
+    const Outcomes outcomes = world_.OutcomesOf(states_, hidden);
     std::vector<torch::Tensor> codes, states;
     for (int64_t slot = 0; slot < layout.code_slots(); ++slot) {
       const int64_t level = layout.level_of(slot), place = slot % layout.places;

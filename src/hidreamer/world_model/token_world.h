@@ -23,7 +23,7 @@ NewestEpisode ReadNewestEpisode(const Steps& steps);
 // code, reward and continue predicted behind the action. Any number of places, see TokenLayout.
 //   codes, actions --> WorldModel --> hidden states --> next codes, coarse to fine
 //                                     (those at the step's last codes of every level, at ACTION)
-//                                                   --> reward, continue
+//                                         and values --> reward, continue
 class TokenWorld : public World {
  public:
   explicit TokenWorld(const WorldOptions& options);
@@ -42,8 +42,9 @@ class TokenWorld : public World {
 
   // hidden (N, S, D) at a step's codes -> (N, L D) at its last place's.
   torch::Tensor StateOf(const torch::Tensor& hidden) const;
-  // state (N, L D), action_hidden (N, D).
-  Outcomes OutcomesOf(const torch::Tensor& state, const torch::Tensor& action_hidden);
+  // states (N, …), action_hidden (N, D). Sees the quantized grid, too: from the hidden states alone
+  // a rare reward, such as a ball's that meets the paddle, is learned late.
+  Outcomes OutcomesOf(const States& states, const torch::Tensor& action_hidden);
 
   WorldModel transformer_{nullptr};
   torch::nn::Linear outcome_{nullptr}, reward_{nullptr}, continue_{nullptr};
