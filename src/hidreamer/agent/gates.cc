@@ -1,7 +1,6 @@
 #include "hidreamer/agent/gates.h"
 
 #include <algorithm>
-#include <cmath>
 #include <map>
 
 #include "hidreamer/agent/dreams.h"
@@ -12,6 +11,7 @@
 #include "hidreamer/evaluation/probe.h"
 #include "hidreamer/evaluation/ridge.h"
 #include "hidreamer/imagination/outcome_metrics.h"
+#include "hidreamer/policy/return_comparison.h"
 
 namespace hidreamer::agent {
 namespace {
@@ -324,56 +324,22 @@ nlohmann::json MeasureDreamReturn(AgentModels models, const data::EpisodeStore& 
   torch::NoGradGuard no_grad;
   const int64_t context = models->options().world_model.context;
   Rng rng = SeedTree(options.seed).Generator("dream_return");
-  std::vector<torch::Tensor> dreamed, dreamed_gains, real, real_gains;
+  std::vector<torch::Tensor> dreamed, continues, real;
   for (const auto& chunk :
        Chunks(evaluation::SpreadWindowStarts(own_play.episodes(), context + horizon - 1, 1,
                                              4 * options.windows),
               kChunk)) {
-    const auto windows = ReadWindows(models, own_play, chunk, context);
-    const auto dream =
-        DreamOn(models, windows, {.horizon = horizon, .temperature = options.temperature}, rng);
-    // A reward after a foretold end does not count.
-    const auto alive = torch::cat({torch::ones({dream.continues.size(0), 1}),
-                                   dream.continues.narrow(1, 0, horizon - 1).cumprod(1)},
-                                  1);
-    dreamed.push_back((dream.rewards * alive).sum(1));
-    dreamed_gains.push_back((dream.rewards.clamp_min(0) * alive).sum(1));
-    std::vector<float> sums, gains;
-    for (const int64_t start : chunk) {
-      float sum = 0, gain = 0;
-      for (int64_t row = start + context - 1; row < start + context - 1 + horizon; ++row) {
-        const float reward = own_play.rewards()[static_cast<size_t>(row)];
-        sum += reward;
-        gain += std::max(reward, 0.0F);
-      }
-      sums.push_back(sum);
-      gains.push_back(gain);
-    }
-    real.push_back(torch::tensor(sums));
-    real_gains.push_back(torch::tensor(gains));
+    const auto windows = ReadWindows(models, own_play, chunk, context + horizon - 1);
+    const auto dream = DreamOn(models, windows.Between(0, context),
+                               {.horizon = horizon, .temperature = options.temperature}, rng);
+    dreamed.push_back(dream.rewards);
+    continues.push_back(dream.continues);
+    real.push_back(windows.rewards.narrow(1, context - 1, horizon));
   }
-  const auto d = torch::cat(dreamed), r = torch::cat(real);
-  const auto dg = torch::cat(dreamed_gains), rg = torch::cat(real_gains);
-  const auto dc = d - d.mean(), rc = r - r.mean();
-  const double spread = (dc.square().sum() * rc.square().sum()).sqrt().item<double>();
-  const auto error_of_mean = [](const torch::Tensor& x) {
-    return (x.std() / std::sqrt(static_cast<double>(x.numel()))).item<double>();
-  };
-  return {{"horizon", horizon},
-          {"starts", d.numel()},
-          {"dream_mean", d.mean().item<double>()},
-          {"dream_error", error_of_mean(d)},
-          {"real_mean", r.mean().item<double>()},
-          {"real_error", error_of_mean(r)},
-          {"difference_error", error_of_mean(d - r)},
-          // Apart, as their difference says little where they are about equal.
-          {"dream_gains", dg.mean().item<double>()},
-          {"real_gains", rg.mean().item<double>()},
-          {"gains_difference_error", error_of_mean(dg - rg)},
-          {"dream_losses", (dg - d).mean().item<double>()},
-          {"real_losses", (rg - r).mean().item<double>()},
-          {"losses_difference_error", error_of_mean(dg - d - (rg - r))},
-          {"correlation", spread > 0 ? (dc * rc).sum().item<double>() / spread : 0}};
+  nlohmann::json result =
+      policy::CompareReturns(torch::cat(dreamed), torch::cat(continues), torch::cat(real));
+  result["horizon"] = horizon;
+  return result;
 }
 
 std::vector<int64_t> FilmStarts(AgentModels models, const data::EpisodeStore& recording,

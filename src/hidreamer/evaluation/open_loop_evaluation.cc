@@ -57,7 +57,7 @@ torch::Tensor DreamTokens(const GameArtefacts& game, const torch::Tensor& tokens
     }
     parts.push_back(imagination::DreamUnderActions(
                         game.world_model, tokens.slice(0, begin, begin + kWindowChunk),
-                        actions.slice(0, begin, begin + kWindowChunk), horizon, {.greedy = true})
+                        actions.slice(0, begin, begin + kWindowChunk), horizon, {.temperature = 0})
                         .tokens);
   }
   return torch::cat(parts);
@@ -142,7 +142,7 @@ nlohmann::json DreamPictures(const GameArtefacts& game, int64_t context, int64_t
   const auto dream = imagination::DreamUnderActions(
       game.world_model, TakeRows(game.tokens->tokens, rows.slice(1, 0, context)),
       TakeRows(game.tokens->actions, rows.slice(1, 0, -1)), horizon,
-      {.greedy = false, .seed = seeds.Stream("dream pictures")});
+      {.seed = seeds.Stream("dream pictures")});
   const FrameLookup lookup(*game.tokens, game.quantizer, game.split.train);
   const FrameLookup::Match match = lookup.Find(dream.tokens[0]);
   const auto list = [](const torch::Tensor& of) {

@@ -207,7 +207,7 @@ nlohmann::json ProbeGame(const GameArtefacts& game, const ProbeOptions& options,
         hidden.push_back(
             imagination::DreamUnderActions(
                 game.world_model, TakeRows(game.tokens->tokens, chunk.slice(1, 0, options.context)),
-                TakeRows(game.tokens->actions, chunk.slice(1, 0, -1)), longest, {.greedy = true})
+                TakeRows(game.tokens->actions, chunk.slice(1, 0, -1)), longest, {.temperature = 0})
                 .hidden.flatten(2));
       }
       const torch::Tensor all = torch::cat(hidden);

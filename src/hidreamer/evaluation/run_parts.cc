@@ -311,7 +311,7 @@ json MeasureReturnsPart(const LoadedRun& run, size_t index) {
   if (windows.longest() < options.context + options.horizon) {
     return json::object();
   }
-  const imagination::ReturnComparison returns = imagination::CompareReturns(
+  const policy::ReturnComparison returns = imagination::CompareReturns(
       policy, model, features, windows, run.config->evaluation.open_loop_windows,
       run.seeds.Stream("returns/dreams/" + name));
   return {{"game", name},

@@ -5,9 +5,9 @@
 #include <vector>
 
 #include "hidreamer/base/seed.h"
-#include "hidreamer/imagination/code_roller.h"
 #include "hidreamer/layers/categorical.h"
 #include "hidreamer/training/device.h"
+#include "hidreamer/world_model/code_roller.h"
 
 namespace hidreamer::imagination {
 
@@ -57,7 +57,7 @@ training::GraphedWork::Tensors Dreamer::Compute(const training::GraphedWork::Ten
   const torch::Tensor &context_tokens = inputs[0], &context_actions = inputs[1],
                       &code_draws = inputs[2], &action_draws = inputs[3];
   const layers::AutocastGuard autocast(context_tokens.device(), precision_);
-  CodeRoller roller(model_, decoder_, CodeSampling{});
+  world_model::CodeRoller roller(model_, decoder_, {});
   roller.Start(context_tokens, context_actions);
   std::vector<torch::Tensor> tokens, states, outcomes, actions, log_probs;
   tokens.push_back(roller.tokens());

@@ -130,7 +130,7 @@ TEST(DreamUnderActions, GreedyTakesTheLikeliestCodeOfEachLevel) {
   torch::NoGradGuard no_grad;
   const auto context = RandomContext(2, 3);
   const auto actions = torch::randint(2, {2, 3 + 4 - 1}, torch::kLong);
-  const auto dream = DreamUnderActions(world, context.tokens, actions, 4, {.greedy = true});
+  const auto dream = DreamUnderActions(world, context.tokens, actions, 4, {.temperature = 0});
   EXPECT_EQ(dream.hidden.sizes(), (torch::IntArrayRef{2, 4, 2, 16}));
   const auto tokens = torch::cat({context.tokens, dream.tokens}, 1);
   const auto output =

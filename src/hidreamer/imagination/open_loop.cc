@@ -1,7 +1,10 @@
 #include "hidreamer/imagination/open_loop.h"
 
+#include <ATen/CPUGeneratorImpl.h>
+
 #include "hidreamer/base/error.h"
-#include "hidreamer/imagination/code_roller.h"
+#include "hidreamer/training/device.h"
+#include "hidreamer/world_model/code_roller.h"
 
 namespace hidreamer::imagination {
 
@@ -13,11 +16,17 @@ OpenLoopOutput DreamUnderActions(world_model::WorldModel model, const torch::Ten
   HID_CHECK(actions.size(1) == context + horizon - 1, "{} actions for {} + {} steps",
             actions.size(1), context, horizon);
   world_model::Decoder decoder(model, context_tokens.size(0), context + horizon);
-  CodeRoller roller(model, decoder, sampling);
+  world_model::CodeRoller roller(model, decoder, {.temperature = sampling.temperature});
+  // On the CPU, so that all devices see the same numbers.
+  const auto generator = at::make_generator<at::CPUGeneratorImpl>(sampling.seed);
+  const auto uniforms =
+      training::ToDevice(torch::rand({horizon, context_tokens.size(2), context_tokens.size(0)},
+                                     generator, torch::kFloat64),
+                         context_tokens.device());
   roller.Start(context_tokens, actions.narrow(1, 0, context - 1));
   std::vector<torch::Tensor> tokens, hidden;
   for (int64_t h = 0; h < horizon; ++h) {
-    roller.Advance(actions.select(1, context - 1 + h));
+    roller.Advance(actions.select(1, context - 1 + h), uniforms[h]);
     tokens.push_back(roller.tokens());
     hidden.push_back(roller.hidden());
   }

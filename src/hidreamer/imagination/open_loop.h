@@ -10,9 +10,8 @@ namespace hidreamer::imagination {
 
 // How the world model's codes are chosen.
 struct CodeSampling {
-  bool greedy = false;     // the likeliest code; else drawn from the distribution
+  double temperature = 1;  // logits are divided by it; 0: the likeliest code
   uint64_t seed = 0;       // of the draws
-  double temperature = 1;  // logits are divided by it
 };
 
 struct OpenLoopOutput {

@@ -6,7 +6,6 @@
 #include <map>
 
 #include "hidreamer/base/error.h"
-#include "hidreamer/policy/returns.h"
 #include "hidreamer/policy/two_hot.h"
 
 namespace hidreamer::imagination {
@@ -153,9 +152,9 @@ OutcomeScores ScoreHeads(policy::PolicyModel policy, world_model::WorldModel mod
                        torch::cat(true_continues));
 }
 
-ReturnComparison CompareReturns(policy::PolicyModel policy, world_model::WorldModel model,
-                                const StateFeatures& features, const ReplayWindows& windows,
-                                int64_t count, uint64_t seed) {
+policy::ReturnComparison CompareReturns(policy::PolicyModel policy, world_model::WorldModel model,
+                                        const StateFeatures& features, const ReplayWindows& windows,
+                                        int64_t count, uint64_t seed) {
   torch::NoGradGuard no_grad;
   const auto device = policy->parameters().front().device();
   const int64_t context = policy->options().context;
@@ -163,7 +162,7 @@ ReturnComparison CompareReturns(policy::PolicyModel policy, world_model::WorldMo
   const SeedTree seeds(seed);
   auto rng = seeds.Generator("starts");
   Dreamer dreamer(model, features, std::min(count, kBatch), context + horizon);
-  std::vector<torch::Tensor> real, dreamed;
+  std::vector<torch::Tensor> real, dreamed, continues;
   for (int64_t done = 0; done < count; done += kBatch) {
     // Whole batches, so that one cache serves them all; what is too much is cut off below.
     const int64_t batch = std::min(count, kBatch);
@@ -173,16 +172,14 @@ ReturnComparison CompareReturns(policy::PolicyModel policy, world_model::WorldMo
     const auto dream = dreamer.Roll(policy, drawn.tokens.narrow(1, 0, context).to(device),
                                     drawn.actions.narrow(1, 0, context - 1).to(device), horizon,
                                     seeds.Stream("dream", static_cast<uint64_t>(done)));
-    real.push_back(drawn.rewards.narrow(1, context - 1, horizon).sum(1));
-    dreamed.push_back((dream.rewards * policy::ContinueWeights(dream.continues, 1.0)).sum(1).cpu());
+    real.push_back(drawn.rewards.narrow(1, context - 1, horizon));
+    dreamed.push_back(dream.rewards);
+    continues.push_back(dream.continues);
   }
-  const auto x = torch::cat(real).narrow(0, 0, count).to(torch::kFloat64);
-  const auto y = torch::cat(dreamed).narrow(0, 0, count).to(torch::kFloat64);
-  const auto dx = x - x.mean();
-  const auto dy = y - y.mean();
-  const double spread = (dx.square().sum() * dy.square().sum()).sqrt().item<double>();
-  return {x.mean().item<double>(), y.mean().item<double>(),
-          spread > 0 ? (dx * dy).sum().item<double>() / spread : 0, count};
+  const auto all = [&](const std::vector<torch::Tensor>& batches) {
+    return torch::cat(batches).narrow(0, 0, count);
+  };
+  return policy::CompareReturns(all(dreamed), all(continues), all(real));
 }
 
 }  // namespace hidreamer::imagination

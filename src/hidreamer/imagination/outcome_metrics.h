@@ -12,6 +12,7 @@
 #include "hidreamer/imagination/replay_windows.h"
 #include "hidreamer/imagination/state_features.h"
 #include "hidreamer/policy/policy_model.h"
+#include "hidreamer/policy/return_comparison.h"
 #include "hidreamer/world_model/world_model.h"
 
 namespace hidreamer::imagination {
@@ -50,18 +51,10 @@ OutcomeScores ScoreHeads(policy::PolicyModel policy, world_model::WorldModel mod
                          const StateFeatures& features, const ReplayWindows& windows,
                          const std::vector<int64_t>& starts);
 
-struct ReturnComparison {
-  double real_mean = 0;    // recorded rewards of the next H steps, undiscounted
-  double dream_mean = 0;   // predicted rewards of H dreamed steps from the same states, each
-                           // weighted by the probability that the game still goes on
-  double correlation = 0;  // over start states; 0 where either does not vary
-  int64_t starts = 0;
-};
-
 // Dream return against real return of the same policy: `windows` must be a recording of `policy`
 // at play. `count` start states, drawn from `seed`.
-ReturnComparison CompareReturns(policy::PolicyModel policy, world_model::WorldModel model,
-                                const StateFeatures& features, const ReplayWindows& windows,
-                                int64_t count, uint64_t seed);
+policy::ReturnComparison CompareReturns(policy::PolicyModel policy, world_model::WorldModel model,
+                                        const StateFeatures& features, const ReplayWindows& windows,
+                                        int64_t count, uint64_t seed);
 
 }  // namespace hidreamer::imagination

@@ -3,12 +3,10 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
-#include <utility>
 #include <vector>
 
 #include "hidreamer/base/error.h"
 #include "hidreamer/kernels/categorical.h"
-#include "hidreamer/training/device.h"
 
 namespace hidreamer::layers {
 
@@ -39,14 +37,6 @@ torch::Tensor CategoryOfLogits(const torch::Tensor& logits, double temperature,
                                     chosen.data_ptr<int64_t>() + begin, scratch.data());
       });
   return chosen;
-}
-
-torch::Tensor SampleCategoryOfLogits(const torch::Tensor& logits, double temperature,
-                                     at::Generator generator) {
-  auto rows = logits.sizes().vec();
-  rows.pop_back();
-  const auto uniforms = torch::rand(rows, std::move(generator), torch::kFloat64);
-  return CategoryOfLogits(logits, temperature, training::ToDevice(uniforms, logits.device()));
 }
 
 }  // namespace hidreamer::layers

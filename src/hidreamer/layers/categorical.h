@@ -13,8 +13,4 @@ torch::Tensor CategoryAt(const torch::Tensor& probabilities, const torch::Tensor
 torch::Tensor CategoryOfLogits(const torch::Tensor& logits, double temperature,
                                const torch::Tensor& uniforms);
 
-// With uniforms drawn on the CPU from `generator`, so that all devices see the same numbers.
-torch::Tensor SampleCategoryOfLogits(const torch::Tensor& logits, double temperature,
-                                     at::Generator generator);
-
 }  // namespace hidreamer::layers

@@ -31,10 +31,12 @@ TEST(CategoryOfLogits, IsThatOfTheSoftmax) {
   EXPECT_EQ(last.item<int64_t>(), 2);
 }
 
-TEST(SampleCategoryOfLogits, FollowsTheProbabilitiesAndTheSeed) {
+TEST(CategoryOfLogits, FollowsTheProbabilitiesAndTheSeed) {
   const auto logits = torch::tensor({0.1F, 0.6F, 0.3F}).log().expand({20000, 3});
   const auto draw = [&](uint64_t seed) {
-    return SampleCategoryOfLogits(logits, 1.0, at::make_generator<at::CPUGeneratorImpl>(seed));
+    return CategoryOfLogits(
+        logits, 1.0,
+        torch::rand({20000}, at::make_generator<at::CPUGeneratorImpl>(seed), torch::kFloat64));
   };
   const auto sample = draw(3);
   EXPECT_TRUE(torch::equal(sample, draw(3)));

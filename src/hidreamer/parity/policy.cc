@@ -2,7 +2,6 @@
 #include <vector>
 
 #include "hidreamer/base/error.h"
-#include "hidreamer/imagination/code_roller.h"
 #include "hidreamer/parity/parity.h"
 #include "hidreamer/parity/recorded_world_model.h"
 #include "hidreamer/policy/ac_cpc.h"
@@ -14,6 +13,7 @@
 #include "hidreamer/policy/returns.h"
 #include "hidreamer/policy/two_hot.h"
 #include "hidreamer/training/optimizer.h"
+#include "hidreamer/world_model/code_roller.h"
 
 namespace hidreamer::parity {
 namespace {
@@ -146,7 +146,7 @@ void CheckRollout(const ParityComponent& component, std::vector<ParityRow>& rows
   const auto actions = component.Input("rollout_actions");            // (B, H)
   const int64_t context = seed_tokens.size(1);
   world_model::Decoder decoder(model, seed_tokens.size(0), context + actions.size(1));
-  imagination::CodeRoller roller(model, decoder, {.greedy = true});
+  world_model::CodeRoller roller(model, decoder, {.temperature = 0});
   roller.Start(seed_tokens, seed_actions.narrow(1, 0, context - 1));
   std::vector<torch::Tensor> tokens, hidden = {roller.hidden()};
   for (const auto& action : actions.unbind(1)) {

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "hidreamer/layers/precision.h"
+#include "hidreamer/world_model/code_roller.h"
 #include "hidreamer/world_model/decoder.h"
 
 namespace hidreamer::world_model {
@@ -142,12 +143,12 @@ class TokenRollout : public Rollout {
         values_of_(std::move(values)),
         decoder_(world.transformer_, context.windows(), context.length() + room,
                  layers::IsBf16Autocast(context.codes.device()) ? layers::Precision::kBf16
-                                                                : layers::Precision::kF32) {
-    torch::NoGradGuard no_grad;
-    const int64_t last = context.length() - 1;
+                                                                : layers::Precision::kF32),
+        roller_(world.transformer_, decoder_, {}) {
     const NewestEpisode episode = ReadNewestEpisode(context);
-    codes_ = context.codes.select(1, last);
-    SetStates(decoder_.Prefill(episode.codes, episode.actions), context.values.select(1, last));
+    roller_.Start(episode.codes, episode.actions);
+    codes_ = context.codes.select(1, context.length() - 1);
+    SetStates(context.values.select(1, context.length() - 1));
   }
 
   const States& states() const override { return states_; }
@@ -157,33 +158,27 @@ class TokenRollout : public Rollout {
                    const torch::Tensor& uniforms) override {
     torch::NoGradGuard no_grad;
     const TokenLayout& layout = world_.options().layout;
-    torch::Tensor hidden = decoder_.PushAction(actions).clone();  // (B, D)
+    roller_.SetChoice(
+        {.temperature = temperature, .changed_weight = world_.options().changed_weight});
+    const torch::Tensor hidden = roller_.Advance(
+        actions, temperature <= 0 ? torch::Tensor()
+                                  : InSlots(uniforms.unsqueeze(1)).select(1, 0).t().contiguous());
     const Outcomes outcomes = world_.OutcomesOf(states_, hidden);
-    std::vector<torch::Tensor> codes, states;
-    for (int64_t slot = 0; slot < layout.code_slots(); ++slot) {
-      const int64_t level = layout.level_of(slot), place = slot % layout.places;
-      const auto logits = world_.transformer_->Logits(level, hidden).to(torch::kFloat32);
-      codes.push_back(DrawCodes(
-          logits, codes_.select(1, place).select(1, level), world_.options().changed_weight,
-          temperature,
-          temperature <= 0 ? torch::Tensor() : uniforms.select(1, place).select(1, level)));
-      hidden = decoder_.PushCode(slot, codes.back()).clone();
-      states.push_back(hidden);
-    }
-    codes_ = torch::stack(codes, 1).unflatten(1, {layout.levels, layout.places}).transpose(1, 2);
-    SetStates(torch::stack(states, 1), values_of_(codes_));
+    codes_ = roller_.tokens().unflatten(1, {layout.levels, layout.places}).transpose(1, 2);
+    SetStates(values_of_(codes_));
     return outcomes;
   }
 
  private:
-  // hidden (B, S, D) at the newest step's codes, values (B, C, G, G) of them.
-  void SetStates(const torch::Tensor& hidden, const torch::Tensor& values) {
-    states_ = {.codes = values.flatten(1), .hidden = world_.StateOf(hidden)};
+  // values (B, C, G, G) of the newest step's codes.
+  void SetStates(const torch::Tensor& values) {
+    states_ = {.codes = values.flatten(1), .hidden = world_.StateOf(roller_.hidden())};
   }
 
   TokenWorld& world_;
   ValuesOfCodes values_of_;
   Decoder decoder_;
+  CodeRoller roller_;
   torch::Tensor codes_;
   States states_;
 };
