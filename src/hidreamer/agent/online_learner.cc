@@ -121,8 +121,7 @@ void OnlineLearner::Play(int64_t count, int64_t update) {
   }
   env::Player& player = agent ? static_cast<env::Player&>(*agent_player_) : *fixed_player_;
   for (int64_t played = 0; played < count; played += environments_->size()) {
-    const std::vector<int> actions = player.Act(environments_->Views(), rngs);
-    const auto results = environments_->Step(actions);
+    const auto [actions, results] = environments_->Play(player, rngs);
     for (int slot = 0; slot < environments_->size(); ++slot) {
       const auto i = static_cast<size_t>(slot);
       Stream& stream = streams_[i];

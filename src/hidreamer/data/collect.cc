@@ -118,19 +118,9 @@ class Collector {
         slots.push_back(slot);
       }
     }
-    const std::vector<int> chosen = player_.Act(games_.Views(slots), rngs_);
-    HID_CHECK(chosen.size() == slots.size(), "{} actions for {} games", chosen.size(),
-              slots.size());
-    std::vector<int> actions(recorders_.size(), env::VectorEnvironment::kIdle);
-    for (size_t i = 0; i < slots.size(); ++i) {
-      actions[static_cast<size_t>(slots[i])] = chosen[i];
-    }
-    games_.Step(actions, [&](int slot, const env::StepResult& result) {
+    games_.Play(slots, player_, rngs_, [&](int slot, int action, const env::StepResult& result) {
       Recorder& r = At(slot);
-      r.writer.Append({.frame = r.frame,
-                       .action = actions[static_cast<size_t>(slot)],
-                       .result = result,
-                       .ram = r.ram});
+      r.writer.Append({.frame = r.frame, .action = action, .result = result, .ram = r.ram});
       r.score += result.reward;
       if (result.terminal || result.truncated) {
         r.total_score += r.score;

@@ -43,6 +43,22 @@ std::vector<StepResult> VectorEnvironment::Step(
   return results;
 }
 
+VectorEnvironment::Played VectorEnvironment::Play(const std::vector<int>& slots, Player& player,
+                                                  std::vector<Rng>& rngs, const AfterPlay& after) {
+  const std::vector<int> chosen = player.Act(Views(slots), rngs);
+  HID_CHECK(chosen.size() == slots.size(), "{} actions for {} games", chosen.size(), slots.size());
+  Played played{.actions = std::vector<int>(slots_.size(), kIdle), .results = {}};
+  for (size_t i = 0; i < slots.size(); ++i) {
+    played.actions[static_cast<size_t>(slots[i])] = chosen[i];
+  }
+  played.results = Step(played.actions, [&](int slot, const StepResult& result) {
+    if (after) {
+      after(slot, played.actions[static_cast<size_t>(slot)], result);
+    }
+  });
+  return played;
+}
+
 std::vector<PlayerView> VectorEnvironment::Views(const std::vector<int>& slots) const {
   std::vector<PlayerView> views;
   views.reserve(slots.size());
@@ -56,10 +72,17 @@ std::vector<PlayerView> VectorEnvironment::Views(const std::vector<int>& slots) 
   return views;
 }
 
-std::vector<PlayerView> VectorEnvironment::Views() const {
+VectorEnvironment::Played VectorEnvironment::Play(Player& player, std::vector<Rng>& rngs,
+                                                  const AfterPlay& after) {
+  return Play(All(), player, rngs, after);
+}
+
+std::vector<int> VectorEnvironment::All() const {
   std::vector<int> slots(slots_.size());
   std::iota(slots.begin(), slots.end(), 0);
-  return Views(slots);
+  return slots;
 }
+
+std::vector<PlayerView> VectorEnvironment::Views() const { return Views(All()); }
 
 }  // namespace hidreamer::env

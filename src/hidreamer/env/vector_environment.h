@@ -35,6 +35,18 @@ class VectorEnvironment {
       const std::vector<int>& actions,
       const std::function<void(int slot, const StepResult& result)>& after = {});
 
+  // One step of the given games, with the actions that the player chooses for them. `rngs` and both
+  // results are by slot, idle ones too. Throws an internal Error where the player chooses for
+  // another number of games.
+  struct Played {
+    std::vector<int> actions;
+    std::vector<StepResult> results;
+  };
+  using AfterPlay = std::function<void(int slot, int action, const StepResult& result)>;
+  Played Play(const std::vector<int>& slots, Player& player, std::vector<Rng>& rngs,
+              const AfterPlay& after = {});
+  Played Play(Player& player, std::vector<Rng>& rngs, const AfterPlay& after = {});  // all games
+
   // What a Player sees of the given slots. `first` is true until the episode's first Step.
   std::vector<PlayerView> Views(const std::vector<int>& slots) const;
   std::vector<PlayerView> Views() const;  // of all slots
@@ -48,6 +60,7 @@ class VectorEnvironment {
     bool first = true;
   };
   const Slot& At(int slot) const { return slots_[static_cast<size_t>(slot)]; }
+  std::vector<int> All() const;
 
   ThreadTeam team_;
   std::vector<Slot> slots_;

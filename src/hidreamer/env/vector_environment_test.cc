@@ -5,6 +5,7 @@
 #include <atomic>
 #include <stdexcept>
 
+#include "hidreamer/base/error.h"
 #include "hidreamer/env/make_environment.h"
 #include "hidreamer/env/scripted_player.h"
 
@@ -21,7 +22,8 @@ std::vector<std::vector<uint8_t>> PlayOn(int threads) {
   }
   std::vector<std::vector<uint8_t>> seen(5);
   for (int step = 0; step < 150; ++step) {
-    games.Step(player.Act(games.Views(), rngs), [&](int slot, const StepResult& result) {
+    games.Play(player, rngs, [&](int slot, int action, const StepResult& result) {
+      EXPECT_LT(action, 3);
       if (result.terminal) {
         games.Reset(slot, 100 + static_cast<uint64_t>(slot));
       }
@@ -41,6 +43,29 @@ TEST(VectorEnvironment, LeavesIdleGamesAlone) {
   games.Step({VectorEnvironment::kIdle, 0});
   EXPECT_TRUE(games.Views()[0].first);
   EXPECT_FALSE(games.Views()[1].first);
+}
+
+// A player that chooses for none of the games it is shown.
+class SilentPlayer : public Player {
+ public:
+  std::vector<int> Act(const std::vector<PlayerView>&, std::vector<Rng>&) override { return {}; }
+  std::string name() const override { return "silent"; }
+};
+
+TEST(VectorEnvironment, PlaysTheGamesThatItIsAskedTo) {
+  VectorEnvironment games(3, 1, [] { return MakeEnvironment("catch", "atari100k"); });
+  for (int slot = 0; slot < 3; ++slot) {
+    games.Reset(slot, 1);
+  }
+  RandomPlayer player;
+  std::vector<Rng> rngs(3, Rng(1));
+  const VectorEnvironment::Played played = games.Play({0, 2}, player, rngs);
+  EXPECT_GE(played.actions[0], 0);
+  EXPECT_EQ(played.actions[1], VectorEnvironment::kIdle);
+  EXPECT_TRUE(games.Views()[1].first);
+  EXPECT_FALSE(games.Views()[2].first);
+  SilentPlayer silent;
+  EXPECT_THROW(games.Play({0, 2}, silent, rngs), Error);
 }
 
 TEST(FrameStack, RepeatsTheFirstFrameAndDropsTheOldest) {

@@ -78,14 +78,7 @@ PlayResult PlayEpisodes(const EnvironmentFactory& factory, env::Player& player,
         active.push_back(i);
       }
     }
-    const std::vector<int> chosen = player.Act(games.Views(active), rngs);
-    HID_CHECK(chosen.size() == active.size(), "{} actions for {} games", chosen.size(),
-              active.size());
-    std::vector<int> actions(slots.size(), env::VectorEnvironment::kIdle);
-    for (size_t i = 0; i < active.size(); ++i) {
-      actions[static_cast<size_t>(active[i])] = chosen[i];
-    }
-    const std::vector<env::StepResult> steps = games.Step(actions);
+    const auto steps = games.Play(active, player, rngs).results;
     for (const int index : active) {
       Slot& slot = slots[static_cast<size_t>(index)];
       const env::StepResult& step = steps[static_cast<size_t>(index)];

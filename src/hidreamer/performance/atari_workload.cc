@@ -23,12 +23,11 @@ class RandomPlay {
   }
 
   void Step() {
-    games_.Step(player_.Act(games_.Views(), rngs_),
-                [this](int slot, const env::StepResult& result) {
-                  if (result.terminal || result.truncated) {
-                    Begin(slot);
-                  }
-                });
+    games_.Play(player_, rngs_, [this](int slot, int /*action*/, const env::StepResult& result) {
+      if (result.terminal || result.truncated) {
+        Begin(slot);
+      }
+    });
   }
 
  private:
