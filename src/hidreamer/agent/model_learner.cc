@@ -14,7 +14,7 @@ constexpr double kReconstructionScale = 10;  // keeps the loss near 1, beside cl
 constexpr int64_t kReviveEvery = 20;         // updates (rvq)
 constexpr int64_t kStartFrames = 512;        // for background and codebooks
 constexpr int64_t kCpcWidth = 128;
-constexpr std::array kModelFigures = {"loss", "code_loss", "reward_loss", "continue_loss",
+constexpr std::array kModelMetrics = {"loss", "code_loss", "reward_loss", "continue_loss",
                                       "changed_accuracy"};
 
 }  // namespace
@@ -47,14 +47,14 @@ ModelLearner::ModelLearner(AgentModels models, const config::AgentConfig& config
       parameters, muon ? learning_->MuonMatrices() : std::vector<torch::Tensor>(),
       training::MuonOptions{},
       training::AdamOptions{.beta2 = 0.99, .weight_decay = 1e-4, .decoupled = true});
-  tokenizer_gradients_ = std::make_unique<training::GraphedWork>(
-      [this](const training::GraphedWork::Tensors& inputs) {
+  tokenizer_gradients_ = std::make_unique<training::CapturedGraph>(
+      [this](const training::CapturedGraph::Tensors& inputs) {
         return TokenizerGradients(inputs[0], inputs[1]);
       },
       tokenizer_optimizer_->parameters());
-  model_gradients_ = std::make_unique<training::GraphedWork>(
-      [this](const training::GraphedWork::Tensors& inputs) {
-        return training::GraphedWork::Tensors{
+  model_gradients_ = std::make_unique<training::CapturedGraph>(
+      [this](const training::CapturedGraph::Tensors& inputs) {
+        return training::CapturedGraph::Tensors{
             WorldModelGradients(world_model::Steps::FromTensors(inputs))};
       },
       model_optimizer_->parameters());
@@ -66,8 +66,8 @@ void ModelLearner::Start(const ReplayReader& reader) {
   models_->tokenizer->Start(reader.Frames(starts, 1), rng);
 }
 
-training::GraphedWork::Tensors ModelLearner::TokenizerGradients(const torch::Tensor& frames,
-                                                                const torch::Tensor& previous) {
+training::CapturedGraph::Tensors ModelLearner::TokenizerGradients(const torch::Tensor& frames,
+                                                                  const torch::Tensor& previous) {
   auto& tokenizer = models_->tokenizer;
   torch::Tensor loss, reconstruction_loss, stillness_loss;
   {
@@ -91,16 +91,16 @@ training::GraphedWork::Tensors ModelLearner::TokenizerGradients(const torch::Ten
 }
 
 void ModelLearner::StepTokenizer(const torch::Tensor& frames, const torch::Tensor& previous,
-                                 int64_t update, double lr, training::Figures& figures) {
+                                 int64_t update, double lr, training::Metrics& metrics) {
   auto& tokenizer = models_->tokenizer;
   tokenizer->train();
   // Counting the use of codebooks waits for the device.
   const auto losses = config_.tokenizer.quantizer == "rvq"
                           ? tokenizer_gradients_->Call({frames, previous})
                           : tokenizer_gradients_->Run({frames, previous});
-  figures.Add("reconstruction_loss", losses[0]);
-  figures.Add("stillness_loss", losses[1]);
-  figures.Add("tokenizer_grad_norm", training::ClipGradNorm(tokenizer_optimizer_->parameters(),
+  metrics.Add("reconstruction_loss", losses[0]);
+  metrics.Add("stillness_loss", losses[1]);
+  metrics.Add("tokenizer_grad_norm", training::ClipGradNorm(tokenizer_optimizer_->parameters(),
                                                             config_.world_model.clip_norm));
   tokenizer_optimizer_->Step(lr);
   tokenizer->eval();
@@ -119,7 +119,7 @@ void ModelLearner::UpdateTokenizer(const ReplayReader& reader, int64_t update) {
   Rng rng = seeds_.Generator("model/head_start", static_cast<uint64_t>(update));
   const auto starts = reader.replay().Sample(config_.tokenizer.batch, 2, {}, rng);
   const auto pairs = reader.Frames(starts, 2).view({-1, 2, 1, kObservationSize, kObservationSize});
-  training::Figures unread;
+  training::Metrics unread;
   StepTokenizer(pairs.select(1, 1).contiguous(), pairs.select(1, 0).contiguous(), update,
                 config_.tokenizer.lr, unread);
 }
@@ -148,11 +148,11 @@ ModelLearner::Drawn ModelLearner::Draw(const ReplayReader& reader, Rng& rng) con
   return {.starts = starts, .frames = reader.Frames(starts, config_.world_model.window)};
 }
 
-training::Figures ModelLearner::Update(const ReplayReader& reader, int64_t update, int64_t total) {
+training::Metrics ModelLearner::Update(const ReplayReader& reader, int64_t update, int64_t total) {
   Rng rng = seeds_.Generator("model/update", static_cast<uint64_t>(update));
   const auto& config = config_.world_model;
   const Drawn drawn = Draw(reader, rng);
-  training::Figures figures;
+  training::Metrics metrics;
   const int64_t freeze_after = config_.tokenizer.freeze_after;
   if (freeze_after == 0 || update < freeze_after) {
     // Some of the frames, each with the one before it in its window.
@@ -166,22 +166,22 @@ training::Figures ModelLearner::Update(const ReplayReader& reader, int64_t updat
                   update,
                   training::Cosine(config_.tokenizer.online_lr, config_.tokenizer.final_lr,
                                    static_cast<double>(update) / static_cast<double>(total)),
-                  figures);
+                  metrics);
   }
-  LearnWorldModel(reader, drawn, update, total, figures);
-  return figures;
+  LearnWorldModel(reader, drawn, update, total, metrics);
+  return metrics;
 }
 
-training::Figures ModelLearner::UpdateWorldModel(const ReplayReader& reader, int64_t update,
+training::Metrics ModelLearner::UpdateWorldModel(const ReplayReader& reader, int64_t update,
                                                  int64_t total) {
   Rng rng = seeds_.Generator("model/update", static_cast<uint64_t>(update));
-  training::Figures figures;
-  LearnWorldModel(reader, Draw(reader, rng), update, total, figures);
-  return figures;
+  training::Metrics metrics;
+  LearnWorldModel(reader, Draw(reader, rng), update, total, metrics);
+  return metrics;
 }
 
 void ModelLearner::LearnWorldModel(const ReplayReader& reader, const Drawn& drawn, int64_t update,
-                                   int64_t total, training::Figures& figures) {
+                                   int64_t total, training::Metrics& metrics) {
   const auto& config = config_.world_model;
   world_model::Steps steps;
   {
@@ -193,7 +193,7 @@ void ModelLearner::LearnWorldModel(const ReplayReader& reader, const Drawn& draw
       training::WarmupCosine(update, config.warmup_updates, total, config.final_lr_share);
   const int64_t size = MinibatchSize();
   for (int64_t begin = 0; begin < config.batch; begin += size) {
-    StepWorldModel(steps.Some(begin, std::min(size, config.batch - begin)), share, figures);
+    StepWorldModel(steps.Some(begin, std::min(size, config.batch - begin)), share, metrics);
   }
 }
 
@@ -271,19 +271,19 @@ torch::Tensor ModelLearner::WorldModelGradients(const world_model::Steps& steps)
 }
 
 void ModelLearner::StepWorldModel(const world_model::Steps& steps, double share,
-                                  training::Figures& figures) {
+                                  training::Metrics& metrics) {
   const auto& config = config_.world_model;
   const bool usual = steps.windows() == MinibatchSize();
   const auto inputs = steps.ToTensors();
   const auto numbers = (usual ? model_gradients_->Run(inputs) : model_gradients_->Call(inputs))[0];
   const auto norm = training::ClipGradNorm(model_optimizer_->parameters(), config.clip_norm);
-  for (size_t i = 0; i < kModelFigures.size(); ++i) {
-    figures.Add(kModelFigures[i], numbers[static_cast<int64_t>(i)]);
+  for (size_t i = 0; i < kModelMetrics.size(); ++i) {
+    metrics.Add(kModelMetrics[i], numbers[static_cast<int64_t>(i)]);
   }
   if (cpc_) {
-    figures.Add("cpc_loss", numbers[static_cast<int64_t>(kModelFigures.size())]);
+    metrics.Add("cpc_loss", numbers[static_cast<int64_t>(kModelMetrics.size())]);
   }
-  figures.Add("model_grad_norm", norm);
+  metrics.Add("model_grad_norm", norm);
   model_optimizer_->Step(share * config.matrix_lr, share * config.lr);
   training::MoveTowards(*models_->world_model, *learning_, 1 - config.average);
 }

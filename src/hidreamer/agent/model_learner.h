@@ -9,15 +9,15 @@
 #include "hidreamer/base/seed.h"
 #include "hidreamer/layers/precision.h"
 #include "hidreamer/policy/ac_cpc.h"
-#include "hidreamer/training/figures.h"
-#include "hidreamer/training/graphed_work.h"
+#include "hidreamer/training/captured_graph.h"
+#include "hidreamer/training/metrics.h"
 #include "hidreamer/training/optimizer.h"
 
 namespace hidreamer::agent {
 
 // Trains tokenizer and world model on windows of the replay. The tokenizer learns to draw the
-// frames; the world model foretells its codes, reward and end. No gradient passes between the two,
-// so that codes do not collapse into what is easy to foretell. The world model of `models`, which
+// frames; the world model predicts its codes, reward and end. No gradient passes between the two,
+// so that codes do not collapse into what is easy to predict. The world model of `models`, which
 // dreams and plays, is a moving average of the one that learns.
 class ModelLearner {
  public:
@@ -30,9 +30,9 @@ class ModelLearner {
   void UpdateTokenizer(const ReplayReader& reader, int64_t update);
   // One update of the tokenizer, then the world model's steps on the minibatches of one batch of
   // windows. The learning rates have fallen to their last value at update `total`.
-  training::Figures Update(const ReplayReader& reader, int64_t update, int64_t total);
+  training::Metrics Update(const ReplayReader& reader, int64_t update, int64_t total);
   // The same without the tokenizer.
-  training::Figures UpdateWorldModel(const ReplayReader& reader, int64_t update, int64_t total);
+  training::Metrics UpdateWorldModel(const ReplayReader& reader, int64_t update, int64_t total);
   // The windows of an update, while the replay is as it was: frames (B T, 1, 64, 64), others (B,
   // T).
   formats::TensorMap BatchOf(const ReplayReader& reader, int64_t update) const;
@@ -42,9 +42,9 @@ class ModelLearner {
 
  private:
   // Frames (N, 1, 64, 64) and those before them -> losses of drawing and of stillness; backward.
-  training::GraphedWork::Tensors TokenizerGradients(const torch::Tensor& frames,
-                                                    const torch::Tensor& previous);
-  // Windows -> numbers for the log, as kModelFigures names them, then the contrastive loss if there
+  training::CapturedGraph::Tensors TokenizerGradients(const torch::Tensor& frames,
+                                                      const torch::Tensor& previous);
+  // Windows -> numbers for the log, as kModelMetrics names them, then the contrastive loss if there
   // is one; backward.
   torch::Tensor WorldModelGradients(const world_model::Steps& steps);
   std::vector<data::ReplayIndex> DrawWindows(const ReplayReader& reader, Rng& rng) const;
@@ -57,12 +57,12 @@ class ModelLearner {
   Drawn Draw(const ReplayReader& reader, Rng& rng) const;
   // All optimizer steps on an update's windows.
   void LearnWorldModel(const ReplayReader& reader, const Drawn& drawn, int64_t update,
-                       int64_t total, training::Figures& figures);
+                       int64_t total, training::Metrics& metrics);
   // The loss of one batch of frames and those before them, backward and step.
   void StepTokenizer(const torch::Tensor& frames, const torch::Tensor& previous, int64_t update,
-                     double lr, training::Figures& figures);
+                     double lr, training::Metrics& metrics);
   // The loss of some windows, backward and step; `share` of the full learning rates.
-  void StepWorldModel(const world_model::Steps& steps, double share, training::Figures& figures);
+  void StepWorldModel(const world_model::Steps& steps, double share, training::Metrics& metrics);
 
   AgentModels models_;
   config::AgentConfig config_;
@@ -73,7 +73,7 @@ class ModelLearner {
   policy::AcCpc cpc_{nullptr};
   std::unique_ptr<training::Adam> tokenizer_optimizer_;
   std::unique_ptr<training::MuonWithAdam> model_optimizer_;  // of the contrastive head too
-  std::unique_ptr<training::GraphedWork> tokenizer_gradients_, model_gradients_;
+  std::unique_ptr<training::CapturedGraph> tokenizer_gradients_, model_gradients_;
 };
 
 }  // namespace hidreamer::agent

@@ -61,7 +61,7 @@ int64_t OfflineLearner::updates_per_epoch() const {
   return std::max<int64_t>(1, (options_.updates + config_.evaluations - 1) / config_.evaluations);
 }
 
-training::Figures OfflineLearner::Update(int64_t update) {
+training::Metrics OfflineLearner::Update(int64_t update) {
   if (!learns_policy()) {
     return model_learner_->UpdateWorldModel(reader_, update, options_.updates);
   }

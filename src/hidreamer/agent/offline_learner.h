@@ -36,7 +36,7 @@ class OfflineLearner : public training::Learner {
   std::string name() const override { return "agent"; }
   int64_t total_updates() const override { return options_.updates; }
   int64_t updates_per_epoch() const override;
-  training::Figures Update(int64_t update) override;
+  training::Metrics Update(int64_t update) override;
   formats::TensorMap BatchOf(int64_t update) override;
   // The policy's scores, as GameScore has them; nothing for a world model.
   nlohmann::json EndEpoch(int64_t epoch) override;

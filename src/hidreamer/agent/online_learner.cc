@@ -179,7 +179,7 @@ void OnlineLearner::ReplayGames() {
   }
 }
 
-void OnlineLearner::AddScores(int64_t update, training::Figures& figures) const {
+void OnlineLearner::AddScores(int64_t update, training::Metrics& metrics) const {
   double sum = 0;
   int64_t count = 0;
   for (auto game = games_.rbegin();
@@ -188,7 +188,7 @@ void OnlineLearner::AddScores(int64_t update, training::Figures& figures) const 
     ++count;
   }
   if (count > 0) {
-    figures.Add("game_score", sum / static_cast<double>(count));
+    metrics.Add("game_score", sum / static_cast<double>(count));
   }
 }
 
@@ -205,16 +205,16 @@ void OnlineLearner::HeadStart() {
   head_start_done_ = 0;
 }
 
-training::Figures OnlineLearner::Update(int64_t update) {
-  training::Figures figures;
+training::Metrics OnlineLearner::Update(int64_t update) {
+  training::Metrics metrics;
   if (head_start_done_ == 0) {  // else this update's steps were played before it was interrupted
     Play(config_.collect.steps_per_update, update);
   }
   reader_.Follow();
-  figures.Add("env_steps", replay_.size());
-  AddScores(update, figures);
+  metrics.Add("env_steps", replay_.size());
+  AddScores(update, metrics);
   if (!training(update + 1)) {
-    return figures;
+    return metrics;
   }
   const int64_t trained = update + 1 - prefill_updates_;  // updates of the networks before this one
   std::unique_ptr<training::FlopMeter> meter;
@@ -232,27 +232,27 @@ training::Figures OnlineLearner::Update(int64_t update) {
     formats::LoadNamedState(*dreaming_->world_model, formats::NamedState(*models_->world_model));
     formats::LoadNamedState(*dreaming_->actor, formats::NamedState(*models_->actor));
     training::WaitFor(device_);
-    UpdateBoth(trained, total, figures);
+    UpdateBoth(trained, total, metrics);
   } else {
-    figures.Add(model_learner_->Update(reader_, trained, total));
+    metrics.Add(model_learner_->Update(reader_, trained, total));
     if (policy) {
       policy_trainer_->Begin(models_, reader_, trained, total);
       policy_trainer_->Work(threads_);
-      figures.Add(policy_trainer_->Finish());
+      metrics.Add(policy_trainer_->Finish());
     }
   }
   if (meter) {
     const double per_step =
         static_cast<double>(meter->flops()) / static_cast<double>(config_.collect.steps_per_update);
-    figures.Add("gflop_per_step", per_step * 1e-9);
+    metrics.Add("gflop_per_step", per_step * 1e-9);
     spdlog::info("{:.2f} GFLOP per environment step, {:.0f} TFLOP for all {} steps",
                  per_step * 1e-9, per_step * 1e-12 * static_cast<double>(config_.steps),
                  config_.steps);
   }
-  return figures;
+  return metrics;
 }
 
-void OnlineLearner::UpdateBoth(int64_t trained, int64_t total, training::Figures& figures) {
+void OnlineLearner::UpdateBoth(int64_t trained, int64_t total, training::Metrics& metrics) {
   policy_trainer_->Begin(dreaming_, reader_, trained, total);
   // Half of the threads train the world model, each of the others dreams on its own; whoever is
   // done first helps with what is left of the policy. A GPU has a stream for each; recording a CUDA
@@ -271,7 +271,7 @@ void OnlineLearner::UpdateBoth(int64_t trained, int64_t total, training::Figures
     }));
   }
   at::set_num_threads(half);
-  const training::Figures model = model_learner_->Update(reader_, trained, total);
+  const training::Metrics model = model_learner_->Update(reader_, trained, total);
   training::WaitFor(device_);
   if (!device_.is_cuda()) {
     at::set_num_threads(1);  // as any dreamer: the library's sums may depend on it
@@ -280,8 +280,8 @@ void OnlineLearner::UpdateBoth(int64_t trained, int64_t total, training::Figures
   for (auto& dreamer : dreams) {
     dreamer.get();
   }
-  figures.Add(policy_trainer_->Finish());
-  figures.Add(model);
+  metrics.Add(policy_trainer_->Finish());
+  metrics.Add(model);
   at::set_num_threads(threads_);
 }
 

@@ -39,7 +39,7 @@ class OnlineLearner : public training::Learner {
   int64_t total_updates() const override;
   int64_t updates_per_epoch() const override;
   // Throws Interrupted in the tokenizer's head start.
-  training::Figures Update(int64_t update) override;
+  training::Metrics Update(int64_t update) override;
   formats::TensorMap BatchOf(int64_t update) override;
   // Scores the policy of the moment in the real game, and random play beside it: {"score",
   // "score_error", "score_games", "random_score", …}; empty where the settings ask for no games.
@@ -69,10 +69,10 @@ class OnlineLearner : public training::Learner {
   // `count` steps over all streams.
   void Play(int64_t count, int64_t update);
   // Mean score of the games that ended in the update.
-  void AddScores(int64_t update, training::Figures& figures) const;
+  void AddScores(int64_t update, training::Metrics& metrics) const;
   void HeadStart();
   // World model and policy side by side.
-  void UpdateBoth(int64_t trained, int64_t total, training::Figures& figures);
+  void UpdateBoth(int64_t trained, int64_t total, training::Metrics& metrics);
   bool training(int64_t update) const { return update >= prefill_updates_; }
 
   config::AgentConfig config_;

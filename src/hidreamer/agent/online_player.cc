@@ -31,13 +31,13 @@ void OnlinePlayer::Reserve(int64_t count) {
   const auto& tokenizer = options.tokenizer;
   grow(codes_, {tokenizer.places(), tokenizer.levels()}, torch::kLong);
   grow(values_, {tokenizer.value_channels(), tokenizer.grid, tokenizer.grid}, torch::kFloat32);
-  work_ = std::make_unique<training::GraphedWork>(
-      [this](const training::GraphedWork::Tensors& inputs) -> training::GraphedWork::Tensors {
+  work_ = std::make_unique<training::CapturedGraph>(
+      [this](const training::CapturedGraph::Tensors& inputs) -> training::CapturedGraph::Tensors {
         return {Probabilities(inputs)};
       });
 }
 
-torch::Tensor OnlinePlayer::Probabilities(const training::GraphedWork::Tensors& inputs) {
+torch::Tensor OnlinePlayer::Probabilities(const training::CapturedGraph::Tensors& inputs) {
   torch::NoGradGuard no_grad;
   const layers::AutocastGuard autocast(device_, precision_);
   const torch::Tensor &frames = inputs[0], &slots = inputs[1], &fresh = inputs[2];
@@ -99,9 +99,9 @@ std::vector<int> OnlinePlayer::Act(const std::vector<env::PlayerView>& views,
   const auto flags = [&](const std::vector<uint8_t>& of) {
     return training::ToDevice(torch::tensor(of, torch::kUInt8).to(torch::kBool), device_);
   };
-  const training::GraphedWork::Tensors inputs = {ToTensor(pixels, device_), whole(slots),
-                                                 flags(fresh), whole(actions).view(shape),
-                                                 flags(first).view(shape)};
+  const training::CapturedGraph::Tensors inputs = {ToTensor(pixels, device_), whole(slots),
+                                                   flags(fresh), whole(actions).view(shape),
+                                                   flags(first).view(shape)};
   const auto probabilities =
       (n == usual_games_ ? work_->Run(inputs) : work_->Call(inputs))[0].to(torch::kCPU);
   std::vector<float> uniforms;

@@ -12,7 +12,7 @@
 #include "hidreamer/data/replay_buffer.h"
 #include "hidreamer/env/player.h"
 #include "hidreamer/layers/precision.h"
-#include "hidreamer/training/graphed_work.h"
+#include "hidreamer/training/captured_graph.h"
 
 namespace hidreamer::agent {
 
@@ -42,7 +42,7 @@ class OnlinePlayer : public env::Player {
 
   // Frames (N, 1, 64, 64), slots (N), whether nothing is remembered (N), actions and first (N, T)
   // -> probabilities (N, A). Moves the remembered steps on by one.
-  torch::Tensor Probabilities(const training::GraphedWork::Tensors& inputs);
+  torch::Tensor Probabilities(const training::CapturedGraph::Tensors& inputs);
   // Makes room for slots 0 … count - 1.
   void Reserve(int64_t count);
 
@@ -53,7 +53,7 @@ class OnlinePlayer : public env::Player {
   Observer observer_;
   std::map<int, Memory> memories_;  // by slot
   torch::Tensor codes_, values_;    // (slots, T - 1, …) of the steps before, as Steps has them
-  std::unique_ptr<training::GraphedWork> work_;
+  std::unique_ptr<training::CapturedGraph> work_;
   int64_t usual_games_ = 0;  // how many play at a time at first
 };
 

@@ -126,9 +126,10 @@ policy::Dreams PolicyTrainer::Imagine(Part& part) {
     return DreamOn(dreaming_, context, options, draws);
   }
   if (!dream_) {
-    dream_ = std::make_unique<training::GraphedWork>([this, dreaming = dreaming_, options](
-                                                         const training::GraphedWork::Tensors& x)
-                                                         -> training::GraphedWork::Tensors {
+    dream_ = std::make_unique<training::CapturedGraph>([this, dreaming = dreaming_, options](
+                                                           const training::CapturedGraph::Tensors&
+                                                               x)
+                                                           -> training::CapturedGraph::Tensors {
       const layers::AutocastGuard inner(device_, precision_);
       const policy::Dreams dreams = DreamOn(dreaming,
                                             {.codes = x[0],
@@ -142,8 +143,8 @@ policy::Dreams PolicyTrainer::Imagine(Part& part) {
       return {dreams.states, dreams.actions, dreams.log_probs, dreams.rewards, dreams.continues};
     });
   }
-  training::GraphedWork::Tensors inputs = {context.codes, context.values, context.previous_actions,
-                                           context.firsts, draws.actions};
+  training::CapturedGraph::Tensors inputs = {
+      context.codes, context.values, context.previous_actions, context.firsts, draws.actions};
   if (draws.codes.defined()) {
     inputs.push_back(draws.codes);
   }
@@ -175,7 +176,7 @@ policy::Dreams PolicyTrainer::RealSteps(const Part& part) {
   return real;
 }
 
-training::Figures PolicyTrainer::Finish() {
+training::Metrics PolicyTrainer::Finish() {
   parts_.clear();
   return learner_.Finish();
 }

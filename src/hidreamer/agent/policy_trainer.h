@@ -11,8 +11,8 @@
 #include "hidreamer/base/seed.h"
 #include "hidreamer/layers/precision.h"
 #include "hidreamer/policy/actor_critic_learner.h"
-#include "hidreamer/training/figures.h"
-#include "hidreamer/training/graphed_work.h"
+#include "hidreamer/training/captured_graph.h"
+#include "hidreamer/training/metrics.h"
 
 namespace hidreamer::agent {
 
@@ -35,7 +35,7 @@ class PolicyTrainer {
   // threads. The results do not depend on who does what.
   void Work(int threads);
   // As policy::ActorCriticLearner's.
-  training::Figures Finish();
+  training::Metrics Finish();
 
   formats::TensorMap State() const { return learner_.State(); }
   void LoadState(const formats::TensorMap& state) { learner_.LoadState(state); }
@@ -57,7 +57,7 @@ class PolicyTrainer {
   layers::Precision precision_;
   torch::Device device_;
   policy::ActorCriticLearner learner_;
-  std::unique_ptr<training::GraphedWork> dream_;  // on a GPU; by the networks of the first update
+  std::unique_ptr<training::CapturedGraph> dream_;  // on a GPU; by the networks of the first update
 
   // Of the update under way:
   AgentModels dreaming_{nullptr};

@@ -196,7 +196,7 @@ struct AgentWorldModelConfig {
        .max = 16},
       local_blocks);
     v({.name = "local_path",
-       .help = "foretell a place from its neighbourhood in the newest frames; false: from the "
+       .help = "predict a place from its neighbourhood in the newest frames; false: from the "
                "transformer alone"},
       local_path);
     v({.name = "local_frames",
@@ -206,7 +206,7 @@ struct AgentWorldModelConfig {
        .max = 16},
       local_frames);
     v({.name = "depth_head",
-       .help = "foretell a place's levels coarse to fine; false: independently of each other"},
+       .help = "predict a place's levels coarse to fine; false: independently of each other"},
       depth_head);
     v({.name = "width", .help = "D of the transformer", .min = 8, .max = 8192}, width);
     v({.name = "layers", .help = "transformer blocks", .min = 1, .max = 64}, layers);

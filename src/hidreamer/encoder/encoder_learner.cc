@@ -13,7 +13,7 @@
 #include "hidreamer/data/left_out.h"
 #include "hidreamer/encoder/info_nce.h"
 #include "hidreamer/training/device.h"
-#include "hidreamer/training/figures.h"
+#include "hidreamer/training/metrics.h"
 
 namespace hidreamer::encoder {
 namespace {
@@ -160,7 +160,7 @@ EncoderLearner::Batch EncoderLearner::TakeBatch(int64_t update) {
   return batch;
 }
 
-training::Figures EncoderLearner::Update(int64_t update) {
+training::Metrics EncoderLearner::Update(int64_t update) {
   const Batch batch = TakeBatch(update);
   encoder_->train();
   const double lr = LearningRate(config_, update / updates_per_epoch_);
@@ -177,13 +177,13 @@ training::Figures EncoderLearner::Update(int64_t update) {
   }
   adam_->ZeroGrad();
   output.loss.backward();
-  training::Figures figures;
-  figures.Add("loss", output.loss);
-  figures.Add("accuracy", output.accuracy);
-  figures.Add("lr", lr);
-  figures.Add("grad_norm", training::ClipGradNorm(adam_->parameters(), config_.clip_norm));
+  training::Metrics metrics;
+  metrics.Add("loss", output.loss);
+  metrics.Add("accuracy", output.accuracy);
+  metrics.Add("lr", lr);
+  metrics.Add("grad_norm", training::ClipGradNorm(adam_->parameters(), config_.clip_norm));
   adam_->Step(lr);
-  return figures;
+  return metrics;
 }
 
 formats::TensorMap EncoderLearner::BatchOf(int64_t update) {

@@ -36,7 +36,7 @@ class EncoderLearner : public training::Learner {
   int64_t total_updates() const override { return config_.epochs * updates_per_epoch_; }
   int64_t updates_per_epoch() const override { return updates_per_epoch_; }
   // {"loss", "accuracy", "lr", "grad_norm"}
-  training::Figures Update(int64_t update) override;
+  training::Metrics Update(int64_t update) override;
   formats::TensorMap BatchOf(int64_t update) override;
   // {"validation_loss", "validation_accuracy", "validation_pairs"} on pairs of held-out episodes,
   // always against the other rows of a batch, so that both kinds of negatives compare; empty where

@@ -21,7 +21,7 @@ struct NpyHeader {
 using ByteSource = std::function<void(std::span<uint8_t> out)>;
 
 // Reads an array's header from `source`; `name` is for messages. Throws a user Error for another
-// format, big-endian data and for item types that are no numbers.
+// format, big-endian data and for item types other than numbers.
 NpyHeader ReadNpyHeader(const ByteSource& source, const std::string& name);
 
 // Reads all items as doubles, in their order in the file (actions, rewards, dones).

@@ -34,13 +34,14 @@ policy::Dreams Dreamer::Roll(policy::PolicyModel policy, const torch::Tensor& co
   auto work = works_.find(shape);
   if (work == works_.end()) {
     work = works_
-               .try_emplace(
-                   shape,
-                   [this](const training::GraphedWork::Tensors& inputs) { return Compute(inputs); })
+               .try_emplace(shape,
+                            [this](const training::CapturedGraph::Tensors& inputs) {
+                              return Compute(inputs);
+                            })
                .first;
   }
   const int64_t batch = context_tokens.size(0);
-  const training::GraphedWork::Tensors results =
+  const training::CapturedGraph::Tensors results =
       work->second.Run({context_tokens, context_actions,
                         draw("codes", {horizon, model_->options().layout.levels, batch}),
                         draw("actions", {horizon, batch})});
@@ -52,7 +53,7 @@ policy::Dreams Dreamer::Roll(policy::PolicyModel policy, const torch::Tensor& co
           .codes = results[5]};
 }
 
-training::GraphedWork::Tensors Dreamer::Compute(const training::GraphedWork::Tensors& inputs) {
+training::CapturedGraph::Tensors Dreamer::Compute(const training::CapturedGraph::Tensors& inputs) {
   torch::NoGradGuard no_grad;
   const torch::Tensor &context_tokens = inputs[0], &context_actions = inputs[1],
                       &code_draws = inputs[2], &action_draws = inputs[3];

@@ -9,7 +9,7 @@
 #include "hidreamer/imagination/state_features.h"
 #include "hidreamer/policy/dreams.h"
 #include "hidreamer/policy/policy_model.h"
-#include "hidreamer/training/graphed_work.h"
+#include "hidreamer/training/captured_graph.h"
 #include "hidreamer/world_model/decoder.h"
 #include "hidreamer/world_model/world_model.h"
 
@@ -29,7 +29,7 @@ class Dreamer {
 
   // context_tokens (B, C, L), context_actions (B, C - 1), int64. Codes and actions are drawn from
   // generators seeded by `seed`, on the CPU for all devices. On a GPU the third dream of a
-  // context's length by one policy is recorded as a graph (GraphedWork).
+  // context's length by one policy is recorded as a graph (CapturedGraph).
   // The codes of the dreams are (B, H + 1, L); step 0 is real.
   policy::Dreams Roll(policy::PolicyModel policy, const torch::Tensor& context_tokens,
                       const torch::Tensor& context_actions, int64_t horizon, uint64_t seed);
@@ -39,7 +39,7 @@ class Dreamer {
  private:
   // inputs: context tokens and actions, draws for the codes (H, L, B) and the actions (H, B).
   // Returns the tensors of Dreams, in its order.
-  training::GraphedWork::Tensors Compute(const training::GraphedWork::Tensors& inputs);
+  training::CapturedGraph::Tensors Compute(const training::CapturedGraph::Tensors& inputs);
 
   world_model::WorldModel model_;
   StateFeatures features_;
@@ -47,7 +47,7 @@ class Dreamer {
   world_model::Decoder decoder_;
   policy::PolicyModel policy_{nullptr};  // of works_
   // By the shape of a dream: steps of context, horizon.
-  std::map<std::pair<int64_t, int64_t>, training::GraphedWork> works_;
+  std::map<std::pair<int64_t, int64_t>, training::CapturedGraph> works_;
 };
 
 }  // namespace hidreamer::imagination

@@ -17,7 +17,7 @@
 
 namespace hidreamer::imagination {
 
-// How well one kind of event was foretold.
+// How well one kind of event was predicted.
 struct ClassScore {
   std::string name;  // "reward 1", "end"
   int64_t positives = 0;

@@ -109,18 +109,18 @@ PolicyLearner::PolicyLearner(tokenizer::TokenizedGame game, world_model::WorldMo
   }
 }
 
-training::Figures PolicyLearner::Update(int64_t update) {
-  training::Figures figures;
+training::Metrics PolicyLearner::Update(int64_t update) {
+  training::Metrics metrics;
   if (update < config_.head_updates) {
-    UpdateHeads(update, figures);
-    return figures;
+    UpdateHeads(update, metrics);
+    return metrics;
   }
-  UpdateActorCritic(update, figures);
-  UpdateHeads(update, figures);
+  UpdateActorCritic(update, metrics);
+  UpdateHeads(update, metrics);
   if (world_model_optimizer_) {
-    UpdateWorldModel(update, figures);
+    UpdateWorldModel(update, metrics);
   }
-  return figures;
+  return metrics;
 }
 
 ReplayBatch PolicyLearner::DrawForHeads(int64_t update) const {
@@ -156,7 +156,7 @@ formats::TensorMap PolicyLearner::BatchOf(int64_t update) {
   return tensors;
 }
 
-void PolicyLearner::UpdateHeads(int64_t update, training::Figures& figures) {
+void PolicyLearner::UpdateHeads(int64_t update, training::Metrics& metrics) {
   const auto windows = DrawForHeads(update);
   const auto shown = [&] {
     const layers::AutocastGuard autocast(device_, precision_);
@@ -175,9 +175,9 @@ void PolicyLearner::UpdateHeads(int64_t update, training::Figures& figures) {
           .mean();
   head_optimizer_->ZeroGrad();
   (reward_loss + continue_loss).backward();
-  figures.Add("reward_loss", reward_loss);
-  figures.Add("continue_loss", continue_loss);
-  figures.Add("head_grad_norm",
+  metrics.Add("reward_loss", reward_loss);
+  metrics.Add("continue_loss", continue_loss);
+  metrics.Add("head_grad_norm",
               training::ClipGradNorm(head_optimizer_->parameters(), config_.clip_norm));
   head_optimizer_->Step(config_.lr);
 }
@@ -190,7 +190,7 @@ int64_t PolicyLearner::ContextOf(int64_t update) const {
   return 1 + rng.UniformInt(config_.context);
 }
 
-void PolicyLearner::UpdateActorCritic(int64_t update, training::Figures& figures) {
+void PolicyLearner::UpdateActorCritic(int64_t update, training::Metrics& metrics) {
   const auto seeds = DrawForDreams(update);
   const auto dream = dreamer_->Roll(
       model_, training::ToDevice(seeds.tokens, device_),
@@ -200,10 +200,10 @@ void PolicyLearner::UpdateActorCritic(int64_t update, training::Figures& figures
                                            static_cast<double>(config_.updates));
   actor_critic_->LearnActor();
   actor_critic_->LearnCritic();
-  figures.Add(actor_critic_->Finish());
+  metrics.Add(actor_critic_->Finish());
 }
 
-void PolicyLearner::UpdateWorldModel(int64_t update, training::Figures& figures) {
+void PolicyLearner::UpdateWorldModel(int64_t update, training::Metrics& metrics) {
   const auto index = static_cast<uint64_t>(update);
   auto rng = seeds_.Generator("policy/world_model", index);
   const int64_t length = std::min(world_model_->options().max_steps, train_->longest());
@@ -219,8 +219,8 @@ void PolicyLearner::UpdateWorldModel(int64_t update, training::Figures& figures)
   const auto loss = world_model::ComputeLoss(logits, tokens, level_weights).total;
   world_model_optimizer_->ZeroGrad();
   loss.backward();
-  figures.Add("world_model_loss", loss);
-  figures.Add("world_model_grad_norm",
+  metrics.Add("world_model_loss", loss);
+  metrics.Add("world_model_grad_norm",
               training::ClipGradNorm(world_model_optimizer_->parameters(), config_.clip_norm));
   world_model_optimizer_->Step(kWorldModelRate);
   world_model_->eval();

@@ -13,8 +13,8 @@
 #include "hidreamer/policy/actor_critic_learner.h"
 #include "hidreamer/policy/policy_model.h"
 #include "hidreamer/tokenizer/tokenized_game.h"
-#include "hidreamer/training/figures.h"
 #include "hidreamer/training/learner.h"
+#include "hidreamer/training/metrics.h"
 #include "hidreamer/training/optimizer.h"
 #include "hidreamer/world_model/world_model.h"
 
@@ -48,7 +48,7 @@ class PolicyLearner : public training::Learner {
   int64_t updates_per_epoch() const override { return updates_per_epoch_; }
   // Heads: {"reward_loss", "continue_loss", "head_grad_norm"}. Dreams: those and
   // policy::ActorCriticLearner's.
-  training::Figures Update(int64_t update) override;
+  training::Metrics Update(int64_t update) override;
   formats::TensorMap BatchOf(int64_t update) override;
   // Reward and end prediction on held-out episodes: {"reward_f1", "end_f1", "reward_loss", …}.
   nlohmann::json EndEpoch(int64_t epoch) override;
@@ -64,9 +64,9 @@ class PolicyLearner : public training::Learner {
  private:
   ReplayBatch DrawForHeads(int64_t update) const;
   ReplayBatch DrawForDreams(int64_t update) const;
-  void UpdateHeads(int64_t update, training::Figures& figures);
-  void UpdateActorCritic(int64_t update, training::Figures& figures);
-  void UpdateWorldModel(int64_t update, training::Figures& figures);
+  void UpdateHeads(int64_t update, training::Metrics& metrics);
+  void UpdateActorCritic(int64_t update, training::Metrics& metrics);
+  void UpdateWorldModel(int64_t update, training::Metrics& metrics);
   int64_t ContextOf(int64_t update) const;
 
   tokenizer::TokenizedGame game_;

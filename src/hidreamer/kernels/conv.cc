@@ -137,7 +137,7 @@ class Cells {
       for (int64_t step = 0; step < steps * steps; ++step) {
         sum += squares[static_cast<size_t>(first + step / steps * grid + step % steps)];
       }
-      if (!(sum <= most) && most == most) {  // once it is no number it stays so
+      if (!(sum <= most) && most == most) {  // once it is NaN it stays so
         most = sum;
       }
     }

@@ -5,8 +5,8 @@
 
 #include "hidreamer/kernels/weight_gradient.h"
 #include "hidreamer/layers/norm_activation.h"
+#include "hidreamer/layers/parallel_for_dynamic.h"
 #include "hidreamer/layers/precision.h"
-#include "hidreamer/layers/share_out.h"
 #include "hidreamer/training/flop_meter.h"
 
 namespace hidreamer::layers {
@@ -28,7 +28,7 @@ torch::Tensor Multiply(const torch::Tensor& x, const kernels::Bf16Matrix& matrix
   auto shape = x.sizes().vec();
   shape.back() = matrix.outputs();
   torch::Tensor out = torch::empty(shape, x.options().requires_grad(false));
-  ShareOut(Pieces(rows, kRowsAtOnce), [&](const auto& next) {
+  ParallelForDynamic(Pieces(rows, kRowsAtOnce), [&](const auto& next) {
     while (const std::optional<int64_t> piece = next()) {
       const int64_t first = *piece * kRowsAtOnce;
       kernels::LinearRows(Bf16Data(x) + first * inner, std::min(kRowsAtOnce, rows - first), matrix,
@@ -94,7 +94,7 @@ struct Bf16LinearFunction : torch::autograd::Function<Bf16LinearFunction> {
            Pieces(outputs, block_outputs) * columns < 2 * at::get_num_threads()) {
       block_outputs = block_outputs / 2 / 32 * 32;
     }
-    ShareOut(Pieces(outputs, block_outputs) * columns, [&](const auto& next) {
+    ParallelForDynamic(Pieces(outputs, block_outputs) * columns, [&](const auto& next) {
       while (const std::optional<int64_t> block = next()) {
         const int64_t o = *block / columns * block_outputs;
         const Part part{*block % columns, columns};

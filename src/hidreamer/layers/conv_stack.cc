@@ -6,8 +6,8 @@
 
 #include "hidreamer/kernels/conv.h"
 #include "hidreamer/layers/norm_activation.h"
+#include "hidreamer/layers/parallel_for_dynamic.h"
 #include "hidreamer/layers/precision.h"
-#include "hidreamer/layers/share_out.h"
 #include "hidreamer/training/flop_meter.h"
 
 namespace hidreamer::layers {
@@ -189,7 +189,7 @@ struct ConvStackFunction : torch::autograd::Function<ConvStackFunction> {
     const torch::Tensor first = torch::empty({images, kFirst.out_size()}, narrow);
     const torch::Tensor second = torch::empty({images, kSecond.out_size()}, narrow);
     const torch::Tensor out = torch::empty({images, kThird.out_size()}, narrow);
-    ShareOut(images, [&](const auto& next) {
+    ParallelForDynamic(images, [&](const auto& next) {
       kernels::AlignedBuffer<Bf16> scaled(kFirst.in_size()), third(kThird.out_size());
       std::optional<int64_t> image = next();
       while (image) {
@@ -239,7 +239,7 @@ struct ConvStackFunction : torch::autograd::Function<ConvStackFunction> {
                             .second = Bf16Data(second),
                             .out = Bf16Data(out),
                             .gradient = Bf16Data(gradient)};
-    ShareOut(chunks, [&](const auto& next) {
+    ParallelForDynamic(chunks, [&](const auto& next) {
       PairGradients gradients_of_pair(stack, weights);
       while (const std::optional<int64_t> chunk = next()) {
         std::array<float*, 3> weight_sums, bias_sums;

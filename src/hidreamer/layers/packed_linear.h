@@ -3,7 +3,7 @@
 #include <torch/torch.h>
 
 #include "hidreamer/kernels/gemm.h"
-#include "hidreamer/layers/made_from.h"
+#include "hidreamer/layers/versioned_cache.h"
 
 namespace hidreamer::layers {
 
@@ -18,7 +18,7 @@ class PackedLinearImpl : public torch::nn::LinearImpl {
   torch::Tensor forward(const torch::Tensor& x);
 
  private:
-  MadeFrom<kernels::Bf16Matrix> packed_;
+  VersionedCache<kernels::Bf16Matrix> packed_;
 };
 TORCH_MODULE(PackedLinear);
 

@@ -7,8 +7,8 @@
 #include <optional>
 
 #include "hidreamer/layers/norm_activation.h"
+#include "hidreamer/layers/parallel_for_dynamic.h"
 #include "hidreamer/layers/precision.h"
-#include "hidreamer/layers/share_out.h"
 #include "hidreamer/training/flop_meter.h"
 
 namespace hidreamer::layers {
@@ -38,8 +38,8 @@ bool PackedTransformer::Applies(const TransformerParts& parts) {
   return !torch::GradMode::is_enabled() && IsBf16Autocast(torch::kCPU) && Can(parts);
 }
 
-std::shared_ptr<const PackedTransformer> PackedTransformer::Of(const TransformerParts& parts,
-                                                               MadeFrom<PackedTransformer>& kept) {
+std::shared_ptr<const PackedTransformer> PackedTransformer::Of(
+    const TransformerParts& parts, VersionedCache<PackedTransformer>& kept) {
   std::vector<torch::Tensor> parameters = parts.final_norm->parameters();
   for (const TransformerBlock& block : parts.blocks) {
     const auto own = block->parameters();
@@ -106,7 +106,7 @@ torch::Tensor PackedTransformer::Transform(torch::Tensor x, const torch::Tensor&
     }
   }
   auto* const rows = x.data_ptr<float>();
-  ShareOut(batch, [&](const auto& next) {
+  ParallelForDynamic(batch, [&](const auto& next) {
     while (const std::optional<int64_t> row = next()) {
       std::vector<kernels::Bf16*> projections;
       for (size_t layer = 0; qkv != nullptr && layer < qkv->size(); ++layer) {

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "hidreamer/kernels/transformer.h"
-#include "hidreamer/layers/made_from.h"
 #include "hidreamer/layers/transformer.h"
+#include "hidreamer/layers/versioned_cache.h"
 
 namespace hidreamer::layers {
 
@@ -32,7 +32,7 @@ class PackedTransformer {
   explicit PackedTransformer(const TransformerParts& parts);
   // `kept`, made anew where the parameters have changed.
   static std::shared_ptr<const PackedTransformer> Of(const TransformerParts& parts,
-                                                     MadeFrom<PackedTransformer>& kept);
+                                                     VersionedCache<PackedTransformer>& kept);
 
   // x (B, P, D), embedded sequences, f32, overwritten -> the hidden states (B, P - from, D) of the
   // positions from `from` on. additive (P, P) or, different for each sequence, (B, P, P): 0 or

@@ -66,8 +66,8 @@ void ActorCriticLearner::ComputeTargets(const Dreams& dreams, double progress) {
             .returns = returns,
             .log_probs = dreams.log_probs,
             .entropy_bonus = first > 0 ? first * std::pow(last / first, progress) : 0};
-  AddDreamFigures(dreams.rewards, values, dreams.continues, returns, dream_figures_);
-  dream_figures_.Add("return_scale", normalizer_.Scale());
+  AddDreamMetrics(dreams.rewards, values, dreams.continues, returns, dream_metrics_);
+  dream_metrics_.Add("return_scale", normalizer_.Scale());
 }
 
 ActorCriticLearner::Tensors ActorCriticLearner::Targets(const Tensors& inputs) {
@@ -134,12 +134,12 @@ void ActorCriticLearner::LearnActor() {
     training::RequireFinite("actor_grad_norm", norm);
     actor_optimizer_.Step(options_.lr);
   }
-  actor_figures_.Add("actor_loss", losses[0]);
-  actor_figures_.Add("entropy", losses[1]);
+  actor_metrics_.Add("actor_loss", losses[0]);
+  actor_metrics_.Add("entropy", losses[1]);
   if (losses.size() > 2) {
-    actor_figures_.Add("cpc_loss", losses[2]);
+    actor_metrics_.Add("cpc_loss", losses[2]);
   }
-  actor_figures_.Add("actor_grad_norm", norm);
+  actor_metrics_.Add("actor_grad_norm", norm);
 }
 
 void ActorCriticLearner::LearnCritic() {
@@ -153,17 +153,17 @@ void ActorCriticLearner::LearnCritic() {
     critic_optimizer_.Step(options_.lr);
   }
   training::MoveTowards(*networks_->slow_critic, *networks_->critic, options_.slow_tau);
-  critic_figures_.Add("critic_loss", losses[0]);
-  critic_figures_.Add("critic_grad_norm", norm);
+  critic_metrics_.Add("critic_loss", losses[0]);
+  critic_metrics_.Add("critic_grad_norm", norm);
 }
 
-training::Figures ActorCriticLearner::Finish() {
+training::Metrics ActorCriticLearner::Finish() {
   batch_ = {};
-  training::Figures figures;
-  for (training::Figures* const some : {&dream_figures_, &actor_figures_, &critic_figures_}) {
-    figures.Add(std::exchange(*some, {}));
+  training::Metrics metrics;
+  for (training::Metrics* const some : {&dream_metrics_, &actor_metrics_, &critic_metrics_}) {
+    metrics.Add(std::exchange(*some, {}));
   }
-  return figures;
+  return metrics;
 }
 
 formats::TensorMap ActorCriticLearner::State() const {

@@ -7,8 +7,8 @@
 #include "hidreamer/policy/actor_critic.h"
 #include "hidreamer/policy/dreams.h"
 #include "hidreamer/policy/normalizer.h"
-#include "hidreamer/training/figures.h"
-#include "hidreamer/training/graphed_work.h"
+#include "hidreamer/training/captured_graph.h"
+#include "hidreamer/training/metrics.h"
 #include "hidreamer/training/optimizer.h"
 
 namespace hidreamer::policy {
@@ -47,14 +47,14 @@ class ActorCriticLearner {
   void LearnCritic();
   // {"return", "dream_reward", "rewarding_dreams", "continue", "value", "return_scale", "entropy",
   // "actor_loss", "actor_grad_norm", "critic_loss", "critic_grad_norm", "cpc_loss"}
-  training::Figures Finish();
+  training::Metrics Finish();
 
   formats::TensorMap State() const;  // "actor.", "critic." (optimizers), "normalizer."
   void LoadState(const formats::TensorMap& state);
 
  private:
-  using Tensors = training::GraphedWork::Tensors;
-  // Of what each is recorded (training::GraphedWork):
+  using Tensors = training::CapturedGraph::Tensors;
+  // Of what each is recorded (training::CapturedGraph):
   //   states (B, H + 1, F), rewards, continues (B, H) -> values (B, H + 1), returns, weights
   Tensors Targets(const Tensors& inputs);
   //   states (B, H, F), actions, advantages, weights, log_probs (B, H), entropy bonus () -> loss,
@@ -71,14 +71,14 @@ class ActorCriticLearner {
   training::Adam actor_optimizer_;  // of actor, extractor and contrastive head
   training::Adam critic_optimizer_;
   ReturnNormalizer normalizer_;
-  training::GraphedWork targets_, actor_gradients_, critic_gradients_;
+  training::CapturedGraph targets_, actor_gradients_, critic_gradients_;
   // What the update under way learns from.
   struct PolicyBatch {
     torch::Tensor states;                                            // (B, H, F)
     torch::Tensor actions, advantages, weights, returns, log_probs;  // (B, H)
     double entropy_bonus = 0;
   } batch_;
-  training::Figures dream_figures_, actor_figures_, critic_figures_;
+  training::Metrics dream_metrics_, actor_metrics_, critic_metrics_;
 };
 
 }  // namespace hidreamer::policy

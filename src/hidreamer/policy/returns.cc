@@ -27,14 +27,14 @@ torch::Tensor ContinueWeights(const torch::Tensor& continues, double gamma) {
   return torch::cat({first, discounts}, 1).cumprod(1);  // (B, H)
 }
 
-void AddDreamFigures(const torch::Tensor& rewards, const torch::Tensor& values,
+void AddDreamMetrics(const torch::Tensor& rewards, const torch::Tensor& values,
                      const torch::Tensor& continues, const torch::Tensor& returns,
-                     training::Figures& figures) {
-  figures.Add("return", returns.mean());
-  figures.Add("dream_reward", rewards.sum(1).mean());
-  figures.Add("rewarding_dreams", (rewards.abs() > 0.5).any(1).to(torch::kFloat32).mean());
-  figures.Add("continue", continues.mean());
-  figures.Add("value", values.mean());
+                     training::Metrics& metrics) {
+  metrics.Add("return", returns.mean());
+  metrics.Add("dream_reward", rewards.sum(1).mean());
+  metrics.Add("rewarding_dreams", (rewards.abs() > 0.5).any(1).to(torch::kFloat32).mean());
+  metrics.Add("continue", continues.mean());
+  metrics.Add("value", values.mean());
 }
 
 }  // namespace hidreamer::policy

@@ -2,7 +2,7 @@
 
 #include <torch/torch.h>
 
-#include "hidreamer/training/figures.h"
+#include "hidreamer/training/metrics.h"
 
 namespace hidreamer::policy {
 
@@ -20,8 +20,8 @@ torch::Tensor ContinueWeights(const torch::Tensor& continues, double gamma);
 // What a batch of dreams was worth, for the log: means of "return", "dream_reward" (sum of a
 // dream), "rewarding_dreams" (share with a reward), "continue" and "value". Shapes as
 // LambdaReturns'.
-void AddDreamFigures(const torch::Tensor& rewards, const torch::Tensor& values,
+void AddDreamMetrics(const torch::Tensor& rewards, const torch::Tensor& values,
                      const torch::Tensor& continues, const torch::Tensor& returns,
-                     training::Figures& figures);
+                     training::Metrics& metrics);
 
 }  // namespace hidreamer::policy

@@ -45,7 +45,7 @@ struct SpatialCodes {
 //   frames (N, 1, S, S) - background --> encoder --> quantizer --> codes (N, P, L) --> values
 //   (N, C, G, G) --> decoder --> frames (N, 1, S, S)
 // Bodies: "patch", an MLP of each place's own S/G x S/G pixels with a learned embedding of the
-// place (a still patch keeps its code, so the dynamics have less to foretell); "conv", overlapping
+// place (a still patch keeps its code, so the dynamics have less to predict); "conv", overlapping
 // convolutions. Quantizers: finite scalar quantization (Mentzer et al., 2023), each dimension a
 // level; or the residual vector quantizer of the text on l2-normalised vectors. The background is
 // the median of the first frames, so that the codes carry what moves.

@@ -66,8 +66,9 @@ TokenizerLearner::TokenizerLearner(std::vector<TokenizerGame> games,
       seeds_(seeds),
       device_(device),
       name_(std::move(name)),
-      update_(
-          [this](const training::GraphedWork::Tensors& inputs) { return ComputeUpdate(inputs); }) {
+      update_([this](const training::CapturedGraph::Tensors& inputs) {
+        return ComputeUpdate(inputs);
+      }) {
   int64_t offset = 0;
   int64_t dim = 0;
   for (TokenizerGame& game : games_) {
@@ -141,7 +142,7 @@ formats::TensorMap TokenizerLearner::BatchOf(int64_t update) {
   return {{"embeddings", GatherBatch(update)}};
 }
 
-training::Figures TokenizerLearner::Update(int64_t update) {
+training::Metrics TokenizerLearner::Update(int64_t update) {
   torch::NoGradGuard no_grad;
   if (update == 0) {
     Rng rng = seeds_.Generator(name_ + "/seed");
@@ -150,7 +151,7 @@ training::Figures TokenizerLearner::Update(int64_t update) {
   }
   const torch::Tensor z = GatherBatch(update);  // (B, D)
   quantizer_->train();
-  training::Figures figures;
+  training::Metrics metrics;
   if (device_.is_cuda()) {
     Rng rng = seeds_.Generator(name_ + "/revive", static_cast<uint64_t>(update));
     std::vector<torch::Tensor> orders;
@@ -158,13 +159,13 @@ training::Figures TokenizerLearner::Update(int64_t update) {
       orders.push_back(torch::tensor(rng.Permutation(batch_), torch::kLong));
     }
     const auto numbers = update_.Run({z, training::ToDevice(torch::stack(orders), device_)})[0];
-    figures.Add("loss", numbers[0]);
-    figures.Add("reconstruction_error", numbers[1]);
-    figures.Add("revived", numbers[2]);
+    metrics.Add("loss", numbers[0]);
+    metrics.Add("reconstruction_error", numbers[1]);
+    metrics.Add("revived", numbers[2]);
     for (int64_t l = 0; l < config_.levels; ++l) {
-      figures.Add(fmt::format("perplexity_{}", l), numbers[3 + l]);
+      metrics.Add(fmt::format("perplexity_{}", l), numbers[3 + l]);
     }
-    return figures;
+    return metrics;
   }
   const ResidualQuantizerOutput output = quantizer_->forward(z);
   int64_t revived = 0;
@@ -175,18 +176,18 @@ training::Figures TokenizerLearner::Update(int64_t update) {
       revived += CodebookLevel(quantizer_->level(l))->Revive(input, config_.revive_below, rng);
     }
   }
-  figures.Add("loss", output.commitment_loss);
-  figures.Add("reconstruction_error", SquaredDistance(output));
-  figures.Add("revived", revived);
+  metrics.Add("loss", output.commitment_loss);
+  metrics.Add("reconstruction_error", SquaredDistance(output));
+  metrics.Add("revived", revived);
   for (int64_t l = 0; l < config_.levels; ++l) {
-    figures.Add(fmt::format("perplexity_{}", l),
+    metrics.Add(fmt::format("perplexity_{}", l),
                 Perplexity(CountCodes(output.codes.select(1, l), config_.codes)));
   }
-  return figures;
+  return metrics;
 }
 
-training::GraphedWork::Tensors TokenizerLearner::ComputeUpdate(
-    const training::GraphedWork::Tensors& inputs) {
+training::CapturedGraph::Tensors TokenizerLearner::ComputeUpdate(
+    const training::CapturedGraph::Tensors& inputs) {
   const torch::NoGradGuard no_grad;
   const auto& [z, orders] = std::tie(inputs[0], inputs[1]);
   const ResidualQuantizerOutput output = quantizer_->forward(z);

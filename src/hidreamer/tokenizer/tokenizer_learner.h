@@ -10,7 +10,7 @@
 #include "hidreamer/config/experiment_config.h"
 #include "hidreamer/data/windows.h"
 #include "hidreamer/tokenizer/residual_quantizer.h"
-#include "hidreamer/training/graphed_work.h"
+#include "hidreamer/training/captured_graph.h"
 #include "hidreamer/training/learner.h"
 
 namespace hidreamer::tokenizer {
@@ -40,7 +40,7 @@ class TokenizerLearner : public training::Learner {
   int64_t updates_per_epoch() const override { return updates_per_epoch_; }
   // {"loss", "reconstruction_error", "perplexity_0", …, "revived"}; perplexity of this batch's
   // codes (at most its size).
-  training::Figures Update(int64_t update) override;
+  training::Metrics Update(int64_t update) override;
   formats::TensorMap BatchOf(int64_t update) override;
   // {"validation_loss", "validation_reconstruction_error", "validation_explained",
   //  "perplexity_0", "used_0", …} on the held-out rows (the training rows where none are held out).
@@ -59,7 +59,7 @@ class TokenizerLearner : public training::Learner {
   // An update of a GPU, all of it work that is recorded. inputs: the batch (B, D), an order of its
   // rows for each level's revivals (L, B). Returns loss, reconstruction error, codes revived, each
   // level's perplexity: (3 + L) f32.
-  training::GraphedWork::Tensors ComputeUpdate(const training::GraphedWork::Tensors& inputs);
+  training::CapturedGraph::Tensors ComputeUpdate(const training::CapturedGraph::Tensors& inputs);
 
   std::vector<TokenizerGame> games_;
   std::vector<int64_t> first_row_;  // of each game in the joint numbering
@@ -72,7 +72,7 @@ class TokenizerLearner : public training::Learner {
   std::vector<int64_t> order_;  // training rows in the order of epoch order_epoch_
   int64_t order_epoch_ = -1;
   ResidualQuantizer quantizer_{nullptr};
-  training::GraphedWork update_;
+  training::CapturedGraph update_;
 };
 
 }  // namespace hidreamer::tokenizer

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "hidreamer/formats/tensor_map.h"
-#include "hidreamer/training/figures.h"
+#include "hidreamer/training/metrics.h"
 
 namespace hidreamer::training {
 
@@ -21,10 +21,10 @@ class Learner {
   virtual int64_t updates_per_epoch() const = 0;
 
   // Performs update `update` (0-based) and returns what is worth logging: loss, lr, …. On a GPU it
-  // may still be under way when this returns; reading the figures waits for it. Throws NotFinite
+  // may still be under way when this returns; reading the metrics waits for it. Throws NotFinite
   // where a number is; and Interrupted in a long update, of which State() then is the middle: the
   // same update goes on from there.
-  virtual Figures Update(int64_t update) = 0;
+  virtual Metrics Update(int64_t update) = 0;
 
   // What the update learned from, drawn again, to look into one that went wrong; empty where that
   // cannot be done any more.

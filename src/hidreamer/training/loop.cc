@@ -29,8 +29,8 @@ using Clock = std::chrono::steady_clock;
 // A stage writes at most about this many records of single updates.
 constexpr int64_t kStepRecords = 2000;
 
-// Figures on a device are read after so many updates, so that host and device work at once: the
-// one is at most that far ahead of the other, and a loss that is no number is seen so late.
+// Metrics on a device are read after so many updates, so that host and device work at once: the
+// one is at most that far ahead of the other, and a loss that is NaN is seen so late.
 constexpr int64_t kLookEvery = 16;
 
 double SecondsSince(Clock::time_point start) {
@@ -38,10 +38,10 @@ double SecondsSince(Clock::time_point start) {
 }
 
 // metrics.jsonl and the event file beside it.
-class Metrics {
+class Records {
  public:
   // Drops records after update `updates`: a killed run wrote them after its last checkpoint.
-  Metrics(const std::filesystem::path& directory, int64_t updates) : directory_(directory) {
+  Records(const std::filesystem::path& directory, int64_t updates) : directory_(directory) {
     const std::filesystem::path path = directory / "metrics.jsonl";
     TruncateJsonLines(path, "step", updates);
     const std::vector<nlohmann::json> records = ReadJsonLines(path);
@@ -103,7 +103,7 @@ int64_t Resume(Learner& learner, const TrainingOptions& options) {
   return checkpoint->updates;
 }
 
-// The figures of updates that were not read yet. On a GPU they are read some updates later.
+// The metrics of updates that were not read yet. On a GPU they are read some updates later.
 class Unread {
  public:
   Unread(Learner& learner, std::filesystem::path directory)
@@ -112,7 +112,7 @@ class Unread {
   // Performs the update.
   void Update(int64_t update) {
     try {
-      figures_.push_back(learner_.Update(update));
+      metrics_.push_back(learner_.Update(update));
       next_ = update + 1;
     } catch (const NotFinite& error) {
       Read();  // it may have begun before
@@ -124,14 +124,14 @@ class Unread {
       throw;
     }
   }
-  bool AtHand() const { return figures_.back().AtHand(); }
+  bool AtHand() const { return metrics_.back().AtHand(); }
   // Those of the last update, null where all were read before. All are checked.
   nlohmann::json Read() {
-    if (figures_.empty()) {
+    if (metrics_.empty()) {
       return nullptr;
     }
-    const std::vector<Figures> figures = std::exchange(figures_, {});
-    const std::vector<nlohmann::json> values = Figures::ReadAll(figures);
+    const std::vector<Metrics> metrics = std::exchange(metrics_, {});
+    const std::vector<nlohmann::json> values = Metrics::ReadAll(metrics);
     const int64_t first = next_ - std::ssize(values);
     for (size_t i = 0; i < values.size(); ++i) {
       if (const std::string number = FirstNonFinite(values[i]); !number.empty()) {
@@ -144,7 +144,7 @@ class Unread {
  private:
   Learner& learner_;
   std::filesystem::path directory_;
-  std::vector<Figures> figures_;
+  std::vector<Metrics> metrics_;
   int64_t next_ = 0;  // update after the last one
 };
 
@@ -207,7 +207,7 @@ TrainingResult Train(Learner& learner, const TrainingOptions& options) {
   HID_CHECK(per_epoch > 0, "updates_per_epoch = {}", per_epoch);
   const int64_t record_every = std::max<int64_t>(1, total / kStepRecords);
 
-  Metrics metrics(options.directory, first);
+  Records records(options.directory, first);
   Unread unread(learner, options.directory);
   const auto state_after = [&](int64_t updates) {
     unread.Read();
@@ -236,13 +236,13 @@ TrainingResult Train(Learner& learner, const TrainingOptions& options) {
       StopAtNonFinite(learner, options.directory, updates - 1, loss);
     }
     record["epoch"] = epoch + 1;
-    metrics.Write(record);
+    records.Write(record);
   };
   // The last epoch may be a shorter one.
   const auto ends_epoch = [&](int64_t updates) {
     return updates % per_epoch == 0 || updates == total;
   };
-  if (first > 0 && ends_epoch(first) && metrics.epoch_ended() != first) {
+  if (first > 0 && ends_epoch(first) && records.epoch_ended() != first) {
     end_epoch(first);  // which was interrupted
   }
   Progress progress(options.title.empty() ? learner.name() : options.title, total, "updates",
@@ -260,7 +260,7 @@ TrainingResult Train(Learner& learner, const TrainingOptions& options) {
       if (recorded || saves || done % kLookEvery == 0 || unread.AtHand()) {
         const nlohmann::json values = unread.Read();
         if (recorded) {
-          metrics.Write(Record(values, done));
+          records.Write(Record(values, done));
         }
         status = Status(values);
       }

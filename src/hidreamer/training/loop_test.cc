@@ -40,7 +40,7 @@ class LinearLearner : public Learner {
   int64_t total_updates() const override { return updates_; }
   int64_t updates_per_epoch() const override { return 10; }
 
-  Figures Update(int64_t update) override {
+  Metrics Update(int64_t update) override {
     if (update == kill_at) {
       ::kill(::getpid(), SIGKILL);
     }
@@ -61,10 +61,10 @@ class LinearLearner : public Learner {
       torch::NoGradGuard no_grad;
       linear_->weight.fill_(std::numeric_limits<float>::infinity());
     }
-    Figures figures;
-    figures.Add("loss",
+    Metrics metrics;
+    metrics.Add("loss",
                 update == nan_at ? std::numeric_limits<double>::quiet_NaN() : loss.item<double>());
-    return figures;
+    return metrics;
   }
   nlohmann::json EndEpoch(int64_t epoch) override {
     if (epoch == interrupt_epoch) {

@@ -30,8 +30,8 @@ bool IsNonFinite(const nlohmann::json& value) {
 
 }  // namespace
 
-std::string FirstNonFinite(const nlohmann::json& figures) {
-  for (const auto& [name, value] : figures.items()) {
+std::string FirstNonFinite(const nlohmann::json& metrics) {
+  for (const auto& [name, value] : metrics.items()) {
     if (IsNonFinite(value)) {
       return name;
     }
@@ -40,7 +40,7 @@ std::string FirstNonFinite(const nlohmann::json& figures) {
 }
 
 std::string FirstNonFiniteLoss(const nlohmann::json& epoch) {
-  // Other figures of an epoch may be undefined: an accuracy where nothing was there to be told.
+  // Other metrics of an epoch may be undefined: an accuracy where nothing was there to be told.
   for (const auto& [name, value] : epoch.items()) {
     if (name.find("loss") != std::string::npos && IsNonFinite(value)) {
       return name;

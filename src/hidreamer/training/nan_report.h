@@ -9,10 +9,10 @@
 
 namespace hidreamer::training {
 
-// The first number of an update's figures, or the first loss of an epoch's, that is NaN or
+// The first number of an update's metrics, or the first loss of an epoch's, that is NaN or
 // infinite;
 // "" where none is.
-std::string FirstNonFinite(const nlohmann::json& figures);
+std::string FirstNonFinite(const nlohmann::json& metrics);
 std::string FirstNonFiniteLoss(const nlohmann::json& epoch);
 // The first tensor of a state that holds one.
 std::string FirstNonFinite(const formats::TensorMap& state);

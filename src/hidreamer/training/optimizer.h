@@ -53,8 +53,9 @@ class Adam : public Optimizer {
   Adam(std::vector<NamedParameter> parameters, AdamOptions options);
 
   void Step(double lr) override { Apply(Begin(lr)); }
-  // The same in two parts, for work that is recorded (GraphedWork): what differs from step to step,
-  // (2) f64 on the parameters' device, and the step by it, which on a GPU the host only launches.
+  // The same in two parts, for work that is recorded (CapturedGraph): what differs from step to
+  // step, (2) f64 on the parameters' device, and the step by it, which on a GPU the host only
+  // launches.
   torch::Tensor Begin(double lr);
   void Apply(const torch::Tensor& step);
 

@@ -42,7 +42,7 @@ class ProcessGroup {
   static int RankHere();
 
   // Whether tensors there are exchanged without the host waiting: what averages them can then be
-  // recorded (GraphedWork).
+  // recorded (CapturedGraph).
   bool ExchangesOn(torch::Device device) const;
 
   // Each tensor becomes its mean over all processes, in place.

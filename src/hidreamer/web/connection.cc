@@ -152,7 +152,7 @@ Connection::Outcome Connection::Read(Request& request, Response& refusal) {
       return Refuse(refusal, 413, fmt::format("a body of more than {} bytes", limits_.body));
     }
     if (error != std::errc() || stop != last) {
-      return Refuse(refusal, 400, "Content-Length is no number");
+      return Refuse(refusal, 400, "Content-Length is not a number");
     }
   }
   while (read_.size() < size) {

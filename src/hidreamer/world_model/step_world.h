@@ -89,7 +89,7 @@ class StepWorld : public World {
   std::vector<torch::nn::Linear> depth_in_, depth_out_;
   std::vector<std::vector<torch::nn::Embedding>> depth_coarser_;
   torch::nn::LayerNorm norm_{nullptr};
-  layers::MadeFrom<layers::PackedTransformer> packed_;
+  layers::VersionedCache<layers::PackedTransformer> packed_;
 };
 
 }  // namespace hidreamer::world_model

@@ -102,8 +102,8 @@ class WorldModelImpl : public torch::nn::Module {
   layers::TransformerParts transformer() const;
   // The transformer packed as it is now. Only where PackedTransformer::Can.
   std::shared_ptr<const layers::PackedTransformer> Packed();
-  // Of the given length; kept, for recorded graphs read it (training::GraphedWork). Several threads
-  // may ask for it.
+  // Of the given length; kept, for recorded graphs read it (training::CapturedGraph). Several
+  // threads may ask for it.
   const layers::AttentionPattern& Pattern(int64_t positions, torch::Device device);
 
  private:
@@ -119,7 +119,7 @@ class WorldModelImpl : public torch::nn::Module {
   torch::nn::ModuleList blocks_{nullptr};
   torch::nn::LayerNorm ln_final_{nullptr};
   std::vector<layers::PackedLinear> heads_;  // registered as headl0, headl1, …
-  layers::MadeFrom<layers::PackedTransformer> packed_;
+  layers::VersionedCache<layers::PackedTransformer> packed_;
   std::mutex patterns_mutex_;
   std::map<int64_t, layers::AttentionPattern> patterns_;  // by length, of the last device
 };

@@ -11,7 +11,7 @@
 #include "hidreamer/data/windows.h"
 #include "hidreamer/formats/tensor_map.h"
 #include "hidreamer/training/device.h"
-#include "hidreamer/training/figures.h"
+#include "hidreamer/training/metrics.h"
 #include "hidreamer/world_model/loss.h"
 
 namespace hidreamer::world_model {
@@ -150,7 +150,7 @@ WorldModelLearner::WorldModelLearner(std::vector<tokenizer::TokenizedGame> games
                                            .weight_decay = config.weight_decay,
                                            .decoupled = true});
   update_.emplace(
-      [this](const training::GraphedWork::Tensors& inputs) { return ComputeUpdate(inputs); },
+      [this](const training::CapturedGraph::Tensors& inputs) { return ComputeUpdate(inputs); },
       optimizer_->parameters());
 }
 
@@ -214,8 +214,8 @@ torch::Tensor WorldModelLearner::ComputeGradients(const torch::Tensor& tokens,
   return torch::stack(rows).mean(0);
 }
 
-training::GraphedWork::Tensors WorldModelLearner::ComputeUpdate(
-    const training::GraphedWork::Tensors& inputs) {
+training::CapturedGraph::Tensors WorldModelLearner::ComputeUpdate(
+    const training::CapturedGraph::Tensors& inputs) {
   const torch::Tensor numbers = ComputeGradients(inputs[0], inputs[1]);
   if (group_ != nullptr) {
     std::vector<torch::Tensor> averaged = {numbers};
@@ -233,7 +233,7 @@ training::GraphedWork::Tensors WorldModelLearner::ComputeUpdate(
   return {torch::cat({numbers, norm.view({1})})};
 }
 
-training::Figures WorldModelLearner::Update(int64_t update) {
+training::Metrics WorldModelLearner::Update(int64_t update) {
   const bool alone = group_ == nullptr || group_->leads();
   torch::manual_seed(seeds_.Stream(
       alone ? "world_model/dropout" : fmt::format("world_model/dropout/{}", group_->rank()),
@@ -243,23 +243,23 @@ training::Figures WorldModelLearner::Update(int64_t update) {
   const double final_share = config_.lr > 0 ? config_.final_lr / config_.lr : 0.0;
   const double lr = config_.lr * training::WarmupCosine(update, config_.warmup_updates,
                                                         total_updates(), final_share);
-  const training::GraphedWork::Tensors inputs = {training::ToDevice(batches.tokens, device_),
-                                                 training::ToDevice(batches.actions, device_),
-                                                 optimizer_->Begin(lr)};
+  const training::CapturedGraph::Tensors inputs = {training::ToDevice(batches.tokens, device_),
+                                                   training::ToDevice(batches.actions, device_),
+                                                   optimizer_->Begin(lr)};
   // Where the host waits for the other processes' gradients, the update cannot be recorded.
   const bool waits = group_ != nullptr && group_->size() > 1 && !group_->ExchangesOn(device_);
   const torch::Tensor numbers = (waits ? update_->Call(inputs) : update_->Run(inputs))[0];
-  training::Figures figures;
-  figures.Add("loss", numbers[0]);
+  training::Metrics metrics;
+  metrics.Add("loss", numbers[0]);
   const auto levels = static_cast<size_t>(model_->options().layout.levels);
   for (size_t level = 0; level < levels; ++level) {
     const auto column = static_cast<int64_t>(1 + 2 * level);
-    figures.Add(LevelName("loss", level), numbers[column]);
-    figures.Add(LevelName("accuracy", level), numbers[column + 1]);
+    metrics.Add(LevelName("loss", level), numbers[column]);
+    metrics.Add(LevelName("accuracy", level), numbers[column + 1]);
   }
-  figures.Add("grad_norm", numbers[-1]);
-  figures.Add("lr", lr);
-  return figures;
+  metrics.Add("grad_norm", numbers[-1]);
+  metrics.Add("lr", lr);
+  return metrics;
 }
 
 std::vector<WindowRef> WorldModelLearner::ValidationWindows() const {

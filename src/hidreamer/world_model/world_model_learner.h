@@ -9,7 +9,7 @@
 #include "hidreamer/config/experiment_config.h"
 #include "hidreamer/layers/precision.h"
 #include "hidreamer/tokenizer/tokenized_game.h"
-#include "hidreamer/training/graphed_work.h"
+#include "hidreamer/training/captured_graph.h"
 #include "hidreamer/training/learner.h"
 #include "hidreamer/training/optimizer.h"
 #include "hidreamer/training/process_group.h"
@@ -51,7 +51,7 @@ class WorldModelLearner : public training::Learner {
   int64_t total_updates() const override { return config_.epochs * updates_per_epoch_; }
   int64_t updates_per_epoch() const override { return updates_per_epoch_; }
   // {"loss", "loss_l0" …, "accuracy_l0" …, "lr", "grad_norm"}
-  training::Figures Update(int64_t update) override;
+  training::Metrics Update(int64_t update) override;
   formats::TensorMap BatchOf(int64_t update) override;
   // {"validation_loss", "nll_l0" …, "accuracy_l0" …, "changed_accuracy_l0" …, "copy_accuracy_l0" …,
   // "ece_l0" …, "windows"}; the loss counts targets of steps 1 … T-1 on every level.
@@ -76,7 +76,7 @@ class WorldModelLearner : public training::Learner {
   // Gradients, their means over all processes, clipping and the optimizer's step. inputs: tokens
   // and actions as above, the step (training::Adam::Begin). Returns the numbers above, then the
   // norm of the gradient: (2 + 2 L).
-  training::GraphedWork::Tensors ComputeUpdate(const training::GraphedWork::Tensors& inputs);
+  training::CapturedGraph::Tensors ComputeUpdate(const training::CapturedGraph::Tensors& inputs);
 
   std::vector<tokenizer::TokenizedGame> games_;
   config::WorldModelConfig config_;
@@ -88,7 +88,7 @@ class WorldModelLearner : public training::Learner {
   int64_t updates_per_epoch_;
   WorldModel model_{nullptr};
   std::optional<training::Adam> optimizer_;
-  std::optional<training::GraphedWork> update_;
+  std::optional<training::CapturedGraph> update_;
   int64_t order_epoch_ = -1;    // epoch that order_ belongs to
   std::vector<int64_t> order_;  // indices into split_.train
 };

@@ -14,7 +14,7 @@ namespace hidreamer::training {
 // kernels, and the host takes longer to launch them than the GPU to run them: there the third run
 // is recorded as a CUDA graph, which that run and all later ones launch as one. On a CPU, in a
 // build without HID_CUDA, and while a FlopMeter watches, the work is simply called.
-class GraphedWork {
+class CapturedGraph {
  public:
   using Tensors = std::vector<torch::Tensor>;
   using Work = std::function<Tensors(const Tensors&)>;
@@ -23,10 +23,10 @@ class GraphedWork {
   // torch's generator of the device; all else it must take from its inputs, and it must not make
   // the host wait for the device. `parameters`: those whose gradients it computes (by backward);
   // they are without one when it begins.
-  explicit GraphedWork(Work work, std::vector<NamedParameter> parameters = {});
-  ~GraphedWork();
-  GraphedWork(const GraphedWork&) = delete;
-  GraphedWork& operator=(const GraphedWork&) = delete;
+  explicit CapturedGraph(Work work, std::vector<NamedParameter> parameters = {});
+  ~CapturedGraph();
+  CapturedGraph(const CapturedGraph&) = delete;
+  CapturedGraph& operator=(const CapturedGraph&) = delete;
 
   // Inputs of the same shapes, types and device at each run. Results are without a graph of
   // gradients; those of a recording are copies.

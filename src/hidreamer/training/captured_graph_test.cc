@@ -1,4 +1,4 @@
-#include "hidreamer/training/graphed_work.h"
+#include "hidreamer/training/captured_graph.h"
 
 #include <gtest/gtest.h>
 
@@ -17,7 +17,7 @@ std::vector<torch::Device> Devices() {
 }
 
 // The same steps, by work that may be recorded and by plain calls.
-TEST(GraphedWork, TrainsAsPlainCallsDo) {
+TEST(CapturedGraph, TrainsAsPlainCallsDo) {
   for (const torch::Device device : Devices()) {
     torch::manual_seed(1);
     torch::nn::Linear graphed(4, 3), plain(4, 3);
@@ -27,8 +27,8 @@ TEST(GraphedWork, TrainsAsPlainCallsDo) {
     const auto loss = [](torch::nn::Linear& layer, const torch::Tensor& x) {
       return layer->forward(x).square().mean();
     };
-    GraphedWork work(
-        [&](const GraphedWork::Tensors& inputs) -> GraphedWork::Tensors {
+    CapturedGraph work(
+        [&](const CapturedGraph::Tensors& inputs) -> CapturedGraph::Tensors {
           const auto value = loss(graphed, inputs[0]);
           value.backward();
           return {value};
@@ -55,10 +55,10 @@ TEST(GraphedWork, TrainsAsPlainCallsDo) {
   }
 }
 
-TEST(GraphedWork, ResultsOfEarlierRunsStay) {
+TEST(CapturedGraph, ResultsOfEarlierRunsStay) {
   for (const torch::Device device : Devices()) {
-    GraphedWork work(
-        [](const GraphedWork::Tensors& x) -> GraphedWork::Tensors { return {x[0] + 1}; });
+    CapturedGraph work(
+        [](const CapturedGraph::Tensors& x) -> CapturedGraph::Tensors { return {x[0] + 1}; });
     std::vector<torch::Tensor> results;
     for (int i = 0; i < 5; ++i) {
       results.push_back(work.Run({torch::full({2}, i).to(device)})[0]);
@@ -69,10 +69,10 @@ TEST(GraphedWork, ResultsOfEarlierRunsStay) {
   }
 }
 
-TEST(GraphedWork, IsSeenByTheFlopMeter) {
+TEST(CapturedGraph, IsSeenByTheFlopMeter) {
   for (const torch::Device device : Devices()) {
-    GraphedWork work(
-        [](const GraphedWork::Tensors& x) -> GraphedWork::Tensors { return {x[0].mm(x[0])}; });
+    CapturedGraph work(
+        [](const CapturedGraph::Tensors& x) -> CapturedGraph::Tensors { return {x[0].mm(x[0])}; });
     const auto x = torch::ones({8, 8}, device);
     for (int i = 0; i < 4; ++i) {
       work.Run({x});

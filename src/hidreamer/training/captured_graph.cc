@@ -1,4 +1,4 @@
-#include "hidreamer/training/graphed_work.h"
+#include "hidreamer/training/captured_graph.h"
 
 #include <utility>
 
@@ -20,12 +20,12 @@ constexpr int64_t kRunsBefore = 2;  // libraries allocate what they keep in thei
 
 }  // namespace
 
-struct GraphedWork::Recording {
+struct CapturedGraph::Recording {
   at::cuda::CUDAGraph graph;
   Tensors inputs, results, gradients;
 };
 
-GraphedWork::Tensors GraphedWork::Run(const Tensors& inputs) {
+CapturedGraph::Tensors CapturedGraph::Run(const Tensors& inputs) {
   HID_CHECK(!inputs.empty(), "graphed work without an input");
   if (!inputs[0].is_cuda() || FlopMeter::Watching()) {
     return Call(inputs);
@@ -78,18 +78,18 @@ GraphedWork::Tensors GraphedWork::Run(const Tensors& inputs) {
 
 #else
 
-struct GraphedWork::Recording {};
+struct CapturedGraph::Recording {};
 
-GraphedWork::Tensors GraphedWork::Run(const Tensors& inputs) { return Call(inputs); }
+CapturedGraph::Tensors CapturedGraph::Run(const Tensors& inputs) { return Call(inputs); }
 
 #endif
 
-GraphedWork::GraphedWork(Work work, std::vector<NamedParameter> parameters)
+CapturedGraph::CapturedGraph(Work work, std::vector<NamedParameter> parameters)
     : work_(std::move(work)), parameters_(std::move(parameters)) {}
 
-GraphedWork::~GraphedWork() = default;
+CapturedGraph::~CapturedGraph() = default;
 
-GraphedWork::Tensors GraphedWork::Call(const Tensors& inputs) {
+CapturedGraph::Tensors CapturedGraph::Call(const Tensors& inputs) {
   for (NamedParameter& parameter : parameters_) {
     parameter.value.mutable_grad().reset();
   }

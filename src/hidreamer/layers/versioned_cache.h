@@ -13,7 +13,7 @@ namespace hidreamer::layers {
 // Something made from parameters, kept for as long as they stay the same: they are known by their
 // places and version counters, which torch raises at every change. Several threads may ask for it.
 template <class Made>
-class MadeFrom {
+class VersionedCache {
  public:
   // make() -> Made, of the parameters as they are now.
   template <class Make>

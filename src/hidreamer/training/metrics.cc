@@ -1,4 +1,4 @@
-#include "hidreamer/training/figures.h"
+#include "hidreamer/training/metrics.h"
 
 #include <algorithm>
 #include <cmath>
@@ -13,33 +13,33 @@ void RequireFinite(const std::string& name, const torch::Tensor& value) {
   }
 }
 
-void Figures::Add(const std::string& name, const torch::Tensor& value) {
+void Metrics::Add(const std::string& name, const torch::Tensor& value) {
   HID_CHECK(value.numel() == 1, "{} has {} numbers", name, value.numel());
   RequireFinite(name, value);
   entries_.push_back({name, value.detach().reshape({})});
 }
 
-void Figures::Add(const std::string& name, double value) {
+void Metrics::Add(const std::string& name, double value) {
   Add(name, torch::tensor(value, torch::kFloat64));
 }
 
-void Figures::Add(const std::string& name, int64_t value) {
+void Metrics::Add(const std::string& name, int64_t value) {
   Add(name, torch::tensor(value, torch::kInt64));
 }
 
-void Figures::Add(const Figures& others) {
+void Metrics::Add(const Metrics& others) {
   entries_.insert(entries_.end(), others.entries_.begin(), others.entries_.end());
 }
 
-bool Figures::AtHand() const {
+bool Metrics::AtHand() const {
   return std::ranges::all_of(entries_, [](const Entry& entry) { return entry.value.is_cpu(); });
 }
 
-nlohmann::json Figures::Read() const { return ReadAll({*this}).front(); }
+nlohmann::json Metrics::Read() const { return ReadAll({*this}).front(); }
 
-std::vector<nlohmann::json> Figures::ReadAll(const std::vector<Figures>& updates) {
+std::vector<nlohmann::json> Metrics::ReadAll(const std::vector<Metrics>& updates) {
   std::map<torch::ScalarType, std::vector<torch::Tensor>> on_device;
-  for (const Figures& update : updates) {
+  for (const Metrics& update : updates) {
     for (const Entry& entry : update.entries_) {
       if (!entry.value.is_cpu()) {
         on_device[entry.value.scalar_type()].push_back(entry.value);
@@ -56,7 +56,7 @@ std::vector<nlohmann::json> Figures::ReadAll(const std::vector<Figures>& updates
   }
   const auto fetched = rows.empty() ? torch::Tensor() : torch::cat(rows).to(torch::kCPU);
   std::vector<nlohmann::json> logs;
-  for (const Figures& update : updates) {
+  for (const Metrics& update : updates) {
     std::map<std::string, std::pair<double, int64_t>> sums;
     for (const Entry& entry : update.entries_) {
       auto& [sum, values] = sums[entry.name];

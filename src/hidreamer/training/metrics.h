@@ -27,7 +27,7 @@ void RequireFinite(const std::string& name, const torch::Tensor& value);
 
 // What an update has to log. Numbers that lie on a device stay there until Read fetches them all at
 // once: asking for each of them would make the host wait for the device in the middle of the work.
-class Figures {
+class Metrics {
  public:
   // value () of any type, not changed afterwards. Several values of one name are averaged. Throws
   // NotFinite where a value that is at hand is: add the losses and the norm of the gradient before
@@ -35,12 +35,12 @@ class Figures {
   void Add(const std::string& name, const torch::Tensor& value);
   void Add(const std::string& name, double value);
   void Add(const std::string& name, int64_t value);
-  void Add(const Figures& others);
+  void Add(const Metrics& others);
 
   bool AtHand() const;          // nothing lies on a device: Read does not wait
   nlohmann::json Read() const;  // {"loss": 0.41, …}
   // The same of several updates, fetched at once.
-  static std::vector<nlohmann::json> ReadAll(const std::vector<Figures>& updates);
+  static std::vector<nlohmann::json> ReadAll(const std::vector<Metrics>& updates);
 
  private:
   struct Entry {

@@ -13,7 +13,7 @@ namespace hidreamer::layers {
 // whichever thread asks first, and then nothing. For long pieces of about equal work beside other
 // work that takes some of the cores' time: at::parallel_for waits for the slowest of equal shares.
 template <class Body>
-void ShareOut(int64_t count, const Body& body) {
+void ParallelForDynamic(int64_t count, const Body& body) {
   std::atomic<int64_t> taken = 0;
   const auto next = [&]() -> std::optional<int64_t> {
     const int64_t index = taken.fetch_add(1, std::memory_order_relaxed);

@@ -1,4 +1,4 @@
-#include "hidreamer/layers/made_from.h"
+#include "hidreamer/layers/versioned_cache.h"
 
 #include <gtest/gtest.h>
 
@@ -8,9 +8,9 @@
 namespace hidreamer::layers {
 namespace {
 
-TEST(MadeFrom, IsMadeAnewWhereAParameterHasChangedOrMoved) {
+TEST(VersionedCache, IsMadeAnewWhereAParameterHasChangedOrMoved) {
   torch::Tensor parameter = torch::ones({2});
-  MadeFrom<float> sum;
+  VersionedCache<float> sum;
   int made = 0;
   const auto get = [&] {
     return *sum.Get({parameter}, [&] {
@@ -28,9 +28,9 @@ TEST(MadeFrom, IsMadeAnewWhereAParameterHasChangedOrMoved) {
   EXPECT_EQ(made, 3);
 }
 
-TEST(MadeFrom, SeveralThreadsMakeItOnce) {
+TEST(VersionedCache, SeveralThreadsMakeItOnce) {
   const torch::Tensor parameter = torch::ones({2});
-  MadeFrom<int> number;
+  VersionedCache<int> number;
   std::atomic<int> made = 0;
   std::vector<std::thread> threads;
   for (int i = 0; i < 4; ++i) {

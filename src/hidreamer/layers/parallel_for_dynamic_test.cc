@@ -1,4 +1,4 @@
-#include "hidreamer/layers/share_out.h"
+#include "hidreamer/layers/parallel_for_dynamic.h"
 
 #include <gtest/gtest.h>
 #include <torch/torch.h>
@@ -12,13 +12,13 @@
 namespace hidreamer::layers {
 namespace {
 
-TEST(ShareOut, GivesEachPieceOnceAndMoreToTheFaster) {
+TEST(ParallelForDynamic, GivesEachPieceOnceAndMoreToTheFaster) {
   const int before = torch::get_num_threads();
   torch::set_num_threads(2);
   constexpr int64_t kPieces = 40;
   std::vector<std::atomic<int>> taken(kPieces);
   std::atomic<int64_t> of_the_first = 0;
-  ShareOut(kPieces, [&](const auto& next) {
+  ParallelForDynamic(kPieces, [&](const auto& next) {
     while (const std::optional<int64_t> piece = next()) {
       ++taken[static_cast<size_t>(*piece)];
       if (at::get_thread_num() == 0) {
@@ -34,8 +34,8 @@ TEST(ShareOut, GivesEachPieceOnceAndMoreToTheFaster) {
   EXPECT_LT(of_the_first, kPieces / 2);
 }
 
-TEST(ShareOut, HasNothingToGive) {
-  ShareOut(0, [](const auto& next) { EXPECT_FALSE(next()); });
+TEST(ParallelForDynamic, HasNothingToGive) {
+  ParallelForDynamic(0, [](const auto& next) { EXPECT_FALSE(next()); });
 }
 
 }  // namespace
