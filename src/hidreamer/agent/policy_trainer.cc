@@ -122,7 +122,7 @@ policy::Dreams PolicyTrainer::Imagine(Part& part) {
   const DreamOptions options{.horizon = config.horizon, .temperature = config.temperature};
   const DreamDraws draws =
       DrawForDreams(dreaming_, std::ssize(part.starts), options, part.rng, device_);
-  if (!device_.is_cuda()) {
+  if (!device_.is_cuda() || !dreaming_->world_model->RolloutsCanBeCaptured()) {
     return DreamOn(dreaming_, context, options, draws);
   }
   if (!dream_) {

@@ -30,7 +30,7 @@ AgentConfig GpuPreset() {
 AgentConfig TestPreset() {
   AgentConfig config;
   config.game = "catch";
-  config.steps = 11200;
+  config.steps = 14000;
   config.precision = "f32";
   config.evaluations = 8;
   config.evaluation_episodes = 20;

@@ -36,6 +36,8 @@ class TokenWorld : public World {
   // Of a window that crosses borders, the longest episode is predicted.
   Prediction Predict(const Steps& steps, int64_t from) override;
   std::unique_ptr<Rollout> Begin(const Steps& context, int64_t room, ValuesOfCodes values) override;
+  // A decoder that is filled for the first time copies indices from the host.
+  bool RolloutsCanBeCaptured() const override { return false; }
 
  private:
   friend class TokenRollout;

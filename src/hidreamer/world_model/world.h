@@ -98,6 +98,8 @@ class World : public torch::nn::Module {
   // Dreams that go on from the last step of each window, with room for `room` steps.
   virtual std::unique_ptr<Rollout> Begin(const Steps& context, int64_t room,
                                          ValuesOfCodes values) = 0;
+  // Whether a rollout's work on a GPU can be recorded (training::CapturedGraph).
+  virtual bool RolloutsCanBeCaptured() const { return true; }
   // Weights of hidden layers that learn better by Muon than by Adam; perhaps none.
   virtual std::vector<torch::Tensor> MuonMatrices() const { return {}; }
 
