@@ -172,6 +172,8 @@ TEST_F(Agent, APartOfItIsTrainedAloneOnItsReplay) {
       {"train", "world", run / "", "--updates", "3", "--anew", "--set", "world_model.channels=8"});
   ASSERT_EQ(world.code, 0) << world.text;
   EXPECT_TRUE(fs::exists(root_ / "run_world/agent/model.safetensors"));
+  EXPECT_EQ(RunProgram({"report", root_ / "run_world"}).code, 0);
+  EXPECT_THAT(ReadFile(root_ / "run_world/report.html"), HasSubstr("No games were played"));
 
   const Outcome itself = RunProgram({"train", "policy", run, "--out", run});
   EXPECT_EQ(itself.code, 2);

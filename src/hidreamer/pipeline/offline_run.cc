@@ -45,9 +45,7 @@ void RunOffline(const config::AgentConfig& config, const OfflineRunOptions& opti
                   .metadata = {{"options", learner.models()->options().ToJson()}},
                   .title = fmt::format("{} of {}", stage.settings["offline.learns"], config.game),
                   .publish_often = true});
-    if (policy) {
-      WriteCurve(journal.path(), config, {}, CurveOver::kUpdates);
-    }
+    WriteCurve(journal.path(), config, {}, CurveOver::kUpdates);
     WriteFilm(journal.path(), config);
     journal.Finish(stage, result.seconds, {{"updates", learner.total_updates()}});
   });

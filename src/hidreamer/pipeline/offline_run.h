@@ -20,7 +20,7 @@ struct OfflineRunOptions {
 // which every command takes that takes an agent's:
 //   OUT/config.yaml, run.json
 //   OUT/agent/{begun.json or stage.json, checkpoints, metrics.jsonl, model.safetensors}
-//   OUT/agent/curve.json  the scores on the way, by updates (of a policy alone)
+//   OUT/agent/curve.json  the scores on the way, by updates; none of a world model
 void RunOffline(const config::AgentConfig& config, const OfflineRunOptions& options);
 
 }  // namespace hidreamer::pipeline

@@ -46,6 +46,9 @@ std::string LearningSection(const ReportData& data) {
                                   : "agent steps in the real game";
   const json games = curve.value("training_games", json::array());
   const json evaluations = curve.value("evaluations", json::array());
+  if (games.empty() && evaluations.empty()) {
+    return "<p>No games were played.</p>";
+  }
   Series learned = RunningMean(games);
   Series scored{.name = "evaluations"};
   Table table{.header = {x_label, "score", "games"}, .numeric = {true, true, true}, .rows = {}};

@@ -46,10 +46,7 @@ const std::vector<Section> kStagedSections = {
 };
 
 const std::vector<Section> kAgentSections = {
-    {"learning", "Learning",
-     "The agent plays, learns a world model of what it saw, and learns to play in its dreams. "
-     "Scores are of whole real games, unclipped.",
-     LearningSection},
+    {"learning", "Learning", "Scores are of whole real games, unclipped.", LearningSection},
     {"dream", "A dream beside the game",
      "The world model goes on by itself from where the game is, under the same actions.",
      AgentDreamSection},
@@ -57,6 +54,17 @@ const std::vector<Section> kAgentSections = {
      TrainingSection},
     {"run", "How it was made", "Configuration, versions, machine, durations.", ProvenanceSection},
 };
+
+std::string LeadOf(const ReportData& data) {
+  if (!data.is_agent) {
+    return "The staged pipeline: record, encode, tokenize, model, dream, judge.";
+  }
+  if (data.curve.is_object() && data.curve.value("over", "steps") == "updates") {
+    return "A trained agent of which one part alone was trained further, on its replay.";
+  }
+  return "An agent that learned online: it played, modelled the game and trained its policy in "
+         "dreams, all at once.";
+}
 
 const std::vector<Section>& SectionsOf(const ReportData& data) {
   return data.is_agent ? kAgentSections : kStagedSections;
@@ -93,12 +101,7 @@ std::string RenderPage(const std::vector<ReportData>& runs) {
     body += fmt::format(
         "<header><p class=\"brand\">hidreamer</p><h1>{}</h1><p class=\"lead\">{}</p>"
         "<nav>{}</nav></header>\n<main>\n{}</main>\n",
-        name,
-        data.is_agent
-            ? "An agent that learned online: it played, modelled the game and trained its "
-              "policy in dreams, all at once."
-            : "The staged pipeline: record, encode, tokenize, model, dream, judge.",
-        navigation, sections);
+        name, LeadOf(data), navigation, sections);
   }
   return "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
          "<meta name=\"generator\" content=\"hidreamer\">"
