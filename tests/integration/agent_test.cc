@@ -178,6 +178,11 @@ TEST_F(Agent, APartOfItIsTrainedAloneOnItsReplay) {
   const Outcome itself = RunProgram({"train", "policy", run, "--out", run});
   EXPECT_EQ(itself.code, 2);
   EXPECT_THAT(itself.text, HasSubstr("choose another --out"));
+  fs::rename(run / "replay", root_ / "replay");
+  const Outcome bare = RunProgram({"train", "policy", run, "--out", root_ / "bare"});
+  EXPECT_EQ(bare.code, 2);
+  EXPECT_THAT(bare.text, HasSubstr("with its replay"));
+  EXPECT_FALSE(fs::exists(root_ / "bare"));  // a refused call leaves no trace
   const Outcome stage = RunProgram({"train", "policy", root_, "--anew"});
   EXPECT_EQ(stage.code, 2);
   EXPECT_THAT(stage.text, HasSubstr("holds none"));

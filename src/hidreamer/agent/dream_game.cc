@@ -32,10 +32,7 @@ void DreamGame::Push(world_model::Steps& history, const torch::Tensor& codes,
   const world_model::Steps step{.codes = codes.unsqueeze(1),
                                 .values = values.unsqueeze(1),
                                 .previous_actions = torch::tensor({{action}}),
-                                .firsts = torch::full({1, 1}, first, torch::kBool),
-                                .actions = {},
-                                .rewards = {},
-                                .terminals = {}};
+                                .firsts = torch::full({1, 1}, first, torch::kBool)};
   const int64_t length = models_->options().world_model.context;
   if (first) {
     // Before its start a game is taken to have stood still, each step an episode of its own.

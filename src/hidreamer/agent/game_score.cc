@@ -1,5 +1,7 @@
 #include "hidreamer/agent/game_score.h"
 
+#include <spdlog/spdlog.h>
+
 #include <string>
 
 #include "hidreamer/agent/online_player.h"
@@ -30,7 +32,8 @@ nlohmann::json Score(env::Player& player, const config::AgentConfig& config, uin
 GameScore::GameScore(const config::AgentConfig& config, const SeedTree& seeds, int threads)
     : config_(config), seeds_(seeds), threads_(threads) {}
 
-nlohmann::json GameScore::Measure(AgentModels models, torch::Device device, int64_t epoch) {
+nlohmann::json GameScore::Measure(AgentModels models, torch::Device device, int64_t epoch,
+                                  const std::string& after) {
   if (config_.evaluation_episodes == 0) {
     return nlohmann::json::object();
   }
@@ -42,6 +45,10 @@ nlohmann::json GameScore::Measure(AgentModels models, torch::Device device, int6
   OnlinePlayer player(std::move(models), /*greedy=*/false, device);
   scores.update(Score(player, config_, seeds_.Stream("evaluation", static_cast<uint64_t>(epoch)),
                       threads_, "score"));
+  spdlog::info("{} after {}: {:.2f} ± {:.2f} in {} games; random play {:.2f} ± {:.2f}",
+               config_.game, after, scores["score"].get<double>(),
+               scores["score_error"].get<double>(), config_.evaluation_episodes,
+               scores["random_score"].get<double>(), scores["random_score_error"].get<double>());
   return scores;
 }
 

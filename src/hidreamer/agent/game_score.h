@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <nlohmann/json.hpp>
+#include <string>
 
 #include "hidreamer/agent/agent_models.h"
 #include "hidreamer/base/seed.h"
@@ -16,8 +17,10 @@ class GameScore {
   GameScore(const config::AgentConfig& config, const SeedTree& seeds, int threads);
 
   // {"score", "score_error", "score_games", "random_score", …}, errors are standard errors of
-  // means; empty where no games are asked for. Random play is scored once a process.
-  nlohmann::json Measure(AgentModels models, torch::Device device, int64_t epoch);
+  // means; empty where no games are asked for. Random play is scored once a process. Tells the
+  // user, `after` how much learning ("300 updates").
+  nlohmann::json Measure(AgentModels models, torch::Device device, int64_t epoch,
+                         const std::string& after);
 
  private:
   config::AgentConfig config_;

@@ -329,15 +329,17 @@ nlohmann::json MeasureDreamReturn(AgentModels models, const data::EpisodeStore& 
        Chunks(evaluation::SpreadWindowStarts(own_play.episodes(), context + horizon - 1, 1,
                                              4 * options.windows),
               kChunk)) {
-    const auto windows = ReadWindows(models, own_play, chunk, context + horizon - 1);
-    const auto dream = DreamOn(models, windows.Between(0, context),
+    const auto dream = DreamOn(models, ReadWindows(models, own_play, chunk, context),
                                {.horizon = horizon, .temperature = options.temperature}, rng);
     dreamed.push_back(dream.rewards);
     continues.push_back(dream.continues);
-    real.push_back(windows.rewards.narrow(1, context - 1, horizon));
+    for (const int64_t row : Shifted(chunk, context - 1)) {
+      const float* const followed = own_play.rewards().data() + row;
+      real.push_back(torch::tensor(std::vector(followed, followed + horizon)));
+    }
   }
   nlohmann::json result =
-      policy::CompareReturns(torch::cat(dreamed), torch::cat(continues), torch::cat(real));
+      policy::CompareReturns(torch::cat(dreamed), torch::cat(continues), torch::stack(real));
   result["horizon"] = horizon;
   return result;
 }

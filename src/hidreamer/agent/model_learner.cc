@@ -143,18 +143,24 @@ formats::TensorMap ModelLearner::BatchOf(const ReplayReader& reader, int64_t upd
           {"firsts", torch::tensor(batch.firsts, torch::kUInt8).view(shape)}};
 }
 
-ModelLearner::Drawn ModelLearner::Draw(const ReplayReader& reader, Rng& rng) const {
-  const auto starts = DrawWindows(reader, rng);
-  return {.starts = starts, .frames = reader.Frames(starts, config_.world_model.window)};
+training::Metrics ModelLearner::Update(const ReplayReader& reader, int64_t update, int64_t total) {
+  const int64_t freeze_after = config_.tokenizer.freeze_after;
+  return UpdateParts(reader, update, total, freeze_after == 0 || update < freeze_after);
 }
 
-training::Metrics ModelLearner::Update(const ReplayReader& reader, int64_t update, int64_t total) {
+training::Metrics ModelLearner::UpdateWorldModel(const ReplayReader& reader, int64_t update,
+                                                 int64_t total) {
+  return UpdateParts(reader, update, total, /*with_tokenizer=*/false);
+}
+
+training::Metrics ModelLearner::UpdateParts(const ReplayReader& reader, int64_t update,
+                                            int64_t total, bool with_tokenizer) {
   Rng rng = seeds_.Generator("model/update", static_cast<uint64_t>(update));
   const auto& config = config_.world_model;
-  const Drawn drawn = Draw(reader, rng);
+  const auto starts = DrawWindows(reader, rng);
+  const auto frames = reader.Frames(starts, config.window);  // (B T, 1, 64, 64)
   training::Metrics metrics;
-  const int64_t freeze_after = config_.tokenizer.freeze_after;
-  if (freeze_after == 0 || update < freeze_after) {
+  if (with_tokenizer) {
     // Some of the frames, each with the one before it in its window.
     std::vector<int64_t> rows;
     for (int64_t i = 0; i < config_.tokenizer.batch; ++i) {
@@ -162,32 +168,16 @@ training::Metrics ModelLearner::Update(const ReplayReader& reader, int64_t updat
                      rng.UniformInt(config.window - 1));
     }
     const auto index = training::ToDevice(torch::tensor(rows, torch::kLong), device_);
-    StepTokenizer(drawn.frames.index_select(0, index), drawn.frames.index_select(0, index - 1),
-                  update,
+    StepTokenizer(frames.index_select(0, index), frames.index_select(0, index - 1), update,
                   training::Cosine(config_.tokenizer.online_lr, config_.tokenizer.final_lr,
                                    static_cast<double>(update) / static_cast<double>(total)),
                   metrics);
   }
-  LearnWorldModel(reader, drawn, update, total, metrics);
-  return metrics;
-}
-
-training::Metrics ModelLearner::UpdateWorldModel(const ReplayReader& reader, int64_t update,
-                                                 int64_t total) {
-  Rng rng = seeds_.Generator("model/update", static_cast<uint64_t>(update));
-  training::Metrics metrics;
-  LearnWorldModel(reader, Draw(reader, rng), update, total, metrics);
-  return metrics;
-}
-
-void ModelLearner::LearnWorldModel(const ReplayReader& reader, const Drawn& drawn, int64_t update,
-                                   int64_t total, training::Metrics& metrics) {
-  const auto& config = config_.world_model;
   world_model::Steps steps;
   {
     const layers::AutocastGuard autocast(device_, precision_);
-    steps = ReadWindows(
-        models_, reader.replay().Read(drawn.starts, config.window, /*frames=*/false), drawn.frames);
+    const auto batch = reader.replay().Read(starts, config.window, /*frames=*/false);
+    steps = ReadWindows(models_, batch, frames);
   }
   const double share =
       training::WarmupCosine(update, config.warmup_updates, total, config.final_lr_share);
@@ -195,6 +185,7 @@ void ModelLearner::LearnWorldModel(const ReplayReader& reader, const Drawn& draw
   for (int64_t begin = 0; begin < config.batch; begin += size) {
     StepWorldModel(steps.Some(begin, std::min(size, config.batch - begin)), share, metrics);
   }
+  return metrics;
 }
 
 torch::Tensor ModelLearner::WorldModelGradients(const world_model::Steps& steps) {

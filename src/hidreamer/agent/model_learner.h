@@ -49,15 +49,8 @@ class ModelLearner {
   torch::Tensor WorldModelGradients(const world_model::Steps& steps);
   std::vector<data::ReplayIndex> DrawWindows(const ReplayReader& reader, Rng& rng) const;
   int64_t MinibatchSize() const;  // windows of an optimizer step, but perhaps of the last
-  // An update's windows: their starts and frames, (B T, 1, 64, 64).
-  struct Drawn {
-    std::vector<data::ReplayIndex> starts;
-    torch::Tensor frames;
-  };
-  Drawn Draw(const ReplayReader& reader, Rng& rng) const;
-  // All optimizer steps on an update's windows.
-  void LearnWorldModel(const ReplayReader& reader, const Drawn& drawn, int64_t update,
-                       int64_t total, training::Metrics& metrics);
+  training::Metrics UpdateParts(const ReplayReader& reader, int64_t update, int64_t total,
+                                bool with_tokenizer);
   // The loss of one batch of frames and those before them, backward and step.
   void StepTokenizer(const torch::Tensor& frames, const torch::Tensor& previous, int64_t update,
                      double lr, training::Metrics& metrics);

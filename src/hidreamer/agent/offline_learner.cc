@@ -1,12 +1,10 @@
 #include "hidreamer/agent/offline_learner.h"
 
-#include <spdlog/spdlog.h>
+#include <fmt/format.h>
 
 #include <algorithm>
-#include <thread>
 
 #include "hidreamer/agent/observation.h"
-#include "hidreamer/base/cores.h"
 #include "hidreamer/env/make_environment.h"
 #include "hidreamer/training/device.h"
 
@@ -17,7 +15,16 @@ SeedTree SeedsOf(const config::AgentConfig& config) {
   return SeedTree(static_cast<uint64_t>(config.seed)).Subtree("offline/" + config.game);
 }
 
+data::ReplayBufferOptions ReplayOf(const config::AgentConfig& config) {
+  return {.streams = config.collect.environments, .frame_bytes = kObservationBytes};
+}
+
 }  // namespace
+
+void CheckHoldsAgentAndReplay(const std::filesystem::path& run, const config::AgentConfig& config) {
+  LoadAgentModels(run);
+  data::ReplayBuffer(ReplayOf(config)).SizesIn(run / "replay");
+}
 
 OfflineLearner::OfflineLearner(const std::filesystem::path& run, const config::AgentConfig& config,
                                const OfflineOptions& options, layers::Precision precision)
@@ -25,7 +32,7 @@ OfflineLearner::OfflineLearner(const std::filesystem::path& run, const config::A
       options_(options),
       device_(training::UseDevice(config.device)),
       threads_(at::get_num_threads()),
-      replay_({.streams = config.collect.environments, .frame_bytes = kObservationBytes}),
+      replay_(ReplayOf(config)),
       reader_(replay_, device_),
       score_(config, SeedsOf(config), threads_) {
   const SeedTree seeds = SeedsOf(config);
@@ -70,14 +77,7 @@ training::Metrics OfflineLearner::Update(int64_t update) {
   const int64_t helpers =
       device_.is_cuda() ? 0 : std::min<int64_t>(threads_, policy_trainer_->parts()) - 1;
   const int to_learn = std::max(1, threads_ / 2);
-  std::vector<std::future<void>> dreamers;
-  for (int64_t i = 0; i < helpers; ++i) {
-    dreamers.push_back(std::async(std::launch::async, [&] {
-      RunOnAnyCore();
-      at::set_num_threads(1);
-      policy_trainer_->Work(to_learn);
-    }));
-  }
+  auto dreamers = policy_trainer_->StartWorkers(helpers, to_learn);
   at::set_num_threads(helpers > 0 ? 1 : threads_);
   policy_trainer_->Work(helpers > 0 ? to_learn : threads_);
   for (auto& dreamer : dreamers) {
@@ -95,15 +95,9 @@ nlohmann::json OfflineLearner::EndEpoch(int64_t epoch) {
   if (!learns_policy()) {
     return nlohmann::json::object();
   }
-  const nlohmann::json scores = score_.Measure(models_, device_, epoch);
-  if (!scores.empty()) {
-    spdlog::info("{} after {} updates: {:.2f} ± {:.2f} in {} games; random play {:.2f} ± {:.2f}",
-                 config_.game, std::min((epoch + 1) * updates_per_epoch(), options_.updates),
-                 scores["score"].get<double>(), scores["score_error"].get<double>(),
-                 config_.evaluation_episodes, scores["random_score"].get<double>(),
-                 scores["random_score_error"].get<double>());
-  }
-  return scores;
+  return score_.Measure(
+      models_, device_, epoch,
+      fmt::format("{} updates", std::min((epoch + 1) * updates_per_epoch(), options_.updates)));
 }
 
 formats::TensorMap OfflineLearner::State() const {

@@ -23,6 +23,10 @@ struct OfflineOptions {
   bool anew = false;  // the part begins with new weights, of the shape that the config asks for
 };
 
+// Throws a user Error unless the run holds an agent and its replay, of as many streams as config
+// says.
+void CheckHoldsAgentAndReplay(const std::filesystem::path& run, const config::AgentConfig& config);
+
 // Trains one part of an agent, its policy or its world model, on the replay of a run, while all
 // other parts stay as they are: the bench on which an idea is tried in minutes.
 class OfflineLearner : public training::Learner {

@@ -5,7 +5,6 @@
 
 #include <future>
 
-#include "hidreamer/base/cores.h"
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/interrupt.h"
 #include "hidreamer/env/make_environment.h"
@@ -261,15 +260,7 @@ void OnlineLearner::UpdateBoth(int64_t trained, int64_t total, training::Metrics
   const int half = std::max(1, threads_ / 2), to_learn = std::max(1, threads_ / 4);
   const int64_t dreamers =
       std::min<int64_t>(std::max(1, threads_ - half), policy_trainer_->parts());
-  std::vector<std::future<void>> dreams;
-  for (int64_t i = 0; i < dreamers; ++i) {
-    dreams.push_back(std::async(records ? std::launch::deferred : std::launch::async, [&] {
-      RunOnAnyCore();
-      at::set_num_threads(1);
-      const training::OwnStream stream(device_);
-      policy_trainer_->Work(to_learn);
-    }));
-  }
+  auto dreams = policy_trainer_->StartWorkers(dreamers, to_learn, records);
   at::set_num_threads(half);
   const training::Metrics model = model_learner_->Update(reader_, trained, total);
   training::WaitFor(device_);
@@ -289,15 +280,11 @@ nlohmann::json OnlineLearner::EndEpoch(int64_t epoch) {
   if (config_.collect.behaviour != "agent") {
     return nlohmann::json::object();
   }
-  nlohmann::json scores = score_.Measure(models_, device_, epoch);
-  if (scores.empty()) {
-    return scores;
+  nlohmann::json scores = score_.Measure(
+      models_, device_, epoch, fmt::format("{} of {} steps", replay_.size(), config_.steps));
+  if (!scores.empty()) {
+    scores["env_steps"] = replay_.size();
   }
-  scores["env_steps"] = replay_.size();
-  spdlog::info("{} after {} of {} steps: {:.2f} ± {:.2f} in {} games; random play {:.2f} ± {:.2f}",
-               config_.game, replay_.size(), config_.steps, scores["score"].get<double>(),
-               scores["score_error"].get<double>(), config_.evaluation_episodes,
-               scores["random_score"].get<double>(), scores["random_score_error"].get<double>());
   return scores;
 }
 

@@ -55,10 +55,7 @@ torch::Tensor OnlinePlayer::Probabilities(const training::CapturedGraph::Tensors
   const auto states = models_->world_model->Observe({.codes = window(codes_, seen.codes),
                                                      .values = window(values_, seen.values),
                                                      .previous_actions = inputs[3],
-                                                     .firsts = inputs[4],
-                                                     .actions = {},
-                                                     .rewards = {},
-                                                     .terminals = {}});
+                                                     .firsts = inputs[4]});
   return models_->Policy(models_->Features(states).select(1, inputs[4].size(1) - 1))
       .probabilities();
 }

@@ -3,7 +3,9 @@
 #include <algorithm>
 
 #include "hidreamer/agent/windows.h"
+#include "hidreamer/base/cores.h"
 #include "hidreamer/base/part.h"
+#include "hidreamer/training/device.h"
 
 namespace hidreamer::agent {
 namespace {
@@ -17,18 +19,9 @@ world_model::Steps Read(AgentModels models, const ReplayReader& reader,
 }
 
 policy::ActorCriticLearnerOptions LearnerOptions(const config::AgentPolicyConfig& config) {
-  return {.algorithm = config.algorithm,
-          .passes = config.passes,
-          .ppo_clip = config.ppo_clip,
-          .gamma = config.gamma,
-          .lambda = config.lambda,
-          .entropy = config.entropy,
-          .final_entropy = config.final_entropy,
-          .normalize_returns = config.normalize_returns,
-          .center_advantages = config.center_advantages,
-          .lr = config.lr,
-          .clip_norm = config.clip_norm,
-          .slow_tau = config.slow_tau};
+  auto options = policy::LearnerOptions(config);
+  options.passes = config.passes;
+  return options;
 }
 
 }  // namespace
@@ -99,6 +92,21 @@ void PolicyTrainer::Work(int threads) {
   }
 }
 
+std::vector<std::future<void>> PolicyTrainer::StartWorkers(int64_t count, int threads,
+                                                           bool deferred) {
+  std::vector<std::future<void>> workers;
+  for (int64_t i = 0; i < count; ++i) {
+    workers.push_back(
+        std::async(deferred ? std::launch::deferred : std::launch::async, [this, threads] {
+          RunOnAnyCore();
+          at::set_num_threads(1);
+          const training::OwnStream stream(device_);
+          Work(threads);
+        }));
+  }
+  return workers;
+}
+
 policy::Dreams PolicyTrainer::AllDreams() const {
   const auto all = [&](torch::Tensor policy::Dreams::*field) {
     std::vector<torch::Tensor> pieces;
@@ -111,8 +119,7 @@ policy::Dreams PolicyTrainer::AllDreams() const {
           .actions = all(&policy::Dreams::actions),
           .log_probs = all(&policy::Dreams::log_probs),
           .rewards = all(&policy::Dreams::rewards),
-          .continues = all(&policy::Dreams::continues),
-          .codes = {}};
+          .continues = all(&policy::Dreams::continues)};
 }
 
 policy::Dreams PolicyTrainer::Imagine(Part& part) {
@@ -131,15 +138,9 @@ policy::Dreams PolicyTrainer::Imagine(Part& part) {
                                                                x)
                                                            -> training::CapturedGraph::Tensors {
       const layers::AutocastGuard inner(device_, precision_);
-      const policy::Dreams dreams = DreamOn(dreaming,
-                                            {.codes = x[0],
-                                             .values = x[1],
-                                             .previous_actions = x[2],
-                                             .firsts = x[3],
-                                             .actions = {},
-                                             .rewards = {},
-                                             .terminals = {}},
-                                            options, {x[4], x.size() > 5 ? x[5] : torch::Tensor()});
+      const policy::Dreams dreams = DreamOn(
+          dreaming, {.codes = x[0], .values = x[1], .previous_actions = x[2], .firsts = x[3]},
+          options, {x[4], x.size() > 5 ? x[5] : torch::Tensor()});
       return {dreams.states, dreams.actions, dreams.log_probs, dreams.rewards, dreams.continues};
     });
   }
@@ -153,8 +154,7 @@ policy::Dreams PolicyTrainer::Imagine(Part& part) {
           .actions = dreamed[1],
           .log_probs = dreamed[2],
           .rewards = dreamed[3],
-          .continues = dreamed[4],
-          .codes = {}};
+          .continues = dreamed[4]};
 }
 
 policy::Dreams PolicyTrainer::RealSteps(const Part& part) {

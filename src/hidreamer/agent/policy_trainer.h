@@ -34,6 +34,9 @@ class PolicyTrainer {
   // judged, what is left to begin of actor's and critic's learning, with so many of torch's
   // threads. The results do not depend on who does what.
   void Work(int threads);
+  // Starts `count` threads that each Work on their own, as Work(threads) says; on a GPU in a stream
+  // of their own. deferred: when their result is asked for, one after the other.
+  std::vector<std::future<void>> StartWorkers(int64_t count, int threads, bool deferred = false);
   // As policy::ActorCriticLearner's.
   training::Metrics Finish();
 

@@ -58,7 +58,7 @@ training::CapturedGraph::Tensors Dreamer::Compute(const training::CapturedGraph:
   const torch::Tensor &context_tokens = inputs[0], &context_actions = inputs[1],
                       &code_draws = inputs[2], &action_draws = inputs[3];
   const layers::AutocastGuard autocast(context_tokens.device(), precision_);
-  world_model::CodeRoller roller(model_, decoder_, {});
+  world_model::CodeRoller roller(model_, decoder_);
   roller.Start(context_tokens, context_actions);
   std::vector<torch::Tensor> tokens, states, outcomes, actions, log_probs;
   tokens.push_back(roller.tokens());
@@ -68,7 +68,7 @@ training::CapturedGraph::Tensors Dreamer::Compute(const training::CapturedGraph:
     const auto action = layers::CategoryAt(distribution.probabilities(), action_draws[h]);
     actions.push_back(action);
     log_probs.push_back(distribution.LogProb(action));
-    const auto action_hidden = roller.Advance(action, code_draws[h]);
+    const auto action_hidden = roller.Advance(action, /*temperature=*/1, code_draws[h]);
     outcomes.push_back(features_.Outcome(states.back(), action_hidden, action));
     tokens.push_back(roller.tokens());
     states.push_back(features_.State(roller.hidden(), roller.tokens()));

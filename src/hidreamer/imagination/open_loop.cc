@@ -16,7 +16,7 @@ OpenLoopOutput DreamUnderActions(world_model::WorldModel model, const torch::Ten
   HID_CHECK(actions.size(1) == context + horizon - 1, "{} actions for {} + {} steps",
             actions.size(1), context, horizon);
   world_model::Decoder decoder(model, context_tokens.size(0), context + horizon);
-  world_model::CodeRoller roller(model, decoder, {.temperature = sampling.temperature});
+  world_model::CodeRoller roller(model, decoder);
   // On the CPU, so that all devices see the same numbers.
   const auto generator = at::make_generator<at::CPUGeneratorImpl>(sampling.seed);
   const auto uniforms =
@@ -26,7 +26,7 @@ OpenLoopOutput DreamUnderActions(world_model::WorldModel model, const torch::Ten
   roller.Start(context_tokens, actions.narrow(1, 0, context - 1));
   std::vector<torch::Tensor> tokens, hidden;
   for (int64_t h = 0; h < horizon; ++h) {
-    roller.Advance(actions.select(1, context - 1 + h), uniforms[h]);
+    roller.Advance(actions.select(1, context - 1 + h), sampling.temperature, uniforms[h]);
     tokens.push_back(roller.tokens());
     hidden.push_back(roller.hidden());
   }

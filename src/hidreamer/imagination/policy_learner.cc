@@ -84,24 +84,13 @@ PolicyLearner::PolicyLearner(tokenizer::TokenizedGame game, world_model::WorldMo
   auto heads = training::NamedParameters(*model_->reward, "reward.");
   Append(heads, training::NamedParameters(*model_->continues, "continue."));
   head_optimizer_ = std::make_unique<training::Adam>(heads, training::AdamOptions{});
+  auto learning = policy::LearnerOptions(config);
+  learning.passes = config.ppo_epochs;
+  learning.normalizer_decay = config.normalizer_decay;
+  learning.cpc_scale = config.cpc_scale;
   // The networks learn in f32.
-  actor_critic_ = std::make_unique<policy::ActorCriticLearner>(
-      model_.ptr(),
-      policy::ActorCriticLearnerOptions{.algorithm = config.algorithm,
-                                        .passes = config.ppo_epochs,
-                                        .ppo_clip = config.ppo_clip,
-                                        .gamma = config.gamma,
-                                        .lambda = config.lambda,
-                                        .entropy = config.entropy,
-                                        .final_entropy = config.final_entropy,
-                                        .normalize_returns = config.normalize_returns,
-                                        .normalizer_decay = config.normalizer_decay,
-                                        .center_advantages = config.center_advantages,
-                                        .lr = config.lr,
-                                        .clip_norm = config.clip_norm,
-                                        .slow_tau = config.slow_tau,
-                                        .cpc_scale = config.cpc_scale},
-      layers::Precision::kF32, device_);
+  actor_critic_ = std::make_unique<policy::ActorCriticLearner>(model_.ptr(), learning,
+                                                               layers::Precision::kF32, device_);
   if (!config.world_model_frozen) {
     world_model_optimizer_ = std::make_unique<training::Adam>(
         training::NamedParameters(*world_model_),

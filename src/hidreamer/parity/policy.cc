@@ -146,11 +146,11 @@ void CheckRollout(const ParityComponent& component, std::vector<ParityRow>& rows
   const auto actions = component.Input("rollout_actions");            // (B, H)
   const int64_t context = seed_tokens.size(1);
   world_model::Decoder decoder(model, seed_tokens.size(0), context + actions.size(1));
-  world_model::CodeRoller roller(model, decoder, {.temperature = 0});
+  world_model::CodeRoller roller(model, decoder);
   roller.Start(seed_tokens, seed_actions.narrow(1, 0, context - 1));
   std::vector<torch::Tensor> tokens, hidden = {roller.hidden()};
   for (const auto& action : actions.unbind(1)) {
-    roller.Advance(action.contiguous());
+    roller.Advance(action.contiguous(), /*temperature=*/0);
     tokens.push_back(roller.tokens());
     hidden.push_back(roller.hidden());
   }

@@ -16,7 +16,7 @@ void RunOffline(const config::AgentConfig& config, const OfflineRunOptions& opti
     throw UserError("choose another --out", "{} is the agent that is to be trained further",
                     options.directory.string());
   }
-  agent::LoadAgentModels(options.source);  // there is one
+  agent::CheckHoldsAgentAndReplay(options.source, config);
   const bool policy = options.learning.learns == agent::Learns::kPolicy;
   RunJournal journal(options.directory);
   StageRecord stage = AgentStage(config, journal.path());

@@ -348,22 +348,23 @@ config::Settings RunJournal::Begin(const StageRecord& stage) {
   if (record.empty()) {
     record = ReadRecord(done, "settings");
   }
-  config::Settings changed;
+  config::Settings before, changed;
   std::string first_hash = config::HashSettings(stage.settings);
   if (!record.empty()) {
-    changed = config::ChangedSettings(SettingsIn(record, stage), stage.settings);
+    before = SettingsIn(record, stage);
+    changed = config::ChangedSettings(before, stage.settings);
     first_hash = FirstHash(record);
   }
   json settings = std::exchange(changes_, json());
-  for (const auto& [key, before] : changed) {
+  for (const auto& [key, old] : changed) {
     const auto now = stage.settings.find(key);
-    settings[key] = {{"before", before}, {"now", now == stage.settings.end() ? "" : now->second}};
+    settings[key] = {{"before", old}, {"now", now == stage.settings.end() ? "" : now->second}};
   }
   if (!settings.empty()) {
     const int64_t update = training::UpdatesOfNewestCheckpoint(stage.folder / "checkpoints");
     if (!changed.empty()) {
       spdlog::info("{} goes on at update {} with other settings: {}", stage.name, update,
-                   config::DescribeChange(SettingsIn(record, stage), stage.settings));
+                   config::DescribeChange(before, stage.settings));
     }
     run_["changes"].push_back(
         {{"stage", stage.name}, {"update", update}, {"time", TimeNow()}, {"settings", settings}});

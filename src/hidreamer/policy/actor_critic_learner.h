@@ -30,6 +30,22 @@ struct ActorCriticLearnerOptions {
   double cpc_scale = 0;    // weight of the contrastive loss, where the networks have one
 };
 
+// Of a section of the configuration that has VisitActorCritic's fields.
+template <typename Section>
+ActorCriticLearnerOptions LearnerOptions(const Section& section) {
+  return {.algorithm = section.algorithm,
+          .ppo_clip = section.ppo_clip,
+          .gamma = section.gamma,
+          .lambda = section.lambda,
+          .entropy = section.entropy,
+          .final_entropy = section.final_entropy,
+          .normalize_returns = section.normalize_returns,
+          .center_advantages = section.center_advantages,
+          .lr = section.lr,
+          .clip_norm = section.clip_norm,
+          .slow_tau = section.slow_tau};
+}
+
 // Trains actor and critic on batches of dreams (lambda-returns, percentile normalization, two-hot
 // critic with a slow copy; DreamerV3), by REINFORCE or PPO.
 class ActorCriticLearner {

@@ -7,8 +7,8 @@
 
 namespace hidreamer::world_model {
 
-CodeRoller::CodeRoller(WorldModel model, Decoder& decoder, const CodeChoice& choice)
-    : model_(std::move(model)), decoder_(decoder), choice_(choice) {}
+CodeRoller::CodeRoller(WorldModel model, Decoder& decoder, double changed_weight)
+    : model_(std::move(model)), decoder_(decoder), changed_weight_(changed_weight) {}
 
 void CodeRoller::Start(const torch::Tensor& tokens, const torch::Tensor& actions) {
   torch::NoGradGuard no_grad;
@@ -17,7 +17,8 @@ void CodeRoller::Start(const torch::Tensor& tokens, const torch::Tensor& actions
   tokens_ = tokens.select(1, tokens.size(1) - 1);
 }
 
-torch::Tensor CodeRoller::Advance(const torch::Tensor& actions, const torch::Tensor& uniforms) {
+torch::Tensor CodeRoller::Advance(const torch::Tensor& actions, double temperature,
+                                  const torch::Tensor& uniforms) {
   torch::NoGradGuard no_grad;
   const TokenLayout& layout = model_->options().layout;
   const auto action_hidden = decoder_.PushAction(actions).clone();  // (B, D)
@@ -25,9 +26,8 @@ torch::Tensor CodeRoller::Advance(const torch::Tensor& actions, const torch::Ten
   auto last = action_hidden;
   for (int64_t slot = 0; slot < layout.code_slots(); ++slot) {
     const auto logits = model_->Logits(layout.level_of(slot), last).to(torch::kFloat32);  // (B, V)
-    codes.push_back(DrawCodes(logits, tokens_.select(1, slot), choice_.changed_weight,
-                              choice_.temperature,
-                              choice_.temperature <= 0 ? torch::Tensor() : uniforms[slot]));
+    codes.push_back(DrawCodes(logits, tokens_.select(1, slot), changed_weight_, temperature,
+                              temperature <= 0 ? torch::Tensor() : uniforms[slot]));
     last = decoder_.PushCode(slot, codes.back()).clone();
     hidden.push_back(last);
   }

@@ -14,9 +14,9 @@ struct Steps {
   torch::Tensor values;            // (B, T, C, G, G) f32, the quantized grid of these codes
   torch::Tensor previous_actions;  // (B, T) int64, led to each step; anything where `firsts`
   torch::Tensor firsts;            // (B, T) bool, begins an episode: nothing before it is seen
-  torch::Tensor actions;           // (B, T) int64, chosen at each step
-  torch::Tensor rewards;           // (B, T) f32, followed the action
-  torch::Tensor terminals;         // (B, T) bool, the action ended the episode
+  torch::Tensor actions = {};      // (B, T) int64, chosen at each step
+  torch::Tensor rewards = {};      // (B, T) f32, followed the action
+  torch::Tensor terminals = {};    // (B, T) bool, the action ended the episode
 
   int64_t windows() const { return codes.size(0); }  // B
   int64_t length() const { return codes.size(1); }   // T

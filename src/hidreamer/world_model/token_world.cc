@@ -144,7 +144,7 @@ class TokenRollout : public Rollout {
         decoder_(world.transformer_, context.windows(), context.length() + room,
                  layers::IsBf16Autocast(context.codes.device()) ? layers::Precision::kBf16
                                                                 : layers::Precision::kF32),
-        roller_(world.transformer_, decoder_, {}) {
+        roller_(world.transformer_, decoder_, world.options().changed_weight) {
     const NewestEpisode episode = ReadNewestEpisode(context);
     roller_.Start(episode.codes, episode.actions);
     codes_ = context.codes.select(1, context.length() - 1);
@@ -158,11 +158,10 @@ class TokenRollout : public Rollout {
                    const torch::Tensor& uniforms) override {
     torch::NoGradGuard no_grad;
     const TokenLayout& layout = world_.options().layout;
-    roller_.SetChoice(
-        {.temperature = temperature, .changed_weight = world_.options().changed_weight});
     const torch::Tensor hidden = roller_.Advance(
-        actions, temperature <= 0 ? torch::Tensor()
-                                  : InSlots(uniforms.unsqueeze(1)).select(1, 0).t().contiguous());
+        actions, temperature,
+        temperature <= 0 ? torch::Tensor()
+                         : InSlots(uniforms.unsqueeze(1)).select(1, 0).t().contiguous());
     const Outcomes outcomes = world_.OutcomesOf(states_, hidden);
     codes_ = roller_.tokens().unflatten(1, {layout.levels, layout.places}).transpose(1, 2);
     SetStates(values_of_(codes_));
