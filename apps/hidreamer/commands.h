@@ -21,6 +21,7 @@ void AddProbeCommand(CLI::App& app);
 void AddDreamCommand(CLI::App& app);
 void AddPlayCommand(CLI::App& app);
 void AddReportCommand(CLI::App& app);
+void AddResultsCommand(CLI::App& app);
 void AddBenchCommand(CLI::App& app);
 void AddDoctorCommand(CLI::App& app);
 

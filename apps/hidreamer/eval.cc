@@ -15,6 +15,7 @@
 #include "hidreamer/env/scripted_player.h"
 #include "hidreamer/evaluation/play.h"
 #include "hidreamer/imagination/agent_player.h"
+#include "hidreamer/pipeline/trained_agent.h"
 #include "hidreamer/training/device.h"
 #include "options.h"
 
@@ -125,6 +126,9 @@ void Eval(EvalArguments arguments) {
     result = ToJson(evaluation::PlayEpisodes(factory, *player, arguments.options));
   }
   PrintScores(WordsBeside(arguments.json), result);
+  if (const auto trained = pipeline::DescribeTraining(arguments.run); !trained.empty()) {
+    result["trained"] = trained;
+  }
   if (!arguments.json.empty()) {
     WriteOutputFile(arguments.json, FileKind::kJson, result.dump(1) + "\n");
   }
@@ -145,7 +149,8 @@ void AddEvalCommand(CLI::App& app) {
       ->capture_default_str()
       ->check(CLI::Range(int64_t{1}, int64_t{1'000'000}));
   AddOutputFile(*command, "--json", arguments->json,
-                "file for every episode's score, length and seed");
+                "file for every episode's score, length and seed, and how the agent was "
+                "trained; hidreamer results makes tables of such files");
   AddPlaying(*command, options, arguments->protocol, arguments->rom_dir);
   command->add_option("--max-frames", options.max_frames, "emulator frames that cut a game off")
       ->capture_default_str()

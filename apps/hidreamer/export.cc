@@ -13,6 +13,7 @@
 #include "hidreamer/base/files.h"
 #include "hidreamer/base/temporary_directory.h"
 #include "hidreamer/formats/safetensors.h"
+#include "hidreamer/pipeline/trained_agent.h"
 #include "options.h"
 
 namespace hidreamer::app {
@@ -23,6 +24,7 @@ constexpr const char* kModelFile = "model.safetensors";
 struct ExportArguments {
   std::filesystem::path source;
   std::filesystem::path out;
+  std::filesystem::path model, scores;
 };
 
 // Folders below `run` that hold a trained model, relative to it: "encoder", "policy/pong", …
@@ -43,6 +45,11 @@ std::vector<std::filesystem::path> StagesOf(const std::filesystem::path& run) {
 }
 
 void Export(const ExportArguments& arguments) {
+  if (!arguments.model.empty()) {
+    pipeline::PackAgent(arguments.source, arguments.model, arguments.scores);
+    fmt::print("{}\n", arguments.model.string());
+    return;
+  }
   if (arguments.out.extension() != ".safetensors" && !IsSpecialFile(arguments.out)) {
     throw UserError("name the file X.safetensors", "cannot export to {}", arguments.out.string());
   }
@@ -94,9 +101,21 @@ void AddExportCommand(CLI::App& app) {
          "a stage of a run (RUN/world_model), or a whole run: then names start with their stage "
          "(encoder., policy/pong., …)")
       ->required();
-  AddOutputFile(*command, "--out", arguments->out, "X.safetensors; tools/export turns it into .pt")
-      ->required();
-  command->footer("Example: hidreamer export runs/seed/world_model --out world_model.safetensors");
+  auto* what = command->add_option_group("what to write");
+  AddOutputFile(*what, "--out", arguments->out, "X.safetensors; tools/export turns it into .pt");
+  CLI::Option* model = what->add_option(
+      "--model", arguments->model,
+      "directory for an online agent's weights in half precision, and model.json: where they come "
+      "from and what they score");
+  what->require_option(1);
+  command
+      ->add_option("--scores", arguments->scores,
+                   "what hidreamer eval RUN --json has written, for --model")
+      ->needs(model);
+  model->needs("--scores");
+  command->footer(
+      "Example: hidreamer export runs/seed/world_model --out world_model.safetensors\n"
+      "         hidreamer export runs/pong --model models/pong --scores results/pong-cpu-1.json");
   command->callback([arguments] { Export(*arguments); });
 }
 

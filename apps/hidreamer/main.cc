@@ -97,6 +97,7 @@ int main(int argc, char** argv) {
   hidreamer::app::AddDreamCommand(app);
   hidreamer::app::AddPlayCommand(app);
   hidreamer::app::AddReportCommand(app);
+  hidreamer::app::AddResultsCommand(app);
   hidreamer::app::AddImportCommand(app);
   hidreamer::app::AddExportCommand(app);
   hidreamer::app::AddBenchCommand(app);

@@ -8,6 +8,7 @@
 
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/numbers.h"
+#include "hidreamer/pipeline/trained_agent.h"
 
 namespace hidreamer::app {
 namespace {
@@ -66,7 +67,8 @@ void ReadNumbersInDecimal(CLI::App& app) {
 }
 
 CLI::Option* AddRun(CLI::App& command, std::filesystem::path& run, const std::string& help) {
-  return command.add_option("RUN,--run", run, help);
+  return command.add_option("RUN,--run", run, help + ", or the name of an agent in models/")
+      ->transform([](const std::string& text) { return pipeline::FindRun(text).string(); });
 }
 
 void CheckIsRun(const std::filesystem::path& run) {

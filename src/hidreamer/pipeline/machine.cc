@@ -60,7 +60,12 @@ nlohmann::json DescribeMachine() {
 }
 
 nlohmann::json DescribeVersions() {
-  return {{"hidreamer", HID_VERSION}, {"torch", TORCH_VERSION}, {"ale", HID_ALE_VERSION}};
+  nlohmann::json versions = {
+      {"hidreamer", HID_VERSION}, {"torch", TORCH_VERSION}, {"ale", HID_ALE_VERSION}};
+  if (HID_COMMIT[0] != '\0') {  // built from a clone
+    versions["commit"] = HID_COMMIT;
+  }
+  return versions;
 }
 
 int64_t PeakMemoryBytes() {

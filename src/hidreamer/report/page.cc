@@ -86,6 +86,15 @@ std::string RenderSection(const Section& section, const ReportData& data,
 
 }  // namespace
 
+std::string WholePage(const std::string& title, const std::string& body) {
+  return "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
+         "<meta name=\"generator\" content=\"hidreamer\">"
+         "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">"
+         "<title>" +
+         title + " · hidreamer</title><style>" + kStyle + "</style></head><body>\n" + body +
+         "</body></html>\n";
+}
+
 std::string RenderPage(const std::vector<ReportData>& runs) {
   std::string title, body;
   for (size_t i = 0; i < runs.size(); ++i) {
@@ -103,12 +112,7 @@ std::string RenderPage(const std::vector<ReportData>& runs) {
         "<nav>{}</nav></header>\n<main>\n{}</main>\n",
         name, LeadOf(data), navigation, sections);
   }
-  return "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
-         "<meta name=\"generator\" content=\"hidreamer\">"
-         "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">"
-         "<title>" +
-         title + " · hidreamer</title><style>" + kStyle + "</style></head><body>\n" + body +
-         "</body></html>\n";
+  return WholePage(title, body);
 }
 
 std::string RenderReport(const std::vector<std::filesystem::path>& runs) {

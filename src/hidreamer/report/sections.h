@@ -22,6 +22,9 @@ std::string MaskSection(const ReportData& data);        // who attends to whom
 std::string TrainingSection(const ReportData& data);    // curves of every stage
 std::string ProvenanceSection(const ReportData& data);  // configuration, versions, machine, time
 
+// A self-contained file in the page's style; both are HTML already.
+std::string WholePage(const std::string& title, const std::string& body);
+
 // The whole file, self-contained, one run after the other. A section whose data cannot be read says
 // so instead of failing.
 std::string RenderPage(const std::vector<ReportData>& runs);
