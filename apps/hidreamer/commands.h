@@ -10,7 +10,7 @@ namespace hidreamer::app {
 
 void AddRunCommand(CLI::App& app);
 void AddAgentCommand(CLI::App& app);
-void AddGatesCommand(CLI::App& app);
+void AddEvaluateCommand(CLI::App& app);
 void AddCollectCommand(CLI::App& app);
 void AddTrainCommand(CLI::App& app);
 void AddTokenizeCommand(CLI::App& app);

@@ -108,11 +108,10 @@ void AddExportCommand(CLI::App& app) {
       "directory for an online agent's weights in half precision, and model.json: where they come "
       "from and what they score");
   what->require_option(1);
-  command
-      ->add_option("--scores", arguments->scores,
-                   "what hidreamer eval RUN --json has written, for --model")
-      ->needs(model);
-  model->needs("--scores");
+  CLI::Option* scores = command->add_option(
+      "--scores", arguments->scores, "what hidreamer eval RUN --json has written, for --model");
+  scores->needs(model);
+  model->needs(scores);
   command->footer(
       "Example: hidreamer export runs/seed/world_model --out world_model.safetensors\n"
       "         hidreamer export runs/pong --model models/pong --scores results/pong-cpu-1.json");

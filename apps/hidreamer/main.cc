@@ -88,7 +88,7 @@ int main(int argc, char** argv) {
   at::set_num_threads(hidreamer::DefaultThreads());
   hidreamer::app::AddRunCommand(app);
   hidreamer::app::AddAgentCommand(app);
-  hidreamer::app::AddGatesCommand(app);
+  hidreamer::app::AddEvaluateCommand(app);
   hidreamer::app::AddCollectCommand(app);
   hidreamer::app::AddTrainCommand(app);
   hidreamer::app::AddTokenizeCommand(app);

@@ -90,8 +90,8 @@ void CheckIsRun(const std::filesystem::path& run) {
 void CheckIsPipelineRun(const std::filesystem::path& run) {
   CheckIsRun(run);
   if (std::filesystem::exists(run / "agent")) {
-    throw UserError("an agent is judged by hidreamer gates and eval, and watched with play",
-                    "{} is a run of hidreamer agent, not of hidreamer run", run.string());
+    throw UserError("go on with the command that began it",
+                    "{} holds an agent that is not finished", run.string());
   }
   if (!std::filesystem::exists(run / "config.yaml")) {
     throw UserError("hidreamer run CONFIG --out DIR makes one", "{} holds no config.yaml",

@@ -83,8 +83,9 @@ void TrainPart(const StageArguments& arguments, agent::Learns learns) {
     options.learning.updates = *arguments.updates;
   }
   pipeline::RunOffline(config::LoadAgentConfig("cpu", config, overrides), options);
-  fmt::print("score it: hidreamer eval {0} --episodes 100\nits world model: hidreamer gates {0}\n",
-             options.directory.string());
+  fmt::print(
+      "score it: hidreamer eval {0} --episodes 100\nits world model: hidreamer evaluate {0}\n",
+      options.directory.string());
 }
 
 // A stage of a run, or the part of an agent that does the same.

@@ -17,6 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::StartsWith;
 
 class Agent : public ::testing::Test {
@@ -95,13 +96,31 @@ TEST_F(Agent, IsJudgedOnAGameThatItHasNotSeen) {
                         root_ / "held"})
                 .code,
             0);
-  const Outcome gates = RunProgram({"gates", "--run", root_ / "run", "--fit", root_ / "held",
-                                    "--held-out", root_ / "held", "--own-play", root_ / "held",
-                                    "--frames", "200", "--json", root_ / "gates.json"});
-  ASSERT_EQ(gates.code, 0) << gates.text;
-  const auto result = nlohmann::json::parse(ReadFile(root_ / "gates.json"));
-  EXPECT_EQ(result["one_step"]["levels"].size(), 3);
-  EXPECT_TRUE(result.contains("dream_return"));
+  const fs::path run = root_ / "run";
+  const Outcome given = RunProgram({"evaluate", run, "--fit", root_ / "held", "--held-out",
+                                    root_ / "held", "--frames", "200", "--episodes", "0"});
+  ASSERT_EQ(given.code, 0) << given.text;
+  const auto part = [&](const std::string& name) {
+    return nlohmann::json::parse(ReadFile(run / "evaluation" / (name + ".json")));
+  };
+  EXPECT_EQ(part("prediction")["levels"].size(), 3);
+  EXPECT_EQ(part("open_loop_catch")["probe"]["ball_x"]["model"].size(), 12);
+  EXPECT_FALSE(fs::exists(run / "evaluation/returns_catch.json"));  // it did not play there
+
+  const Outcome own = RunProgram(
+      {"evaluate", run, "--frames", "200", "--episodes", "2", "--recorded-steps", "1200"});
+  ASSERT_EQ(own.code, 0) << own.text;
+  EXPECT_THAT(own.text, HasSubstr("dream return, catch"));
+  EXPECT_THAT(own.text, HasSubstr("within 30 % of the real one"));
+  EXPECT_EQ(part("play_catch_atari100k")["episodes"].size(), 2);
+  const std::string page = ReadFile(run / "report.html");
+  for (const char* section : {"summary", "play", "prediction", "open-loop", "probes", "codes"}) {
+    EXPECT_THAT(page, HasSubstr("<section id=\"" + std::string(section) + "\""));
+  }
+  EXPECT_THAT(page, Not(HasSubstr("cannot be read")));
+  const auto measured = fs::last_write_time(run / "evaluation/codes.json");
+  ASSERT_EQ(RunProgram({"probe", run, "--frames", "200", "--recorded-steps", "1200"}).code, 0);
+  EXPECT_EQ(fs::last_write_time(run / "evaluation/codes.json"), measured);
 }
 
 TEST_F(Agent, ShowsItsDreamAndItsLearningOnAPage) {
@@ -143,10 +162,11 @@ TEST_F(Agent, AWorldOfTokensIsARunLikeAnyOther) {
       RunProgram({"collect", "--game", "catch", "--steps", "600", "--seed", "9", "--out", held})
           .code,
       0);
-  const Outcome gates = RunProgram({"gates", run, "--fit", held, "--held-out", held, "--own-play",
-                                    held, "--frames", "100", "--json", root_ / "gates.json"});
-  ASSERT_EQ(gates.code, 0) << gates.text;
-  EXPECT_EQ(nlohmann::json::parse(ReadFile(root_ / "gates.json"))["one_step"]["levels"].size(), 3);
+  const Outcome evaluated = RunProgram({"evaluate", run, "--fit", held, "--held-out", held,
+                                        "--frames", "100", "--episodes", "0", "--windows", "64"});
+  ASSERT_EQ(evaluated.code, 0) << evaluated.text;
+  EXPECT_EQ(nlohmann::json::parse(ReadFile(run / "evaluation/prediction.json"))["levels"].size(),
+            3);
 }
 
 TEST_F(Agent, APartOfItIsTrainedAloneOnItsReplay) {
@@ -255,7 +275,7 @@ TEST(AgentErrors, NameTheKeyAndExitWith2) {
   EXPECT_THAT(unknown.text, HasSubstr("hint: did you mean 'world_model.width'?"));
   EXPECT_EQ(RunProgram({"agent", "--preset", "tpu"}).code, 2);
   EXPECT_EQ(RunProgram({"agent", "--defaults"}).code, 0);
-  for (const char* command : {"agent", "gates", "play"}) {
+  for (const char* command : {"agent", "evaluate", "play"}) {
     EXPECT_THAT(RunProgram({command, "--help"}).text, HasSubstr("Example: hidreamer "));
   }
 }

@@ -230,6 +230,7 @@ TEST_F(FaultsOfFiles, ARefusedCallLeavesNoTrace) {
       {"import", "deep/nothing.npz", "--out", "deep/x"},
       {"report", "deep/nothing"},
       {"probe", "deep/nothing"},
+      {"evaluate", "deep/nothing"},
   };
   for (const Words& command : commands) {
     const Outcome outcome = RunProgram(command);
@@ -315,8 +316,6 @@ TEST_F(FaultsOfFiles, OutputIsCheckedBeforeTheWork) {
   }
   const std::string path = "/proc/x/y";
   EXPECT_EQ(RunProgram({"bench", "--seconds", "3600", "--json", path}).code, 2);
-  EXPECT_EQ(RunProgram({"gates", agent_, "--held-out", "none", "--json", path}).code, 2);
-  EXPECT_EQ(RunProgram({"gates", agent_, "--held-out", "none", "--picture", path}).code, 2);
   EXPECT_EQ(RunProgram({"dream", run_, "--out", "/proc/x/y.webp"}).code, 2);
   EXPECT_EQ(RunProgram({"export", run_, "--out", "/proc/x/y.safetensors"}).code, 2);
   EXPECT_TRUE(fs::is_empty(root_));
@@ -395,7 +394,9 @@ TEST_F(FaultsOfFiles, NumbersMeanWhatTheySayInDecimal) {
       {"agent", "--game", "catch", "--seed", "-5", "--out", "e"},
       {"agent", "--game", "catch", "--set", "seed=-5", "--out", "e"},
       {"run", kDebugConfig, "--set", "seed=0x10", "--out", "e"},
-      {"gates", agent_, "--held-out", "c", "--temperature", "nan"},
+      {"evaluate", agent_, "--temperature", "nan"},
+      {"evaluate", agent_, "--held-out", "none", "--fit", "none"},
+      {"evaluate", agent_, "--held-out", "none"},
       {"bench", "--seconds", "nan"},
       {"play", agent_, "--port", "-1"},
   };
@@ -414,6 +415,7 @@ TEST_F(FaultsOfFiles, TheRunIsTheArgumentAndTheGameIsItsOwn) {
       {"report", run},
       {"report", "--run", run},
       {"probe", run},
+      {"evaluate", run},
       {"dream", run, "--out", "a.webp"},
       {"dream", run, "--out", "b.png", "--context", "3"},
       {"dream", "--run", run, "--game", "catch", "--out", "c.webp", "--steps", "2"},
@@ -443,7 +445,6 @@ TEST_F(FaultsOfFiles, TheRunIsTheArgumentAndTheGameIsItsOwn) {
   const Outcome several = RunProgram({"eval", run});
   EXPECT_EQ(several.code, 2);
   EXPECT_THAT(several.text, HasSubstr("more than one trained policy: breakout, pong"));
-  EXPECT_THAT(RunProgram({"probe", agent_}).text, HasSubstr("is a run of hidreamer agent"));
   EXPECT_THAT(RunProgram({"eval", root_}).text, HasSubstr("is not a run directory"));
   EXPECT_EQ(RunProgram({"eval"}).code, 2);
   EXPECT_EQ(RunProgram({"eval", run, "--policy", "random"}).code, 2);

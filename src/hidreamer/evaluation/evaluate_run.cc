@@ -1,14 +1,13 @@
 #include "hidreamer/evaluation/evaluate_run.h"
 
-#include <spdlog/spdlog.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
-#include <functional>
+#include <memory>
 
 #include "hidreamer/base/error.h"
-#include "hidreamer/base/files.h"
-#include "hidreamer/base/interrupt.h"
 #include "hidreamer/evaluation/open_loop_evaluation.h"
+#include "hidreamer/evaluation/parts.h"
 #include "hidreamer/evaluation/probe.h"
 #include "hidreamer/evaluation/run_parts.h"
 
@@ -17,75 +16,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-using FigureMaker = std::vector<Figure> (*)(const json&);
-
-// Newest change below a path; the distant past where it is missing.
-fs::file_time_type LastChange(const fs::path& path) {
-  if (fs::is_directory(path)) {
-    auto newest = fs::file_time_type::min();
-    for (const auto& entry : fs::directory_iterator(path)) {
-      newest = std::max(newest, fs::last_write_time(entry.path()));
-    }
-    return newest;
-  }
-  return fs::exists(path) ? fs::last_write_time(path) : fs::file_time_type::min();
-}
-
-class Evaluation {
- public:
-  Evaluation(const fs::path& run, const config::ExperimentConfig& config)
-      : run_(LoadRun(run, config)) {}
-
-  const LoadedRun& run() const { return *run_; }
-  std::vector<Figure> figures;
-
-  bool Has(const std::string& artefact) const { return fs::exists(run_->path / artefact); }
-
-  // Measures a part, or takes what was measured under the same settings since its inputs last
-  // changed. The file holds the settings as "measured_with".
-  void Measure(const std::string& name, const std::vector<std::string>& inputs,
-               const json& settings, const std::function<json()>& measure,
-               FigureMaker make_figures) {
-    for (const std::string& input : inputs) {
-      if (!Has(input)) {
-        spdlog::info("evaluation {}: left out, {} is not there", name, input);
-        figures.push_back({.name = name, .note = "not measured: no " + input});
-        return;
-      }
-    }
-    if (InterruptRequested()) {
-      throw Interrupted();
-    }
-    const fs::path file = run_->path / "evaluation" / (name + ".json");
-    bool fresh = fs::exists(file);
-    for (const std::string& input : inputs) {
-      fresh = fresh && LastChange(run_->path / input) <= fs::last_write_time(file);
-    }
-    json part;
-    if (fresh) {
-      part = json::parse(ReadFile(file), nullptr, false);
-    }
-    if (!part.is_object() || part.value("measured_with", json()) != settings) {
-      spdlog::info("evaluation: {}", name);
-      part = measure();
-      if (part.empty()) {
-        spdlog::warn("evaluation {}: nothing to measure, the held-out episodes are too short",
-                     name);
-        figures.push_back({.name = name, .note = "nothing to measure in this recording"});
-        return;
-      }
-      part["measured_with"] = settings;
-      WriteFileAtomically(file, part.dump(1) + "\n");
-    }
-    part.erase("measured_with");
-    if (make_figures != nullptr) {
-      MergeFigures(figures, make_figures(part));
-    }
-  }
-
- private:
-  std::unique_ptr<LoadedRun> run_;
-};
 
 json Together(const std::vector<json>& settings) {
   json all = json::object();
@@ -108,8 +38,9 @@ const std::vector<Part>& AllParts() {
 
 std::vector<Figure> EvaluateRun(const fs::path& path, const config::ExperimentConfig& config,
                                 const std::vector<Part>& parts) {
-  Evaluation evaluation(path, config);
-  const LoadedRun& run = evaluation.run();
+  Parts evaluation(path);
+  const std::unique_ptr<LoadedRun> loaded = LoadRun(path, config);
+  const LoadedRun& run = *loaded;
   if (run.games.empty()) {
     throw UserError("collect first: hidreamer run CONFIG, or hidreamer collect",
                     "{} holds no recording of {}", path.string(), fmt::join(config.games, ", "));
@@ -244,7 +175,7 @@ std::vector<Figure> EvaluateRun(const fs::path& path, const config::ExperimentCo
           [&] { return MeasureReturnsPart(run, i); }, ReturnsFigures);
     }
   }
-  return evaluation.figures;
+  return evaluation.figures();
 }
 
 }  // namespace hidreamer::evaluation

@@ -38,20 +38,28 @@ std::string ReadText(const nlohmann::json& object, const std::string& key) {
 }  // namespace
 
 nlohmann::json ToJson(const Figure& figure) {
-  return {{"name", figure.name},
-          {"value", NumberOrNull(figure.value)},
-          {"unit", figure.unit},
-          {"baseline", NumberOrNull(figure.baseline)},
-          {"baseline_name", figure.baseline_name},
-          {"split", figure.split},
-          {"text_figure", figure.text_figure},
-          {"note", figure.note}};
+  nlohmann::json object = {{"name", figure.name},
+                           {"value", NumberOrNull(figure.value)},
+                           {"unit", figure.unit},
+                           {"baseline", NumberOrNull(figure.baseline)},
+                           {"baseline_name", figure.baseline_name},
+                           {"split", figure.split},
+                           {"text_figure", figure.text_figure},
+                           {"note", figure.note}};
+  if (!figure.asked.empty()) {
+    object["asked"] = figure.asked;
+  }
+  if (figure.holds) {
+    object["holds"] = *figure.holds;
+  }
+  return object;
 }
 
 Figure FigureFromJson(const nlohmann::json& object) {
   if (!object.is_object() || !object.contains("name")) {
     throw UserError("", "a figure must be an object with a name, found {}", object.dump());
   }
+  const auto holds = object.find("holds");
   return {.name = ReadText(object, "name"),
           .value = ReadNumber(object, "value"),
           .unit = ReadText(object, "unit"),
@@ -59,7 +67,10 @@ Figure FigureFromJson(const nlohmann::json& object) {
           .baseline_name = ReadText(object, "baseline_name"),
           .split = ReadText(object, "split"),
           .text_figure = ReadText(object, "text_figure"),
-          .note = ReadText(object, "note")};
+          .note = ReadText(object, "note"),
+          .asked = ReadText(object, "asked"),
+          .holds = holds != object.end() && holds->is_boolean() ? std::optional(holds->get<bool>())
+                                                                : std::nullopt};
 }
 
 void WriteFigures(const std::filesystem::path& path, const std::vector<Figure>& figures) {

@@ -18,6 +18,8 @@ struct Figure {
   std::string split = {};          // "episode", "windows" or empty where nothing is held out
   std::string text_figure = {};    // what the project's text reports for it
   std::string note = {};
+  std::string asked = {};          // "above 0.95": what the value should be, where that is known
+  std::optional<bool> holds = {};  // whether it is so
 
   bool operator==(const Figure&) const = default;
 };

@@ -24,20 +24,6 @@ int64_t Horizon(const GameArtefacts& game, int64_t context, int64_t steps) {
   return std::min(steps, game.world_model->options().max_steps - context);
 }
 
-// Positions of ball, paddles and ghosts: what a player has to keep an eye on.
-std::vector<ProbeVariable> PositionVariables(const data::EpisodeStore& store) {
-  std::vector<ProbeVariable> positions;
-  for (const ProbeVariable& variable : ChooseVariables(store).varying) {
-    const bool position = variable.name.ends_with("_x") || variable.name.ends_with("_y");
-    const bool seen = variable.name.starts_with("ball") || variable.name.starts_with("player") ||
-                      variable.name.starts_with("enemy");
-    if (position && seen) {
-      positions.push_back(variable);
-    }
-  }
-  return positions;
-}
-
 // The window's actions from the last real step on are another window's.
 torch::Tensor ShuffleFutureActions(const torch::Tensor& actions, int64_t context,
                                    const SeedTree& seeds) {
@@ -65,6 +51,49 @@ torch::Tensor DreamTokens(const GameArtefacts& game, const torch::Tensor& tokens
 
 }  // namespace
 
+std::vector<ProbeVariable> PositionVariables(const data::EpisodeStore& store) {
+  std::vector<ProbeVariable> positions;
+  for (const ProbeVariable& variable : ChooseVariables(store).varying) {
+    if (variable.name.ends_with("_x") || variable.name.ends_with("_y")) {
+      positions.push_back(variable);
+    }
+  }
+  return positions;
+}
+
+nlohmann::json ScoreOpenLoop(const OpenLoopCodes& codes, const PositionProbe& probe,
+                             const torch::Tensor& values) {
+  const torch::Tensor& truth = codes.truth;
+  nlohmann::json object = {{"levels", nlohmann::json::array()},
+                           {"probe", nlohmann::json::object()}};
+  for (int64_t level = 0; level < truth.size(-1); ++level) {
+    nlohmann::json curves;
+    for (const auto& [name, predicted] : codes.predicted) {
+      const auto wrong = predicted.select(-1, level).ne(truth.select(-1, level));
+      curves[name] = ToDoubles(wrong.flatten(1)
+                                   .view({truth.size(0), truth.size(1), -1})
+                                   .to(torch::kFloat64)
+                                   .mean(std::vector<int64_t>{0, 2}));
+    }
+    object["levels"].push_back(curves);
+  }
+  if (probe.variables.empty()) {
+    return object;
+  }
+  auto judged = codes.predicted;
+  judged["floor"] = truth;
+  for (const auto& [name, predicted] : judged) {
+    const torch::Tensor read =
+        probe.model.Predict(probe.features(predicted.flatten(0, 1))).view(values.sizes());
+    const torch::Tensor error = (read - values).abs().mean(0);  // (H, M)
+    for (size_t m = 0; m < probe.variables.size(); ++m) {
+      object["probe"][probe.variables[m].name][name] =
+          ToDoubles(error.select(1, static_cast<int64_t>(m)));
+    }
+  }
+  return object;
+}
+
 nlohmann::json EvaluateOpenLoop(const GameArtefacts& game, const OpenLoopOptions& options,
                                 const SeedTree& seeds) {
   const torch::NoGradGuard no_grad;
@@ -81,46 +110,31 @@ nlohmann::json EvaluateOpenLoop(const GameArtefacts& game, const OpenLoopOptions
   const torch::Tensor actions = TakeRows(game.tokens->actions, rows.slice(1, 0, -1));
   const torch::Tensor real = tokens.slice(1, 0, context);
   const torch::Tensor truth = tokens.slice(1, context);  // (B, H, L)
-  const std::map<std::string, torch::Tensor> predictions = {
-      {"model", DreamTokens(game, real, actions, horizon)},
-      {"shuffled", DreamTokens(game, real, ShuffleFutureActions(actions, context, seeds), horizon)},
-      {"copy", tokens.slice(1, context - 1, context).expand_as(truth)}};
-  nlohmann::json object = {{"game", game.game()},
-                           {"windows", starts.size()},
-                           {"context", context},
-                           {"steps", horizon},
-                           {"levels", nlohmann::json::array()},
-                           {"probe", nlohmann::json::object()}};
-  for (int64_t level = 0; level < truth.size(2); ++level) {
-    nlohmann::json curves;
-    for (const auto& [name, predicted] : predictions) {
-      curves[name] = ToDoubles(
-          predicted.select(2, level).ne(truth.select(2, level)).to(torch::kFloat64).mean(0));
-    }
-    object["levels"].push_back(curves);
-  }
-  const std::vector<ProbeVariable> variables = PositionVariables(*game.store);
+  const OpenLoopCodes codes = {
+      .truth = truth,
+      .predicted = {
+          {"model", DreamTokens(game, real, actions, horizon)},
+          {"shuffled",
+           DreamTokens(game, real, ShuffleFutureActions(actions, context, seeds), horizon)},
+          {"copy", tokens.slice(1, context - 1, context).expand_as(truth)}}};
+  PositionProbe probe{.variables = PositionVariables(*game.store), .model = {}, .features = {}};
   const auto fitted = SpreadWindowStarts(game.split.train, 1, 1, options.probe_frames);
-  if (variables.empty() || fitted.size() < 10) {
-    return object;
+  if (fitted.size() < 10) {
+    probe.variables.clear();
   }
-  const torch::Tensor fitted_rows = torch::tensor(fitted, torch::kInt64);
-  const RidgeModel probe =
-      FitRidge(game.quantizer->Decode(game.tokens->tokens.index_select(0, fitted_rows)),
-               VariableValues(*game.store, variables, fitted_rows));
-  const torch::Tensor values =
-      VariableValues(*game.store, variables, rows.slice(1, context));  // (B, H, M)
-  auto judged = predictions;
-  judged["floor"] = truth;
-  for (const auto& [name, predicted] : judged) {
-    const torch::Tensor read =
-        probe.Predict(game.quantizer->Decode(predicted.flatten(0, 1))).view(values.sizes());
-    const torch::Tensor error = (read - values).abs().mean(0);  // (H, M)
-    for (size_t m = 0; m < variables.size(); ++m) {
-      object["probe"][variables[m].name][name] =
-          ToDoubles(error.select(1, static_cast<int64_t>(m)));
-    }
+  torch::Tensor values;  // (B, H, M)
+  if (!probe.variables.empty()) {
+    const torch::Tensor fitted_rows = torch::tensor(fitted, torch::kInt64);
+    probe.features = [&](const torch::Tensor& of) { return game.quantizer->Decode(of); };
+    probe.model = FitRidge(probe.features(game.tokens->tokens.index_select(0, fitted_rows)),
+                           VariableValues(*game.store, probe.variables, fitted_rows));
+    values = VariableValues(*game.store, probe.variables, rows.slice(1, context));
   }
+  nlohmann::json object = ScoreOpenLoop(codes, probe, values);
+  object["game"] = game.game();
+  object["windows"] = starts.size();
+  object["context"] = context;
+  object["steps"] = horizon;
   return object;
 }
 

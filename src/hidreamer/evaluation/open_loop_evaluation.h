@@ -1,12 +1,38 @@
 #pragma once
 
+#include <functional>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
 
 #include "hidreamer/base/seed.h"
 #include "hidreamer/evaluation/game_artefacts.h"
+#include "hidreamer/evaluation/probe.h"
+#include "hidreamer/evaluation/ridge.h"
 
 // Dreams under logged actions on held-out windows, beside what really happened.
 namespace hidreamer::evaluation {
+
+// The next H steps' codes of the same B windows, true and predicted: (B, H, …, L) int64 each.
+struct OpenLoopCodes {
+  torch::Tensor truth;
+  std::map<std::string, torch::Tensor> predicted;  // "model", "shuffled", "copy", see below
+};
+
+// Linear maps from codes to positions in RAM.
+struct PositionProbe {
+  std::vector<ProbeVariable> variables;
+  RidgeModel model;
+  std::function<torch::Tensor(const torch::Tensor&)> features;  // codes (N, …, L) -> (N, F)
+};
+// Positions of ball, paddles, player and ghosts: what a player has to keep an eye on.
+std::vector<ProbeVariable> PositionVariables(const data::EpisodeStore& store);
+
+// {"levels", "probe"} as EvaluateOpenLoop's. values (B, H, M) of the probe's variables; a probe
+// without variables: {"levels"} alone.
+nlohmann::json ScoreOpenLoop(const OpenLoopCodes& codes, const PositionProbe& probe,
+                             const torch::Tensor& values);
 
 struct OpenLoopOptions {
   int64_t windows = 256;

@@ -261,28 +261,8 @@ json MeasureOutcomesPart(const LoadedRun& run, size_t index) {
   if (starts.empty()) {
     return json::object();
   }
-  const imagination::OutcomeScores scores =
-      imagination::ScoreHeads(policy, model, features, windows, starts);
-  json part = {{"game", game.game()},
-               {"steps", scores.steps},
-               {"reward_error", scores.reward_error},
-               {"classes", json::array()}};
-  const auto add = [&](const imagination::ClassScore& score, const std::string& name) {
-    const auto number = [](const std::optional<double>& value) {
-      return value ? json(*value) : json(nullptr);
-    };
-    part["classes"].push_back({{"name", name},
-                               {"count", score.positives},
-                               {"precision", number(score.Precision())},
-                               {"recall", number(score.Recall())},
-                               {"f1", number(score.F1())}});
-  };
-  for (const auto& score : scores.rewards) {
-    add(score, score.name);
-  }
-  add(scores.all_rewards, "any reward");
-  add(scores.end, "end");
-  return part;
+  return imagination::ToJson(imagination::ScoreHeads(policy, model, features, windows, starts),
+                             game.game());
 }
 
 json MeasureReturnsPart(const LoadedRun& run, size_t index) {

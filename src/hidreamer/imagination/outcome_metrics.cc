@@ -46,11 +46,9 @@ nlohmann::json OptionalJson(const std::optional<double>& value) {
   return value ? nlohmann::json(*value) : nlohmann::json(nullptr);
 }
 
-nlohmann::json ClassJson(const ClassScore& score) {
-  return {{"name", score.name},
-          {"positives", score.positives},
-          {"predicted", score.predicted},
-          {"hits", score.hits},
+nlohmann::json ClassJson(const ClassScore& score, const std::string& name) {
+  return {{"name", name},
+          {"count", score.positives},
           {"precision", OptionalJson(score.Precision())},
           {"recall", OptionalJson(score.Recall())},
           {"f1", OptionalJson(score.F1())}};
@@ -79,15 +77,16 @@ std::optional<double> ClassScore::F1() const {
   return 2 * static_cast<double>(hits) / static_cast<double>(positives + predicted);
 }
 
-nlohmann::json ToJson(const OutcomeScores& scores) {
-  nlohmann::json json = {{"reward", ClassJson(scores.all_rewards)},
-                         {"end", ClassJson(scores.end)},
-                         {"reward_error", scores.reward_error},
+nlohmann::json ToJson(const OutcomeScores& scores, const std::string& game) {
+  nlohmann::json json = {{"game", game},
                          {"steps", scores.steps},
-                         {"rewards", nlohmann::json::array()}};
-  for (const auto& score : scores.rewards) {
-    json["rewards"].push_back(ClassJson(score));
+                         {"reward_error", scores.reward_error},
+                         {"classes", nlohmann::json::array()}};
+  for (const ClassScore& score : scores.rewards) {
+    json["classes"].push_back(ClassJson(score, score.name));
   }
+  json["classes"].push_back(ClassJson(scores.all_rewards, "any reward"));
+  json["classes"].push_back(ClassJson(scores.end, "end"));
   return json;
 }
 

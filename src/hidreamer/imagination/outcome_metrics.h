@@ -36,7 +36,9 @@ struct OutcomeScores {
   double reward_error = 0;  // mean absolute error, plain units
   int64_t steps = 0;
 };
-nlohmann::json ToJson(const OutcomeScores& scores);
+// {"game", "steps", "reward_error", "classes": [{"name", "count", "precision", "recall", "f1"}]}:
+// each reward, "any reward" and "end"; null where a score does not exist.
+nlohmann::json ToJson(const OutcomeScores& scores, const std::string& game);
 
 // predicted and true rewards (N) plain units, continue probabilities and truths (N). A predicted
 // reward belongs to the nearest recorded value (0 among them) in symlog space; an end is predicted

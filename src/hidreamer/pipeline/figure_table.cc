@@ -30,7 +30,23 @@ std::string Number(const std::optional<double>& value, const std::string& unit) 
   return value.has_value() ? fmt::format("{:.4g}{}{}", *value, unit.empty() ? "" : " ", unit) : "–";
 }
 
+std::string Baseline(const evaluation::Figure& figure) {
+  return Number(figure.baseline, "") +
+         (figure.baseline_name.empty() ? "" : fmt::format(" ({})", figure.baseline_name));
+}
+
 }  // namespace
+
+std::string FormatFigures(const std::vector<evaluation::Figure>& figures) {
+  std::vector<std::vector<std::string>> rows = {{"figure", "value", "baseline", "asked", ""}};
+  for (const evaluation::Figure& figure : figures) {
+    rows.push_back({figure.name, Number(figure.value, figure.unit), Baseline(figure), figure.asked,
+                    !figure.holds   ? ""
+                    : *figure.holds ? "holds"
+                                    : "DOES NOT HOLD"});
+  }
+  return FormatTable(rows);
+}
 
 std::string FormatFigureTable(const std::filesystem::path& summary) {
   std::vector<std::vector<std::string>> rows = {{"figure", "ours", "baseline", "the text"}};
@@ -39,13 +55,9 @@ std::string FormatFigureTable(const std::filesystem::path& summary) {
     if (!ComesFirst(figure)) {
       continue;
     }
-    std::string baseline = Number(figure.baseline, "");
-    if (!figure.baseline_name.empty()) {
-      baseline += fmt::format(" ({})", figure.baseline_name);
-    }
     rows.push_back(
         {figure.split.empty() ? figure.name : fmt::format("{} [{}]", figure.name, figure.split),
-         Number(figure.value, figure.unit), baseline,
+         Number(figure.value, figure.unit), Baseline(figure),
          figure.text_figure.empty() ? "–" : figure.text_figure});
   }
   return FormatTable(rows) + fmt::format("The report has all {} figures.\n", figures.size());

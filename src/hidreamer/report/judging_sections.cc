@@ -45,6 +45,27 @@ std::string Percent(const std::optional<double>& share) {
   return share ? FormatNumber(100 * *share) : FormatNumber({});
 }
 
+// An online agent's figures, beside what is asked of them.
+std::string AgentHeadline(const std::vector<evaluation::Figure>& figures) {
+  Table table{.header = {"figure", "value", "baseline", "asked", "", ""},
+              .numeric = {false, true, true, false, false, false},
+              .rows = {}};
+  for (const evaluation::Figure& figure : figures) {
+    const std::string baseline = figure.baseline ? FormatNumber(figure.baseline) + " <small>" +
+                                                       Escape(figure.baseline_name) + "</small>"
+                                                 : std::string();
+    table.rows.push_back(
+        {Escape(figure.name),
+         "<b>" + FormatNumber(figure.value) + "</b> <small>" + Escape(figure.unit) + "</small>",
+         baseline, Escape(figure.asked),
+         !figure.holds   ? ""
+         : *figure.holds ? "holds"
+                         : "<b>does not hold</b>",
+         "<small>" + Escape(figure.note) + "</small>"});
+  }
+  return RenderTable(table);
+}
+
 }  // namespace
 
 std::string HeadlineSection(const ReportData& data) {
@@ -53,7 +74,11 @@ std::string HeadlineSection(const ReportData& data) {
     evaluation::MergeFigures(figures, stage.figures);
   }
   if (figures.empty()) {
-    return Missing("The summary", "no stage has written figures yet");
+    return data.is_agent ? Missing("The evaluation", "hidreamer evaluate RUN measures it")
+                         : Missing("The summary", "no stage has written figures yet");
+  }
+  if (data.is_agent) {
+    return AgentHeadline(figures);
   }
   // One row a name; the two splits side by side.
   std::vector<std::string> names;
@@ -244,11 +269,9 @@ std::string ProbeSection(const ReportData& data) {
     return Missing("Probes", "nothing has been probed yet (hidreamer probe)");
   }
   static const std::vector<std::pair<std::string, std::string>> kSources = {
-      {"embedding", "embedding"},
-      {"codes", "codes"},
-      {"hidden", "hidden state"},
-      {"untrained", "untrained encoder"},
-      {"pixels", "PCA of pixels"}};
+      {"embedding", "embedding"},         {"codes", "codes"},
+      {"values", "values of the codes"},  {"hidden", "hidden state"},
+      {"untrained", "untrained encoder"}, {"pixels", "PCA of pixels"}};
   std::string out;
   for (const auto& [name, part] : parts) {
     const json& probe = *part;

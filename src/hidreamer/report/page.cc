@@ -15,6 +15,7 @@ struct Section {
   const char* title;
   const char* lead;
   std::string (*render)(const ReportData&);
+  const char* part = "";  // left out where the run has no part whose name begins so
 };
 
 const std::vector<Section> kStagedSections = {
@@ -50,6 +51,22 @@ const std::vector<Section> kAgentSections = {
     {"dream", "A dream beside the game",
      "The world model goes on by itself from where the game is, under the same actions.",
      AgentDreamSection},
+    {"summary", "Evaluation",
+     "What codes, world model and policy are worth on games that they did not learn from "
+     "(hidreamer evaluate).",
+     HeadlineSection},
+    {"play", "Play in the real game", "Whole games with the final policy, unclipped.", PlaySection,
+     "play_"},
+    {"prediction", "One step ahead", "The next codes, the true past given; reward and end.",
+     PredictionSection, "prediction"},
+    {"open-loop", "Many steps ahead",
+     "Errors of dreams under the recorded actions, beside dreams under other actions and doing "
+     "nothing.",
+     OpenLoopSection, "open_loop_"},
+    {"probes", "What the codes know",
+     "Can a linear map read the game's own variables from the console's memory out of the codes?",
+     ProbeSection, "probe_"},
+    {"codes", "Codes", "How often each code is used.", CodesSection, "codes"},
     {"training", "Training", "Losses and what the dreams promise, update by update.",
      TrainingSection},
     {"run", "How it was made", "Configuration, versions, machine, durations.", ProvenanceSection},
@@ -104,6 +121,9 @@ std::string RenderPage(const std::vector<ReportData>& runs) {
     title += (i == 0 ? "" : ", ") + name;
     std::string navigation, sections;
     for (const Section& section : SectionsOf(data)) {
+      if (*section.part != '\0' && data.PartsOf(section.part).empty()) {
+        continue;
+      }
       navigation += fmt::format("<a href=\"#{}{}\">{}</a>", prefix, section.id, section.title);
       sections += RenderSection(section, data, prefix);
     }
