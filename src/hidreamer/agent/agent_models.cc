@@ -98,11 +98,16 @@ AgentModels LoadAgentModels(const std::filesystem::path& run) {
   if (!HoldsAgent(run)) {
     throw UserError("hidreamer agent makes one", "{} holds no finished agent", run.string());
   }
-  const formats::SafetensorsFile file = formats::LoadSafetensors(ModelFile(run));
+  formats::SafetensorsFile file = formats::LoadSafetensors(ModelFile(run));
   const auto entry = file.metadata.find("options");
   if (entry == file.metadata.end()) {
     throw UserError("give the directory of hidreamer agent", "{} is no agent's",
                     ModelFile(run).string());
+  }
+  if (const auto slow = file.tensors.lower_bound(kSlowCritic);
+      slow == file.tensors.end() || !slow->first.starts_with(kSlowCritic)) {
+    formats::InsertWithPrefix(file.tensors, formats::WithoutPrefix(file.tensors, "critic."),
+                              kSlowCritic);
   }
   AgentModels models(AgentOptions::FromJson(entry->second));
   formats::LoadNamedState(*models, file.tensors);

@@ -107,7 +107,9 @@ void PackAgent(const std::filesystem::path& run, const std::filesystem::path& di
   scored.erase("trained");
   formats::TensorMap halves;
   for (const auto& [name, tensor] : formats::NamedState(*models)) {
-    halves[name] = tensor.is_floating_point() ? tensor.to(torch::kHalf) : tensor;
+    if (!name.starts_with(agent::kSlowCritic)) {
+      halves[name] = tensor.is_floating_point() ? tensor.to(torch::kHalf) : tensor;
+    }
   }
   EnsureWritableDirectory(directory / "agent");
   formats::SaveSafetensors(directory / kWeights, halves, {{"options", models->options().ToJson()}});

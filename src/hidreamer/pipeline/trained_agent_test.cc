@@ -77,7 +77,9 @@ TEST_F(TrainedAgent, IsARunAgainWhenPacked) {
   PackAgent(run_, packed_, scores_);
   const auto before = formats::NamedState(*agent::LoadAgentModels(run_));
   for (const auto& [name, tensor] : formats::NamedState(*agent::LoadAgentModels(packed_))) {
-    EXPECT_TRUE(torch::allclose(tensor, before.at(name), 1e-3, 1e-6)) << name;
+    // The slow critic is not there: it begins as the critic, as in training.
+    const std::string of = name.starts_with("slow_") ? name.substr(5) : name;
+    EXPECT_TRUE(torch::allclose(tensor, before.at(of), 1e-3, 1e-6)) << name;
   }
   EXPECT_LT(fs::file_size(packed_ / "agent/model.safetensors"),
             fs::file_size(run_ / "agent/model.safetensors") * 6 / 10);
