@@ -68,7 +68,7 @@ void AddAgentCommand(CLI::App& app) {
       ->add_option("--preset", arguments->preset,
                    "cpu (an afternoon on a plain CPU), gpu, or test (catch, minutes)")
       ->capture_default_str();
-  command->add_option("--config", arguments->config, "YAML file over the preset");
+  command->add_option("CONFIG,--config", arguments->config, "YAML file over the preset");
   command->add_option("--out", arguments->out, "run directory (default: runs/agent_GAME)");
   command->add_option("--seed", arguments->seed, "root of every random choice");
   AddOverrides(*command, arguments->overrides, "all of these");

@@ -412,13 +412,12 @@ struct AgentConfig {
   }
 };
 
-// Named settings: "cpu" (a few GFLOP an environment step), "gpu" (larger networks and batches),
-// "test" (catch, minutes). Throws a user Error for another name.
+// The preset of this name (Presets(): cpu, gpu, test). Throws a user Error for another name.
 AgentConfig AgentPreset(const std::string& name);
 
-// The preset, then the file if the path is not empty, then the overrides ("policy.horizon=10").
-// Errors as LoadConfig's.
-AgentConfig LoadAgentConfig(const std::string& preset, const std::string& path,
+// The preset, then the file (or the preset that it names) if it is not empty, then the overrides
+// ("policy.horizon=10"). Errors as LoadConfig's.
+AgentConfig LoadAgentConfig(const std::string& preset, const std::string& file,
                             const std::vector<std::string>& overrides);
 
 // Throws a user Error for values that do not fit each other.

@@ -1,6 +1,7 @@
 #include "hidreamer/config/load.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
@@ -13,6 +14,7 @@
 #include "hidreamer/config/check.h"
 #include "hidreamer/config/dump.h"
 #include "hidreamer/config/game_names.h"
+#include "hidreamer/config/presets.h"
 
 namespace hidreamer::config {
 namespace fs = std::filesystem;
@@ -209,7 +211,7 @@ class Reader {
 template <typename Config>
 class Loader {
  public:
-  explicit Loader(const Config& defaults) : config_(defaults), all_keys_(AllKeys(defaults)) {}
+  Loader() : all_keys_(AllKeys(Config{})) {}
 
   void ApplyText(const std::string& text, const std::string& name, const fs::path& base) {
     YAML::Node root;
@@ -227,20 +229,36 @@ class Loader {
     }
     if (const YAML::Node parent = root["extends"]; parent.IsDefined()) {
       if (!parent.IsScalar()) {
-        throw UserError("", "{}: extends must be a file's name", source.At(parent));
+        throw UserError("", "{}: extends must be the name of a file or a preset",
+                        source.At(parent));
       }
-      ApplyFile(base / parent.Scalar());
+      ApplyFile(parent.Scalar(), base);
     }
     Apply(source, root);
   }
 
-  void ApplyFile(const fs::path& path) {
-    const fs::path canonical = fs::weakly_canonical(path);
-    if (!open_.insert(canonical).second) {
-      throw UserError("", "{} extends itself", path.string());
+  // Throws a user Error for an unknown name.
+  void ApplyPreset(const std::string& name) {
+    const auto preset = Presets().find(name);
+    if (preset == Presets().end()) {
+      std::vector<std::string> names;
+      for (const auto& entry : Presets()) {
+        names.push_back(entry.first);
+      }
+      throw UserError(fmt::format("{}", fmt::join(names, ", ")), "no preset '{}'", name);
     }
-    ApplyText(ReadFile(path), path.string(), path.parent_path());
-    open_.erase(canonical);
+    Nested(name, [&] { ApplyText(preset->second, name + ".yaml", "."); });
+  }
+
+  // A preset's name, or a file, relative to `base`.
+  void ApplyFile(const fs::path& file, const fs::path& base = {}) {
+    if (Presets().contains(file.string())) {
+      ApplyPreset(file.string());
+      return;
+    }
+    const fs::path path = base / file;
+    Nested(fs::weakly_canonical(path),
+           [&] { ApplyText(ReadFile(path), path.string(), path.parent_path()); });
   }
 
   void ApplyOptions(const std::vector<std::string>& options) {
@@ -253,6 +271,16 @@ class Loader {
   const Origins& origins() const { return origins_; }
 
  private:
+  // Keeps a file from extending itself.
+  template <typename Function>
+  void Nested(const fs::path& name, const Function& apply) {
+    if (!open_.insert(name).second) {
+      throw UserError("", "{} extends itself", name.string());
+    }
+    apply();
+    open_.erase(name);
+  }
+
   // "world_model.width=192".
   void ApplyOption(const std::string& option) {
     const Source source{.name = fmt::format("--set {}", option), .is_option = true};
@@ -306,7 +334,7 @@ ExperimentConfig Finish(Loader<ExperimentConfig>& loader,
 }  // namespace
 
 ExperimentConfig LoadConfig(const fs::path& path, const std::vector<std::string>& overrides) {
-  Loader<ExperimentConfig> loader({});
+  Loader<ExperimentConfig> loader;
   if (!path.empty()) {
     loader.ApplyFile(path);
   }
@@ -315,16 +343,19 @@ ExperimentConfig LoadConfig(const fs::path& path, const std::vector<std::string>
 
 ExperimentConfig ParseConfig(const std::string& text, const std::string& name, const fs::path& base,
                              const std::vector<std::string>& overrides) {
-  Loader<ExperimentConfig> loader({});
+  Loader<ExperimentConfig> loader;
   loader.ApplyText(text, name, base);
   return Finish(loader, overrides);
 }
 
-AgentConfig LoadAgentConfig(const std::string& preset, const std::string& path,
+AgentConfig AgentPreset(const std::string& name) { return LoadAgentConfig(name, "", {}); }
+
+AgentConfig LoadAgentConfig(const std::string& preset, const std::string& file,
                             const std::vector<std::string>& overrides) {
-  Loader<AgentConfig> loader(AgentPreset(preset));
-  if (!path.empty()) {
-    loader.ApplyFile(path);
+  Loader<AgentConfig> loader;
+  loader.ApplyPreset(preset);
+  if (!file.empty()) {
+    loader.ApplyFile(file);
   }
   loader.ApplyOptions(overrides);
   AgentConfig config = loader.config();
