@@ -36,7 +36,10 @@ void Evaluate(EvaluateArguments arguments, const std::vector<Part>& parts) {
   } else {
     CheckIsPipelineRun(run);
     figures = evaluation::EvaluateRun(
-        run, config::LoadConfig(run / "config.yaml", arguments.overrides), parts);
+        run,
+        config::LoadConfig(config::kStaged,
+                           {.file = run / "config.yaml", .overrides = arguments.overrides}),
+        parts);
   }
   std::vector<evaluation::Figure> all = evaluation::ReadFigures(summary);
   evaluation::MergeFigures(all, figures);

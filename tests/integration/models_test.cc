@@ -20,7 +20,7 @@ using ::testing::HasSubstr;
 
 const std::vector<std::string> kTiny = {"steps=640",           "threads=1",
                                         "collect.prefill=256", "collect.steps_per_update=64",
-                                        "evaluations=1",       "evaluation_episodes=0",
+                                        "evaluation.times=1",  "evaluation.episodes=0",
                                         "tokenizer.batch=8",   "world_model.batch=4",
                                         "policy.batch=8",      "policy.start_after=2"};
 

@@ -36,7 +36,7 @@ const std::vector<Part>& AllParts() {
   return parts;
 }
 
-std::vector<Figure> EvaluateRun(const fs::path& path, const config::ExperimentConfig& config,
+std::vector<Figure> EvaluateRun(const fs::path& path, const config::Config& config,
                                 const std::vector<Part>& parts) {
   Parts evaluation(path);
   const std::unique_ptr<LoadedRun> loaded = LoadRun(path, config);

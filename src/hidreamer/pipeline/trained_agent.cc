@@ -9,7 +9,8 @@
 #include "hidreamer/agent/agent_models.h"
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/files.h"
-#include "hidreamer/config/agent_config.h"
+#include "hidreamer/config/load.h"
+#include "hidreamer/config/presets.h"
 #include "hidreamer/formats/safetensors.h"
 
 namespace hidreamer::pipeline {
@@ -18,10 +19,13 @@ namespace {
 constexpr const char* kModelJson = "model.json";
 constexpr const char* kWeights = "agent/model.safetensors";
 
-// What a figure does not depend on, or says itself.
-const std::set<std::string> kNotOfTheSetting = {
-    "game",    "seed",   "evaluations", "evaluation_episodes", "threads",
-    "overlap", "device", "precision",   "checkpoint_seconds"};
+// Whether a score depends on it, and the table does not say it anyway.
+bool IsOfTheSetting(const std::string& key) {
+  static const std::set<std::string> others = {
+      "game",    "seed",   "schedule",  "threads",
+      "overlap", "device", "precision", "checkpoint_seconds"};
+  return !others.contains(key) && !key.starts_with("evaluation.");
+}
 
 nlohmann::json ReadJson(const std::filesystem::path& path) {
   try {
@@ -37,7 +41,7 @@ std::vector<std::string> Differences(const config::Settings& settings,
   for (const auto& [key, value] : settings) {
     const auto known = preset.find(key);
     const bool same = known != preset.end() && known->second == value;
-    if (!same && !kNotOfTheSetting.contains(key)) {
+    if (!same && IsOfTheSetting(key)) {
       differences.push_back(key + "=" + value);
     }
   }
@@ -47,10 +51,15 @@ std::vector<std::string> Differences(const config::Settings& settings,
 }  // namespace
 
 std::string NameSetting(const config::Settings& settings) {
+  const config::Settings today = config::WithKeysOfToday(settings);
   std::string name;
   std::optional<size_t> fewest;
-  for (const char* preset : {"cpu", "gpu", "test"}) {
-    const auto differences = Differences(settings, config::Flatten(config::AgentPreset(preset)));
+  for (const auto& [preset, text] : config::Presets()) {
+    const config::Config config = config::Preset(preset);
+    if (config.schedule != config::kOnline) {
+      continue;
+    }
+    const auto differences = Differences(today, config::Flatten(config));
     if (!fewest || differences.size() < *fewest) {
       fewest = differences.size();
       name = preset;

@@ -7,6 +7,7 @@
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/files.h"
 #include "hidreamer/base/temporary_directory.h"
+#include "hidreamer/config/load.h"
 #include "hidreamer/formats/safetensors.h"
 #include "hidreamer/pipeline/agent_stage.h"
 
@@ -15,8 +16,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-config::AgentConfig SmallAgent() {
-  config::AgentConfig config = config::AgentPreset("test");
+config::Config SmallAgent() {
+  config::Config config = config::Preset("test");
   config.world_model.width = 16;
   config.policy.hidden_width = 8;
   config.seed = 7;
@@ -27,7 +28,7 @@ class TrainedAgent : public ::testing::Test {
  protected:
   // A finished run as RunAgent leaves it, of an agent that has learned nothing.
   void SetUp() override {
-    const config::AgentConfig config = SmallAgent();
+    const config::Config config = SmallAgent();
     torch::manual_seed(1);
     agent::AgentModels models(agent::OptionsOf(config, 3));
     fs::create_directories(run_ / "agent");
@@ -56,7 +57,7 @@ class TrainedAgent : public ::testing::Test {
 };
 
 TEST(NameSetting, IsTheNearestPresetAndWhatDiffers) {
-  config::AgentConfig config = config::AgentPreset("gpu");
+  config::Config config = config::Preset("gpu");
   config.game = "breakout";
   config.seed = 3;
   EXPECT_EQ(NameSetting(config::Flatten(config)), "gpu");
