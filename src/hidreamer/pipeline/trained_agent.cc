@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 #include <optional>
+#include <regex>
 #include <set>
 
 #include "hidreamer/agent/agent_models.h"
@@ -33,6 +34,11 @@ nlohmann::json ReadJson(const std::filesystem::path& path) {
   } catch (const nlohmann::json::exception& error) {
     throw UserError("", "{} is damaged: {}", path.string(), error.what());
   }
+}
+
+// A command as others can give it: of each path of this machine only its last name.
+std::string WithoutPaths(const std::string& command) {
+  return std::regex_replace(command, std::regex("(^|[ =])[^ =]*/([^ /]+)(?= |$)"), "$1$2");
 }
 
 std::vector<std::string> Differences(const config::Settings& settings,
@@ -84,8 +90,9 @@ nlohmann::json DescribeTraining(const std::filesystem::path& run) {
     const auto settings = stage.at("settings").get<config::Settings>();
     auto commands = nlohmann::json::array();
     for (const auto& call : journal.at("calls")) {
-      if (commands.empty() || commands.back() != call.at("command")) {
-        commands.push_back(call["command"]);
+      const std::string command = WithoutPaths(call.at("command"));
+      if (commands.empty() || commands.back() != command) {
+        commands.push_back(command);
       }
     }
     return {{"setting", NameSetting(settings)}, {"game", settings.at("game")},

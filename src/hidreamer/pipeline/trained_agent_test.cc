@@ -39,13 +39,14 @@ class TrainedAgent : public ::testing::Test {
         nlohmann::json{
             {"settings", AgentStage(config, run_).settings}, {"seed", 7}, {"seconds", 60.0}}
             .dump());
-    WriteFileAtomically(run_ / "run.json",
-                        nlohmann::json{{"calls", {{{"command", "hidreamer agent"}}}},
-                                       {"machine", {{"cpu", "a CPU"}}},
-                                       {"precision", "f32"},
-                                       {"threads", 1},
-                                       {"versions", {{"hidreamer", "1"}}}}
-                            .dump());
+    WriteFileAtomically(
+        run_ / "run.json",
+        nlohmann::json{{"calls", {{{"command", "/opt/bin/hidreamer agent --out /home/me/run"}}}},
+                       {"machine", {{"cpu", "a CPU"}}},
+                       {"precision", "f32"},
+                       {"threads", 1},
+                       {"versions", {{"hidreamer", "1"}}}}
+            .dump());
     WriteFileAtomically(scores_,
                         nlohmann::json{{"mean", 1.5}, {"trained", DescribeTraining(run_)}}.dump());
   }
@@ -70,7 +71,7 @@ TEST_F(TrainedAgent, IsDescribedByItsRun) {
   EXPECT_EQ(trained["setting"], "test, policy.hidden_width=8, world_model.width=16");
   EXPECT_EQ(trained["seed"], 7);
   EXPECT_EQ(trained["steps"], 14000);
-  EXPECT_EQ(trained["commands"], nlohmann::json{"hidreamer agent"});
+  EXPECT_EQ(trained["commands"], nlohmann::json{"hidreamer agent --out run"});
   EXPECT_TRUE(DescribeTraining(directory_.path()).empty());
 }
 
