@@ -8,6 +8,7 @@
 
 #include "commands.h"
 #include "hidreamer/config/dump.h"
+#include "hidreamer/config/load.h"
 #include "hidreamer/pipeline/agent_run.h"
 #include "options.h"
 
@@ -16,7 +17,7 @@ namespace {
 
 struct AgentArguments {
   std::string preset = "cpu";
-  std::string config;
+  std::filesystem::path config;
   std::filesystem::path out;
   std::string game;
   int64_t steps = 0;
@@ -38,8 +39,9 @@ void Agent(const AgentArguments& arguments) {
     overrides.push_back(fmt::format("seed={}", *arguments.seed));
   }
   overrides.insert(overrides.end(), arguments.overrides.begin(), arguments.overrides.end());
-  const config::AgentConfig config =
-      config::LoadAgentConfig(arguments.preset, arguments.config, overrides);
+  const config::Config config = config::LoadConfig(
+      config::kOnline,
+      {.preset = arguments.preset, .file = arguments.config, .overrides = overrides});
   if (arguments.defaults) {
     fmt::print("{}", config::DumpConfig(config));
     return;

@@ -102,7 +102,7 @@ void Dream(DreamArguments arguments) {
     return;
   }
   CheckIsPipelineRun(arguments.run);
-  const auto config = config::LoadConfig(arguments.run / "config.yaml");
+  const auto config = config::LoadConfig(config::kStaged, {.file = arguments.run / "config.yaml"});
   const auto loaded = evaluation::LoadRun(arguments.run, config);
   if (arguments.game.empty()) {
     arguments.game = OnlyGame(arguments.run, loaded->games, "recording",

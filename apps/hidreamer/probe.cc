@@ -15,7 +15,8 @@ namespace {
 
 void Probe(const std::filesystem::path& run, const std::vector<std::string>& overrides) {
   CheckIsPipelineRun(run);
-  const auto config = config::LoadConfig(run / "config.yaml", overrides);
+  const auto config =
+      config::LoadConfig(config::kStaged, {.file = run / "config.yaml", .overrides = overrides});
   const auto figures = evaluation::EvaluateRun(
       run, config, {evaluation::Part::kEmbedding, evaluation::Part::kProbe});
   for (const auto& figure : figures) {

@@ -24,15 +24,16 @@ struct RunArguments {
 };
 
 void Run(const RunArguments& arguments) {
+  const config::Config config = config::LoadConfig(
+      config::kStaged, {.file = arguments.config, .overrides = arguments.overrides});
   if (arguments.defaults) {
-    fmt::print("{}", config::DumpConfig(config::LoadConfig({}, arguments.overrides)));
+    fmt::print("{}", config::DumpConfig(config));
     return;
   }
   if (arguments.config.empty()) {
     throw UserError("for example: hidreamer run configs/quickstart.yaml",
                     "run needs a CONFIG file");
   }
-  const config::ExperimentConfig config = config::LoadConfig(arguments.config, arguments.overrides);
   pipeline::RunPipeline(
       config,
       {.directory = arguments.out.empty() ? std::filesystem::path("runs") / arguments.config.stem()
@@ -46,7 +47,9 @@ void Run(const RunArguments& arguments) {
 void AddRunCommand(CLI::App& app) {
   auto arguments = std::make_shared<RunArguments>();
   CLI::App* command = app.add_subcommand("run", "all stages that are not yet done; resumable");
-  command->add_option("CONFIG", arguments->config, "experiment file, e.g. configs/quickstart.yaml");
+  command->add_option("CONFIG", arguments->config,
+                      "experiment file, e.g. configs/quickstart.yaml, or the name of one that the "
+                      "program carries: quickstart, seed, debug");
   command->add_option("--out", arguments->out, "run directory (default: runs/<name of CONFIG>)");
   AddOverrides(*command, arguments->overrides, "the file");
   command->add_flag(
@@ -54,7 +57,7 @@ void AddRunCommand(CLI::App& app) {
       "redo the stages whose settings changed, instead of an error; what was done before "
       "is kept in RUN/before until the new one is");
   command->add_flag("--defaults", arguments->defaults,
-                    "print every key with meaning, unit, range and default, and stop");
+                    "print every key with meaning, unit, range and value, and stop");
   command->footer(
       "Ctrl-C ends after a checkpoint. The same command resumes, to the bit.\n"
       "Example: hidreamer run configs/quickstart.yaml --out runs/first --set games=pong");

@@ -9,7 +9,7 @@
 #include "commands.h"
 #include "hidreamer/agent/agent_models.h"
 #include "hidreamer/base/error.h"
-#include "hidreamer/config/agent_config.h"
+#include "hidreamer/config/config.h"
 #include "hidreamer/config/load.h"
 #include "hidreamer/pipeline/offline_run.h"
 #include "hidreamer/pipeline/pipeline.h"
@@ -33,17 +33,19 @@ struct StageArguments {
 };
 
 // The run's own config unless another is given.
-config::ExperimentConfig LoadRunConfig(const StageArguments& arguments) {
+config::Config LoadRunConfig(const StageArguments& arguments) {
   const std::filesystem::path own = arguments.run / "config.yaml";
   if (arguments.config.empty() && !std::filesystem::exists(own)) {
     throw UserError("give --config FILE the first time", "{} holds no config.yaml",
                     arguments.run.string());
   }
-  return config::LoadConfig(arguments.config.empty() ? own : arguments.config, arguments.overrides);
+  return config::LoadConfig(config::kStaged,
+                            {.file = arguments.config.empty() ? own : arguments.config,
+                             .overrides = arguments.overrides});
 }
 
 void RunStages(const StageArguments& arguments, std::vector<std::string> stages) {
-  const config::ExperimentConfig config = LoadRunConfig(arguments);
+  const config::Config config = LoadRunConfig(arguments);
   if (stages.empty()) {  // policy
     for (const std::string& game : pipeline::PolicyGames(config)) {
       if (arguments.game.empty() || arguments.game == game) {
@@ -82,7 +84,8 @@ void TrainPart(const StageArguments& arguments, agent::Learns learns) {
   if (arguments.updates) {
     options.learning.updates = *arguments.updates;
   }
-  pipeline::RunOffline(config::LoadAgentConfig("cpu", config, overrides), options);
+  pipeline::RunOffline(
+      config::LoadConfig(config::kOnline, {.file = config, .overrides = overrides}), options);
   fmt::print("score it: hidreamer eval {0} --episodes 100\nits world model: hidreamer gates {0}\n",
              options.directory.string());
 }

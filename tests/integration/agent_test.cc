@@ -31,10 +31,10 @@ class Agent : public ::testing::Test {
   // A few seconds of learning on catch.
   static std::vector<std::string> Command(const fs::path& out) {
     std::vector<std::string> words = {"agent", "--preset", "test", "--steps", "1600", "--out", out};
-    for (const char* setting :
-         {"threads=2", "collect.prefill=256", "collect.steps_per_update=16",
-          "tokenizer.head_start=8", "tokenizer.batch=16", "world_model.batch=4", "policy.batch=8",
-          "policy.start_after=4", "evaluations=2", "evaluation_episodes=2"}) {
+    for (const char* setting : {"threads=2", "collect.prefill=256", "collect.steps_per_update=16",
+                                "tokenizer.warmup_updates=8", "tokenizer.batch=16",
+                                "world_model.batch=4", "policy.batch=8", "policy.start_after=4",
+                                "evaluation.times=2", "evaluation.episodes=2"}) {
       words.insert(words.end(), {"--set", setting});
     }
     return words;
@@ -131,7 +131,7 @@ TEST_F(Agent, AWorldOfTokensIsARunLikeAnyOther) {
   const fs::path run = root_ / "tokens", held = root_ / "held";
   auto command = Command(run);
   for (const char* setting : {"world_model.kind=token", "tokenizer.quantizer=rvq",
-                              "tokenizer.grid=2", "tokenizer.rvq_codes=16"}) {
+                              "tokenizer.grid=2", "tokenizer.codes=16"}) {
     command.insert(command.end(), {"--set", setting});
   }
   const Outcome learned = RunProgram(command);
@@ -153,8 +153,9 @@ TEST_F(Agent, APartOfItIsTrainedAloneOnItsReplay) {
   const fs::path run = root_ / "run";
   ASSERT_EQ(RunProgram(Command(run)).code, 0);
   const std::string before = ReadFile(run / "agent/model.safetensors");
-  const std::vector<std::string> policy = {"train", "policy",        run,     "--updates",     "6",
-                                           "--set", "evaluations=2", "--out", root_ / "policy"};
+  const std::vector<std::string> policy = {
+      "train", "policy",        run, "--updates", "6", "--set", "evaluation.times=2",
+      "--out", root_ / "policy"};
   const Outcome trained = RunProgram(policy);
   ASSERT_EQ(trained.code, 0) << trained.text;
   EXPECT_THAT(trained.text, HasSubstr("catch after 6 updates"));
@@ -246,6 +247,23 @@ TEST_F(Agent, IsPlayedWithFromOtherMachinesWithItsTokenAlone) {
   EXPECT_EQ(browser.Post("/api/game", "{}", "application/json")->status, 403);
   program.Signal(SIGTERM);
   EXPECT_EQ(program.Wait().code, 0);
+}
+
+TEST_F(Agent, KnowsItsPresetsAnywhereAndReadsBackWhatDefaultsPrints) {
+  const fs::path before = fs::current_path();
+  fs::current_path(root_);
+  const std::string printed = RunProgram({"agent", "--defaults", "--preset", "gpu"}).text;
+  EXPECT_THAT(printed, HasSubstr("\ndevice: cuda\n"));
+  WriteFileAtomically("gpu.yaml", printed);
+  EXPECT_EQ(RunProgram({"agent", "gpu.yaml", "--defaults"}).text, printed);
+  WriteFileAtomically("mine.yaml", "extends: gpu\nseed: 7\n");
+  EXPECT_THAT(RunProgram({"agent", "mine.yaml", "--defaults"}).text,
+              ::testing::AllOf(HasSubstr("\ndevice: cuda\n"), HasSubstr("\nseed: 7\n")));
+  EXPECT_THAT(RunProgram({"run", "debug", "--defaults"}).text, HasSubstr("\ngames: [catch]\n"));
+  const Outcome wrong = RunProgram({"run", "mine.yaml", "--out", "r"});
+  EXPECT_EQ(wrong.code, 2);
+  EXPECT_THAT(wrong.text, HasSubstr("hint: hidreamer agent takes it"));
+  fs::current_path(before);
 }
 
 TEST(AgentErrors, NameTheKeyAndExitWith2) {

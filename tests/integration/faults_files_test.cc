@@ -51,9 +51,9 @@ Words Collect(const std::string& out, const Words& more = {}) {
 Words Agent(const std::string& out) {
   Words words = {"agent", "--preset", "test", "--steps", "1000", "--out", out};
   for (const char* setting :
-       {"threads=1", "collect.prefill=256", "collect.steps_per_update=64", "tokenizer.head_start=2",
-        "tokenizer.batch=8", "world_model.batch=2", "policy.batch=4", "policy.start_after=2",
-        "evaluations=1", "evaluation_episodes=0"}) {
+       {"threads=1", "collect.prefill=256", "collect.steps_per_update=64",
+        "tokenizer.warmup_updates=2", "tokenizer.batch=8", "world_model.batch=2", "policy.batch=4",
+        "policy.start_after=2", "evaluation.times=1", "evaluation.episodes=0"}) {
     words = words + Words{"--set", setting};
   }
   return words;

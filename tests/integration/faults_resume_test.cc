@@ -33,10 +33,10 @@ class Resume : public ::testing::Test {
   // Learns catch; 16 updates of random steps, then as many as are asked for.
   static Words Agent(const fs::path& out, int64_t steps, const Words& settings = {}) {
     Words words = {"agent", "--preset", "test", "--steps", std::to_string(steps), "--out", out};
-    for (const char* setting :
-         {"threads=2", "collect.prefill=256", "collect.steps_per_update=16",
-          "tokenizer.head_start=8", "tokenizer.batch=16", "world_model.batch=4", "policy.batch=8",
-          "policy.start_after=4", "evaluations=2", "evaluation_episodes=0"}) {
+    for (const char* setting : {"threads=2", "collect.prefill=256", "collect.steps_per_update=16",
+                                "tokenizer.warmup_updates=8", "tokenizer.batch=16",
+                                "world_model.batch=4", "policy.batch=8", "policy.start_after=4",
+                                "evaluation.times=2", "evaluation.episodes=0"}) {
       words.insert(words.end(), {"--set", setting});
     }
     for (const std::string& setting : settings) {
@@ -89,7 +89,7 @@ class Resume : public ::testing::Test {
 };
 
 TEST_F(Resume, ASignalInAnEvaluationLosesNothing) {
-  const Words evaluated = {"evaluation_episodes=200"};  // a second or so
+  const Words evaluated = {"evaluation.episodes=200"};  // a second or so
   const fs::path whole = root_ / "whole", out = root_ / "out";
   const Outcome undisturbed = RunProgram(Agent(whole, 400, evaluated));
   ASSERT_EQ(undisturbed.code, 0) << undisturbed.text;
@@ -107,7 +107,7 @@ TEST_F(Resume, ASignalInAnEvaluationLosesNothing) {
 }
 
 TEST_F(Resume, ASignalInTheHeadStartLosesNothing) {
-  const Words long_start = {"tokenizer.head_start=200"};
+  const Words long_start = {"tokenizer.warmup_updates=200"};
   const fs::path whole = root_ / "whole", out = root_ / "out";
   ASSERT_EQ(RunProgram(Agent(whole, 320, long_start)).code, 0);
   const Outcome outcome =

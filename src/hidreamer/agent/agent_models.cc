@@ -28,11 +28,11 @@ AgentOptions AgentOptions::FromJson(const std::string& text) {
   }
 }
 
-AgentOptions OptionsOf(const config::AgentConfig& config, int64_t actions) {
+AgentOptions OptionsOf(const config::Config& config, int64_t actions) {
   AgentOptions options;
   options.game = config.game;
   options.actions = actions;
-  options.sees = config.policy.sees;
+  options.sees = config.policy.features;
   options.hidden_width = config.policy.hidden_width;
   options.unimix = config.policy.unimix;
   const auto& t = config.tokenizer;
@@ -42,13 +42,13 @@ AgentOptions OptionsOf(const config::AgentConfig& config, int64_t actions) {
                        .body = t.body,
                        .quantizer = t.quantizer,
                        .fsq_levels = {t.fsq_levels.begin(), t.fsq_levels.end()},
-                       .rvq_levels = t.rvq_levels,
-                       .rvq_codes = t.rvq_codes,
-                       .rvq_dim = t.rvq_dim};
+                       .rvq_levels = t.levels,
+                       .rvq_codes = t.codes,
+                       .rvq_dim = t.dim};
   const auto& w = config.world_model;
   options.world_model = {.kind = w.kind,
                          .layout = {.levels = options.tokenizer.levels(),
-                                    .codes = t.rvq_codes,
+                                    .codes = t.codes,
                                     .actions = actions,
                                     .places = options.tokenizer.places(),
                                     .level_codes = options.tokenizer.level_codes()},

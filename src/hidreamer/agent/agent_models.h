@@ -9,7 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "hidreamer/config/agent_config.h"
+#include "hidreamer/config/config.h"
 #include "hidreamer/formats/tensor_map.h"
 #include "hidreamer/policy/actor_critic.h"
 #include "hidreamer/tokenizer/spatial_tokenizer.h"
@@ -34,7 +34,7 @@ struct AgentOptions {
                                  tokenizer, world_model)
 };
 
-AgentOptions OptionsOf(const config::AgentConfig& config, int64_t actions);
+AgentOptions OptionsOf(const config::Config& config, int64_t actions);
 
 // All networks of an online agent. State names tokenizer., world_model., actor., critic.,
 // slow_critic.

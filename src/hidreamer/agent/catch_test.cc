@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "hidreamer/agent/online_learner.h"
+#include "hidreamer/config/load.h"
 #include "hidreamer/env/make_environment.h"
 #include "hidreamer/evaluation/play.h"
 
@@ -15,7 +16,7 @@ namespace {
 TEST(OnlineAgent, SolvesCatch) {
   const auto directory =
       std::filesystem::temp_directory_path() / ("hid_catch_" + std::to_string(::getpid()));
-  const config::AgentConfig config = config::AgentPreset("test");
+  const config::Config config = config::Preset("test");
   OnlineLearner learner(config, directory, layers::Precision::kF32);
   for (int64_t update = 0; update < learner.total_updates(); ++update) {
     learner.Update(update);

@@ -6,6 +6,7 @@
 
 #include "hidreamer/agent/online_player.h"
 #include "hidreamer/base/error.h"
+#include "hidreamer/config/load.h"
 #include "hidreamer/env/make_environment.h"
 
 namespace hidreamer::agent {
@@ -13,7 +14,7 @@ namespace {
 
 AgentModels ModelsFor(int64_t actions) {
   torch::manual_seed(4);
-  AgentModels models(OptionsOf(config::AgentPreset("test"), actions));
+  AgentModels models(OptionsOf(config::Preset("test"), actions));
   torch::NoGradGuard no_grad;
   for (auto* head : {&models->actor, &models->critic}) {
     for (auto& parameter : (*head)->parameters()) {

@@ -5,13 +5,14 @@
 #include "hidreamer/agent/observation.h"
 #include "hidreamer/agent/online_player.h"
 #include "hidreamer/agent/windows.h"
+#include "hidreamer/config/load.h"
 #include "hidreamer/env/make_environment.h"
 
 namespace hidreamer::agent {
 namespace {
 
-config::AgentConfig SmallAgentConfig() {
-  config::AgentConfig config = config::AgentPreset("test");
+config::Config SmallAgentConfig() {
+  config::Config config = config::Preset("test");
   config.policy.horizon = 5;
   return config;
 }

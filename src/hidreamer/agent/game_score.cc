@@ -13,12 +13,12 @@ namespace hidreamer::agent {
 namespace {
 
 // {PREFIX, PREFIX_error, PREFIX_games}
-nlohmann::json Score(env::Player& player, const config::AgentConfig& config, uint64_t seed,
-                     int threads, const std::string& prefix) {
+nlohmann::json Score(env::Player& player, const config::Config& config, uint64_t seed, int threads,
+                     const std::string& prefix) {
   const auto result = evaluation::ToJson(evaluation::PlayEpisodes(
-      [&] { return env::MakeEnvironment(config.game, config.protocol); }, player,
-      {.episodes = config.evaluation_episodes,
-       .environments = config.evaluation_episodes,
+      [&] { return env::MakeEnvironment(config.game, config.collect.protocol); }, player,
+      {.episodes = config.evaluation.episodes,
+       .environments = config.evaluation.episodes,
        .threads = threads,
        .seed = seed,
        .progress = false}));
@@ -29,12 +29,12 @@ nlohmann::json Score(env::Player& player, const config::AgentConfig& config, uin
 
 }  // namespace
 
-GameScore::GameScore(const config::AgentConfig& config, const SeedTree& seeds, int threads)
+GameScore::GameScore(const config::Config& config, const SeedTree& seeds, int threads)
     : config_(config), seeds_(seeds), threads_(threads) {}
 
 nlohmann::json GameScore::Measure(AgentModels models, torch::Device device, int64_t epoch,
                                   const std::string& after) {
-  if (config_.evaluation_episodes == 0) {
+  if (config_.evaluation.episodes == 0) {
     return nlohmann::json::object();
   }
   if (random_.is_null()) {
@@ -47,7 +47,7 @@ nlohmann::json GameScore::Measure(AgentModels models, torch::Device device, int6
                       threads_, "score"));
   spdlog::info("{} after {}: {:.2f} ± {:.2f} in {} games; random play {:.2f} ± {:.2f}",
                config_.game, after, scores["score"].get<double>(),
-               scores["score_error"].get<double>(), config_.evaluation_episodes,
+               scores["score_error"].get<double>(), config_.evaluation.episodes,
                scores["random_score"].get<double>(), scores["random_score_error"].get<double>());
   return scores;
 }

@@ -6,15 +6,15 @@
 
 #include "hidreamer/agent/agent_models.h"
 #include "hidreamer/base/seed.h"
-#include "hidreamer/config/agent_config.h"
+#include "hidreamer/config/config.h"
 
 namespace hidreamer::agent {
 
 // Scores an agent on the way in whole games of the real thing, beside random play.
 class GameScore {
  public:
-  // config: game, protocol and evaluation_episodes, of which 0 asks for no games.
-  GameScore(const config::AgentConfig& config, const SeedTree& seeds, int threads);
+  // config: game, collect.protocol and evaluation.episodes, of which 0 asks for no games.
+  GameScore(const config::Config& config, const SeedTree& seeds, int threads);
 
   // {"score", "score_error", "score_games", "random_score", …}, errors are standard errors of
   // means; empty where no games are asked for. Random play is scored once a process. Tells the
@@ -23,7 +23,7 @@ class GameScore {
                          const std::string& after);
 
  private:
-  config::AgentConfig config_;
+  config::Config config_;
   SeedTree seeds_;
   int threads_;
   nlohmann::json random_;

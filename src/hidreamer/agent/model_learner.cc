@@ -19,8 +19,8 @@ constexpr std::array kModelMetrics = {"loss", "code_loss", "reward_loss", "conti
 
 }  // namespace
 
-ModelLearner::ModelLearner(AgentModels models, const config::AgentConfig& config,
-                           const SeedTree& seeds, layers::Precision precision, torch::Device device)
+ModelLearner::ModelLearner(AgentModels models, const config::Config& config, const SeedTree& seeds,
+                           layers::Precision precision, torch::Device device)
     : models_(std::move(models)),
       config_(config),
       seeds_(seeds),

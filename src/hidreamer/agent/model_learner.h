@@ -21,7 +21,7 @@ namespace hidreamer::agent {
 // dreams and plays, is a moving average of the one that learns.
 class ModelLearner {
  public:
-  ModelLearner(AgentModels models, const config::AgentConfig& config, const SeedTree& seeds,
+  ModelLearner(AgentModels models, const config::Config& config, const SeedTree& seeds,
                layers::Precision precision, torch::Device device);
 
   // Background and codebooks from the first frames.
@@ -58,7 +58,7 @@ class ModelLearner {
   void StepWorldModel(const world_model::Steps& steps, double share, training::Metrics& metrics);
 
   AgentModels models_;
-  config::AgentConfig config_;
+  config::Config config_;
   SeedTree seeds_;
   layers::Precision precision_;
   torch::Device device_;

@@ -11,22 +11,22 @@
 namespace hidreamer::agent {
 namespace {
 
-SeedTree SeedsOf(const config::AgentConfig& config) {
+SeedTree SeedsOf(const config::Config& config) {
   return SeedTree(static_cast<uint64_t>(config.seed)).Subtree("offline/" + config.game);
 }
 
-data::ReplayBufferOptions ReplayOf(const config::AgentConfig& config) {
+data::ReplayBufferOptions ReplayOf(const config::Config& config) {
   return {.streams = config.collect.environments, .frame_bytes = kObservationBytes};
 }
 
 }  // namespace
 
-void CheckHoldsAgentAndReplay(const std::filesystem::path& run, const config::AgentConfig& config) {
+void CheckHoldsAgentAndReplay(const std::filesystem::path& run, const config::Config& config) {
   LoadAgentModels(run);
   data::ReplayBuffer(ReplayOf(config)).SizesIn(run / "replay");
 }
 
-OfflineLearner::OfflineLearner(const std::filesystem::path& run, const config::AgentConfig& config,
+OfflineLearner::OfflineLearner(const std::filesystem::path& run, const config::Config& config,
                                const OfflineOptions& options, layers::Precision precision)
     : config_(config),
       options_(options),
@@ -37,7 +37,7 @@ OfflineLearner::OfflineLearner(const std::filesystem::path& run, const config::A
       score_(config, SeedsOf(config), threads_) {
   const SeedTree seeds = SeedsOf(config);
   const formats::TensorMap trained = formats::NamedState(*LoadAgentModels(run));
-  const auto game = env::MakeEnvironment(config.game, config.protocol);
+  const auto game = env::MakeEnvironment(config.game, config.collect.protocol);
   AgentOptions built = OptionsOf(config, game->num_actions());
   built.precision = layers::PrecisionName(precision);
   torch::manual_seed(seeds.Stream("init"));
@@ -65,7 +65,8 @@ OfflineLearner::OfflineLearner(const std::filesystem::path& run, const config::A
 }
 
 int64_t OfflineLearner::updates_per_epoch() const {
-  return std::max<int64_t>(1, (options_.updates + config_.evaluations - 1) / config_.evaluations);
+  return std::max<int64_t>(
+      1, (options_.updates + config_.evaluation.times - 1) / config_.evaluation.times);
 }
 
 training::Metrics OfflineLearner::Update(int64_t update) {

@@ -25,7 +25,7 @@ struct OfflineOptions {
 
 // Throws a user Error unless the run holds an agent and its replay, of as many streams as config
 // says.
-void CheckHoldsAgentAndReplay(const std::filesystem::path& run, const config::AgentConfig& config);
+void CheckHoldsAgentAndReplay(const std::filesystem::path& run, const config::Config& config);
 
 // Trains one part of an agent, its policy or its world model, on the replay of a run, while all
 // other parts stay as they are: the bench on which an idea is tried in minutes.
@@ -34,7 +34,7 @@ class OfflineLearner : public training::Learner {
   // run: that of a finished or running agent, read alone. config: its own, perhaps with other
   // settings. A new world model shows other states, so actor and critics begin anew with it. Throws
   // a user Error where the run holds no agent, or its parts do not fit the config.
-  OfflineLearner(const std::filesystem::path& run, const config::AgentConfig& config,
+  OfflineLearner(const std::filesystem::path& run, const config::Config& config,
                  const OfflineOptions& options, layers::Precision precision);
 
   std::string name() const override { return "agent"; }
@@ -52,7 +52,7 @@ class OfflineLearner : public training::Learner {
  private:
   bool learns_policy() const { return options_.learns == Learns::kPolicy; }
 
-  config::AgentConfig config_;
+  config::Config config_;
   OfflineOptions options_;
   torch::Device device_;
   int threads_;

@@ -7,23 +7,24 @@
 
 #include "hidreamer/agent/online_learner.h"
 #include "hidreamer/base/error.h"
+#include "hidreamer/config/load.h"
 #include "hidreamer/formats/safetensors.h"
 
 namespace hidreamer::agent {
 namespace {
 
-config::AgentConfig OfflineConfig() {
-  config::AgentConfig config = config::AgentPreset("test");
+config::Config OfflineConfig() {
+  config::Config config = config::Preset("test");
   config.steps = 400;
   config.collect.prefill = 256;
   config.collect.steps_per_update = 16;
-  config.tokenizer.head_start = 2;
+  config.tokenizer.warmup_updates = 2;
   config.tokenizer.batch = 16;
   config.world_model.batch = 4;
   config.policy.batch = 8;
   config.policy.start_after = 2;
-  config.evaluation_episodes = 2;
-  config.evaluations = 2;
+  config.evaluation.episodes = 2;
+  config.evaluation.times = 2;
   return config;
 }
 
@@ -45,7 +46,7 @@ class OfflineLearnerTest : public ::testing::Test {
   static void TearDownTestSuite() { std::filesystem::remove_all(run_); }
 
   static OfflineLearner Make(Learns learns, bool anew = false,
-                             const config::AgentConfig& config = OfflineConfig()) {
+                             const config::Config& config = OfflineConfig()) {
     return {run_, config, {.learns = learns, .updates = 4, .anew = anew}, layers::Precision::kF32};
   }
 

@@ -17,14 +17,14 @@ namespace {
 
 constexpr int64_t kRecording = 5;  // policy updates in which its GPU work is recorded
 
-std::unique_ptr<env::Environment> MakeGame(const config::AgentConfig& config) {
-  return env::MakeEnvironment(config.game, config.protocol);
+std::unique_ptr<env::Environment> MakeGame(const config::Config& config) {
+  return env::MakeEnvironment(config.game, config.collect.protocol);
 }
 
 }  // namespace
 
-OnlineLearner::OnlineLearner(const config::AgentConfig& config,
-                             std::filesystem::path replay_directory, layers::Precision precision)
+OnlineLearner::OnlineLearner(const config::Config& config, std::filesystem::path replay_directory,
+                             layers::Precision precision)
     : config_(config),
       seeds_(SeedTree(static_cast<uint64_t>(config.seed)).Subtree("agent/" + config.game)),
       precision_(precision),
@@ -60,7 +60,7 @@ OnlineLearner::OnlineLearner(const config::AgentConfig& config,
   policy_trainer_ = std::make_unique<PolicyTrainer>(models_, config, seeds_, precision, device_);
   agent_player_ = std::make_unique<OnlinePlayer>(models_, /*greedy=*/false, device_);
   fixed_player_ =
-      env::MakePlayer(config.collect.behaviour == "agent" ? "random" : config.collect.behaviour);
+      env::MakePlayer(config.collect.policy == "agent" ? "random" : config.collect.policy);
   observers_.resize(static_cast<size_t>(count));
   streams_.resize(static_cast<size_t>(count));
   for (auto& stream : streams_) {
@@ -78,7 +78,8 @@ int64_t OnlineLearner::total_updates() const {
 }
 
 int64_t OnlineLearner::updates_per_epoch() const {
-  return std::max<int64_t>(1, (total_updates() + config_.evaluations - 1) / config_.evaluations);
+  return std::max<int64_t>(
+      1, (total_updates() + config_.evaluation.times - 1) / config_.evaluation.times);
 }
 
 void OnlineLearner::Begin(int slot) {
@@ -98,7 +99,7 @@ void OnlineLearner::Observe(int slot) {
 
 void OnlineLearner::Play(int64_t count, int64_t update) {
   const auto slots = static_cast<size_t>(environments_->size());
-  const bool agent = config_.collect.behaviour == "agent" && training(update);
+  const bool agent = config_.collect.policy == "agent" && training(update);
   std::vector<Rng> rngs;
   for (size_t slot = 0; slot < slots; ++slot) {
     rngs.push_back(seeds_.Generator(fmt::format("player/{}", slot), static_cast<uint64_t>(update)));
@@ -195,9 +196,9 @@ void OnlineLearner::HeadStart() {
   if (head_start_done_ == 0) {
     model_learner_->Start(reader_);
   }
-  while (head_start_done_ < config_.tokenizer.head_start) {
+  while (head_start_done_ < config_.tokenizer.warmup_updates) {
     model_learner_->UpdateTokenizer(reader_, head_start_done_++);
-    if (InterruptRequested() && head_start_done_ < config_.tokenizer.head_start) {
+    if (InterruptRequested() && head_start_done_ < config_.tokenizer.warmup_updates) {
       throw Interrupted();
     }
   }
@@ -224,7 +225,7 @@ training::Metrics OnlineLearner::Update(int64_t update) {
     HeadStart();
   }
   const int64_t total = total_updates() - prefill_updates_;
-  const bool policy = trained >= config_.policy.start_after && config_.collect.behaviour == "agent";
+  const bool policy = trained >= config_.policy.start_after && config_.collect.policy == "agent";
   if (policy && config_.overlap) {
     // What a dream uses; the critics judge it afterwards.
     formats::LoadNamedState(*dreaming_->tokenizer, formats::NamedState(*models_->tokenizer));
@@ -277,7 +278,7 @@ void OnlineLearner::UpdateBoth(int64_t trained, int64_t total, training::Metrics
 }
 
 nlohmann::json OnlineLearner::EndEpoch(int64_t epoch) {
-  if (config_.collect.behaviour != "agent") {
+  if (config_.collect.policy != "agent") {
     return nlohmann::json::object();
   }
   nlohmann::json scores = score_.Measure(

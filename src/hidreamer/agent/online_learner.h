@@ -31,7 +31,7 @@ struct TrainingGame {
 class OnlineLearner : public training::Learner {
  public:
   // `replay_directory`: where the replay is kept for resuming.
-  OnlineLearner(const config::AgentConfig& config, std::filesystem::path replay_directory,
+  OnlineLearner(const config::Config& config, std::filesystem::path replay_directory,
                 layers::Precision precision);
   ~OnlineLearner() override;
 
@@ -75,7 +75,7 @@ class OnlineLearner : public training::Learner {
   void UpdateBoth(int64_t trained, int64_t total, training::Metrics& metrics);
   bool training(int64_t update) const { return update >= prefill_updates_; }
 
-  config::AgentConfig config_;
+  config::Config config_;
   SeedTree seeds_;
   layers::Precision precision_;
   torch::Device device_;
@@ -89,7 +89,7 @@ class OnlineLearner : public training::Learner {
   AgentModels models_{nullptr};
   AgentModels dreaming_{nullptr};  // copy of tokenizer and world model; `overlap` alone
   std::unique_ptr<OnlinePlayer> agent_player_;
-  std::unique_ptr<env::Player> fixed_player_;  // prefill, and behaviours other than "agent"
+  std::unique_ptr<env::Player> fixed_player_;  // prefill, and policies other than "agent"
   std::unique_ptr<ModelLearner> model_learner_;
   std::unique_ptr<PolicyTrainer> policy_trainer_;
   int64_t prefill_updates_;

@@ -8,6 +8,7 @@
 
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/interrupt.h"
+#include "hidreamer/config/load.h"
 
 namespace hidreamer::agent {
 namespace {
@@ -15,12 +16,12 @@ namespace {
 namespace fs = std::filesystem;
 
 // Seconds of learning on catch: plays, starts learning, dreams.
-config::AgentConfig TinyAgentConfig() {
-  config::AgentConfig config = config::AgentPreset("test");
+config::Config TinyAgentConfig() {
+  config::Config config = config::Preset("test");
   config.steps = 640;
   config.collect.prefill = 256;
   config.collect.steps_per_update = 16;
-  config.tokenizer.head_start = 4;
+  config.tokenizer.warmup_updates = 4;
   config.tokenizer.batch = 16;
   config.world_model.batch = 4;
   config.world_model.cpc_scale = 0.1;
@@ -37,7 +38,7 @@ class OnlineLearnerTest : public ::testing::Test {
   }
   void TearDown() override { fs::remove_all(root_); }
 
-  OnlineLearner Make(const config::AgentConfig& config, const std::string& name) {
+  OnlineLearner Make(const config::Config& config, const std::string& name) {
     return OnlineLearner(config, root_ / name, layers::Precision::kF32);
   }
 
@@ -52,11 +53,11 @@ void ExpectSame(const formats::TensorMap& a, const formats::TensorMap& b) {
 }
 
 // The text's hierarchical transformer, learning online: residual codes on a grid.
-void UseTokens(config::AgentConfig& config, int64_t grid) {
+void UseTokens(config::Config& config, int64_t grid) {
   config.world_model.kind = "token";
   config.world_model.window = 16;
   config.tokenizer.quantizer = "rvq";
-  config.tokenizer.rvq_codes = 16;
+  config.tokenizer.codes = 16;
   config.tokenizer.grid = grid;
 }
 
@@ -94,7 +95,7 @@ TEST_F(OnlineLearnerTest, GoesOnToTheBit) {
 
 // Every ablation switch has an effect on what is built or learned, and learns finite numbers.
 TEST_F(OnlineLearnerTest, AblationsRun) {
-  const auto last_log = [&](const config::AgentConfig& config, const std::string& name) {
+  const auto last_log = [&](const config::Config& config, const std::string& name) {
     OnlineLearner learner = Make(config, name);
     nlohmann::json log;
     for (int64_t update = 0; update < learner.total_updates(); ++update) {
@@ -106,8 +107,8 @@ TEST_F(OnlineLearnerTest, AblationsRun) {
     return log;
   };
   const auto plain = last_log(TinyAgentConfig(), "plain");
-  const std::map<std::string, std::function<void(config::AgentConfig&)>> switches = {
-      {"rvq", [](auto& c) { c.tokenizer.quantizer = "rvq", c.tokenizer.rvq_codes = 16; }},
+  const std::map<std::string, std::function<void(config::Config&)>> switches = {
+      {"rvq", [](auto& c) { c.tokenizer.quantizer = "rvq", c.tokenizer.codes = 16; }},
       {"one_place", [](auto& c) { c.tokenizer.grid = 1; }},
       {"patch", [](auto& c) { c.tokenizer.body = "patch"; }},
       {"conv", [](auto& c) { c.tokenizer.body = "conv"; }},
@@ -131,8 +132,8 @@ TEST_F(OnlineLearnerTest, AblationsRun) {
       {"uniform_replay",
        [](auto& c) { c.replay.recent_share = 0, c.replay.near_reward_share = 0; }},
       {"reinforce", [](auto& c) { c.policy.algorithm = "reinforce"; }},
-      {"sees_codes", [](auto& c) { c.policy.sees = "codes"; }},
-      {"sees_hidden", [](auto& c) { c.policy.sees = "hidden"; }},
+      {"features_codes", [](auto& c) { c.policy.features = "codes"; }},
+      {"features_hidden", [](auto& c) { c.policy.features = "hidden"; }},
       {"real", [](auto& c) { c.policy.experience = "real"; }},
   };
   for (const auto& [name, set] : switches) {
@@ -215,25 +216,6 @@ TEST_F(OnlineLearnerTest, CountsGamesAndSteps) {
   EXPECT_EQ(learner.replay().size(), 640);
   // 8 games of 110 steps side by side: none is over before step 880 of all.
   EXPECT_TRUE(learner.games().empty());
-}
-
-TEST(AgentConfig, RefusesWhatDoesNotFit) {
-  const auto load = [](const std::string& setting) {
-    return config::LoadAgentConfig("cpu", "", {setting});
-  };
-  EXPECT_THROW(load("collect.steps_per_update=12"), Error);
-  EXPECT_THROW(load("world_model.window=10"), Error);
-  EXPECT_THROW(load("world_model.heads=3"), Error);
-  EXPECT_THROW(load("world_model.local_frames=9"), Error);
-  EXPECT_THROW(load("tokenizer.grid=3"), Error);
-  EXPECT_THROW(load("world_model.kind=token"), Error);  // 24 steps of 8 x 8 x 3 codes
-  EXPECT_THROW(load("tokenizer.fsq_levels=[2.5]"), Error);
-  EXPECT_THROW(load("steps=2000"), Error);
-  EXPECT_THROW(load("tokenizer.gird=8"), Error);
-  EXPECT_THROW(config::AgentPreset("tpu"), Error);
-  for (const auto* preset : {"cpu", "gpu", "test"}) {
-    EXPECT_NO_THROW(config::LoadAgentConfig(preset, "", {})) << preset;
-  }
 }
 
 }  // namespace

@@ -18,15 +18,14 @@ world_model::Steps Read(AgentModels models, const ReplayReader& reader,
                      reader.Frames(starts, length));
 }
 
-policy::ActorCriticLearnerOptions LearnerOptions(const config::AgentPolicyConfig& config) {
+policy::ActorCriticLearnerOptions LearnerOptions(const config::PolicyConfig& config) {
   auto options = policy::LearnerOptions(config);
-  options.passes = config.passes;
   return options;
 }
 
 }  // namespace
 
-PolicyTrainer::PolicyTrainer(AgentModels models, const config::AgentConfig& config,
+PolicyTrainer::PolicyTrainer(AgentModels models, const config::Config& config,
                              const SeedTree& seeds, layers::Precision precision,
                              torch::Device device)
     : models_(models),

@@ -21,7 +21,7 @@ namespace hidreamer::agent {
 class PolicyTrainer {
  public:
   // Actor and critic are those of `models`.
-  PolicyTrainer(AgentModels models, const config::AgentConfig& config, const SeedTree& seeds,
+  PolicyTrainer(AgentModels models, const config::Config& config, const SeedTree& seeds,
                 layers::Precision precision, torch::Device device);
 
   // An update: Begin, Work by one or several threads at the same time, Finish.
@@ -55,7 +55,7 @@ class PolicyTrainer {
   policy::Dreams AllDreams() const;
 
   AgentModels models_;
-  config::AgentConfig config_;
+  config::Config config_;
   SeedTree seeds_;
   layers::Precision precision_;
   torch::Device device_;

@@ -5,13 +5,14 @@
 #include <thread>
 
 #include "hidreamer/agent/observation.h"
+#include "hidreamer/config/load.h"
 
 namespace hidreamer::agent {
 namespace {
 
 // Three parts of dreams.
-config::AgentConfig SmallPolicyConfig() {
-  config::AgentConfig config = config::AgentPreset("test");
+config::Config SmallPolicyConfig() {
+  config::Config config = config::Preset("test");
   config.policy.batch = 150;
   config.policy.horizon = 3;
   return config;
@@ -42,7 +43,7 @@ class PolicyTrainerTest : public ::testing::Test {
     formats::TensorMap state;
   };
   Outcome AfterTwoUpdates(int threads) {
-    const config::AgentConfig config = SmallPolicyConfig();
+    const config::Config config = SmallPolicyConfig();
     torch::manual_seed(4);
     AgentModels models(OptionsOf(config, 3));
     models->eval();

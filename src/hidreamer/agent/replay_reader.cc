@@ -7,7 +7,7 @@
 
 namespace hidreamer::agent {
 
-data::SampleOptions SamplingOf(const config::AgentConfig& config) {
+data::SampleOptions SamplingOf(const config::Config& config) {
   return {.recent_share = config.replay.recent_share,
           .recent_steps = config.replay.recent_steps,
           .near_reward_share = config.replay.near_reward_share,

@@ -3,13 +3,13 @@
 #include <vector>
 
 #include "hidreamer/agent/observation.h"
-#include "hidreamer/config/agent_config.h"
+#include "hidreamer/config/config.h"
 #include "hidreamer/data/replay_buffer.h"
 
 namespace hidreamer::agent {
 
 // Which windows dreams begin in and the world model learns from.
-data::SampleOptions SamplingOf(const config::AgentConfig& config);
+data::SampleOptions SamplingOf(const config::Config& config);
 
 // The replay as the networks read it. On a GPU all its frames are kept there as well (100,000 steps
 // are 410 MB), so that a batch of them need not pass through the host.

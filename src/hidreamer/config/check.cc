@@ -10,6 +10,9 @@
 namespace hidreamer::config {
 namespace {
 
+// Of a sequence: its attention alone is 16M products a head.
+constexpr int64_t kMostPositions = 4096;
+
 class Checker {
  public:
   explicit Checker(const Origins& origins) : origins_(origins) {}
@@ -24,6 +27,14 @@ class Checker {
     if (length != static_cast<size_t>(levels)) {
       throw UserError("give one number a level", "{} has {} entries, but {} = {}", Name(key),
                       length, Name("tokenizer.levels"), levels);
+    }
+  }
+
+  void Multiple(const std::string& key, int64_t value, const std::string& of,
+                int64_t divisor) const {
+    if (value % divisor != 0) {
+      throw UserError("", "{} = {} is not a multiple of {} = {}", Name(key), value, Name(of),
+                      divisor);
     }
   }
 
@@ -51,14 +62,10 @@ class Checker {
   const Origins& origins_;
 };
 
-}  // namespace
-
-void CheckConfig(const ExperimentConfig& config, const Origins& origins) {
-  const Checker check(origins);
+void CheckStaged(const Checker& check, const Config& config) {
   const WorldModelConfig& world = config.world_model;
   const PolicyConfig& policy = config.policy;
   const EvaluationConfig& evaluation = config.evaluation;
-
   if (config.games.empty()) {
     throw UserError("for example games: [pong]", "{} is empty", check.Name("games"));
   }
@@ -70,13 +77,9 @@ void CheckConfig(const ExperimentConfig& config, const Origins& origins) {
                       check.Name("policy_games"), game, check.Name("games"));
     }
   }
-  if (config.evaluation.protocols.empty()) {
+  if (evaluation.protocols.empty()) {
     throw UserError("for example protocols: [atari100k]", "{} is empty",
                     check.Name("evaluation.protocols"));
-  }
-  if (world.width % world.heads != 0) {
-    throw UserError("", "{} = {} does not divide {} = {}", check.Name("world_model.heads"),
-                    world.heads, check.Name("world_model.width"), world.width);
   }
   check.Levels("tokenizer.commitment_costs", config.tokenizer.commitment_costs.size(),
                config.tokenizer.levels);
@@ -90,6 +93,74 @@ void CheckConfig(const ExperimentConfig& config, const Origins& origins) {
   check.AtMost(check.Name("policy.cpc_steps"), policy.cpc_steps, "policy.horizon", policy.horizon);
   check.AtMost(check.Name("world_model.window"), world.window, "collect.steps",
                config.collect.steps);
+}
+
+// A grid of G x G places with L codes each has to fit the transformer; other limits are the
+// networks' own.
+void CheckGrid(const Checker& check, const Config& config) {
+  const TokenizerConfig& tokenizer = config.tokenizer;
+  const int64_t grid = tokenizer.grid;
+  if ((grid & (grid - 1)) != 0) {
+    throw UserError("", "{} = {} is no power of two", check.Name("tokenizer.grid"), grid);
+  }
+  for (const double codes : tokenizer.fsq_levels) {
+    if (codes != static_cast<double>(static_cast<int64_t>(codes))) {
+      throw UserError("", "{} holds {}, which is no whole number",
+                      check.Name("tokenizer.fsq_levels"), codes);
+    }
+  }
+  const int64_t levels = tokenizer.quantizer == "fsq"
+                             ? static_cast<int64_t>(tokenizer.fsq_levels.size())
+                             : tokenizer.levels;
+  const int64_t positions = config.world_model.window * (grid * grid * levels + 1);
+  if (config.world_model.kind == "token" && positions > kMostPositions) {
+    throw UserError("choose a smaller tokenizer.grid or world_model.window",
+                    "{} = token needs {} positions for {} steps of {} places with {} levels, and "
+                    "takes at most {}",
+                    check.Name("world_model.kind"), positions, config.world_model.window,
+                    grid * grid, levels, kMostPositions);
+  }
+}
+
+void CheckOnline(const Checker& check, const Config& config) {
+  const WorldModelConfig& world = config.world_model;
+  const PolicyConfig& policy = config.policy;
+  const CollectConfig& collect = config.collect;
+  check.Multiple("collect.steps_per_update", collect.steps_per_update, "collect.environments",
+                 collect.environments);
+  check.AtMost(check.Name("policy.context") + " + " + check.Name("policy.horizon"),
+               policy.context + policy.horizon, "world_model.window", world.window);
+  if (world.kind == "step") {
+    check.AtMost(check.Name("world_model.local_frames"), world.local_frames, "policy.context",
+                 policy.context);
+  }
+  if (world.cpc_scale != 0) {
+    check.AtMost(check.Name("world_model.cpc_steps") + " + 1", world.cpc_steps + 1,
+                 "world_model.window", world.window);
+  }
+  CheckGrid(check, config);
+  if (collect.prefill / collect.environments <= world.window) {
+    throw UserError("", "{} = {} over {} environments leaves no window of {} steps",
+                    check.Name("collect.prefill"), collect.prefill, collect.environments,
+                    world.window);
+  }
+  if (config.steps <= collect.prefill) {
+    throw UserError("", "{} = {} are all spent on {} = {}", check.Name("steps"), config.steps,
+                    check.Name("collect.prefill"), collect.prefill);
+  }
+}
+
+}  // namespace
+
+void CheckConfig(const Config& config, const Origins& origins) {
+  const Checker check(origins);
+  const WorldModelConfig& world = config.world_model;
+  check.Multiple("world_model.width", world.width, "world_model.heads", world.heads);
+  if (config.schedule == kStaged) {
+    CheckStaged(check, config);
+  } else {
+    CheckOnline(check, config);
+  }
 }
 
 }  // namespace hidreamer::config

@@ -3,7 +3,7 @@
 #include <map>
 #include <string>
 
-#include "hidreamer/config/experiment_config.h"
+#include "hidreamer/config/config.h"
 
 namespace hidreamer::config {
 
@@ -14,6 +14,6 @@ using Origins = std::map<std::string, std::string>;
 // Checks of values against each other: heads divide the width, lists as long as there are levels,
 // windows and dreams that fit the longest sequence, … Throws a user Error that names both keys,
 // their values and where they were set. Whether the games exist is found out when they are opened.
-void CheckConfig(const ExperimentConfig& config, const Origins& origins = {});
+void CheckConfig(const Config& config, const Origins& origins = {});
 
 }  // namespace hidreamer::config

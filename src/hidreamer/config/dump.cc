@@ -52,84 +52,74 @@ std::string RangeText(const Field& field) {
   return text;
 }
 
-class Dumper {
- public:
-  template <typename T>
-  void operator()(const Field& field, const T& value) {
+}  // namespace
+
+std::string DumpConfig(Config config) {
+  std::string text, section;
+  ForEachField(config, [&](const FieldPlace& place, const Field& field, const auto& value) {
+    if (!place.IsOf(config.schedule)) {
+      return;
+    }
+    if (place.section != section) {
+      section = place.section;
+      text += fmt::format("\n# {}\n{}:\n", place.section_help, section);
+    }
+    const std::string indent = section.empty() ? "" : "  ";
     const std::string range = RangeText(field);
     std::string facts = field.unit;
     if (!range.empty()) {
       facts += (facts.empty() ? "" : ", ") + range;
     }
-    text_ += fmt::format("{}# {}{}\n", indent_, field.help,
-                         facts.empty() ? "" : fmt::format(" [{}]", facts));
-    text_ += fmt::format("{}{}: {}\n", indent_, field.name, ToYaml(value));
-  }
-
-  template <typename Struct>
-  void Section(const std::string& name, const std::string& help, Struct& section) {
-    text_ += fmt::format("\n# {}\n{}:\n", help, name);
-    indent_ = "  ";
-    section.Visit(*this);
-    indent_.clear();
-  }
-
-  const std::string& text() const { return text_; }
-
- private:
-  std::string text_;
-  std::string indent_;
-};
-
-class Flattener {
- public:
-  template <typename T>
-  void operator()(const Field& field, const T& value) {
-    keys_.push_back(prefix_ + field.name);
-    settings_[keys_.back()] = ToYaml(value);
-  }
-
-  template <typename Struct>
-  void Section(const std::string& name, const std::string& /*help*/, Struct& section) {
-    prefix_ = name + ".";
-    section.Visit(*this);
-    prefix_.clear();
-  }
-
-  const Settings& settings() const { return settings_; }
-  const std::vector<std::string>& keys() const { return keys_; }
-
- private:
-  Settings settings_;
-  std::vector<std::string> keys_;
-  std::string prefix_;
-};
-
-// Visit is for readers and writers alike, hence the copies.
-template <typename Config>
-std::string Dump(Config config) {
-  Dumper dumper;
-  config.Visit(dumper);
-  return dumper.text();
+    text += fmt::format("{}# {}{}\n", indent, field.help,
+                        facts.empty() ? "" : fmt::format(" [{}]", facts));
+    text += fmt::format("{}{}: {}\n", indent, field.name, ToYaml(value));
+  });
+  return text;
 }
 
-template <typename Config>
-Flattener VisitAll(Config config) {
-  Flattener flattener;
-  config.Visit(flattener);
-  return flattener;
+Settings Flatten(Config config) {
+  Settings settings;
+  ForEachField(config, [&](const FieldPlace& place, const Field& field, const auto& value) {
+    if (place.IsOf(config.schedule)) {
+      settings[place.Key(field)] = ToYaml(value);
+    }
+  });
+  return settings;
 }
 
-}  // namespace
+std::vector<std::string> AllKeys(const std::string& schedule) {
+  std::vector<std::string> keys;
+  Config config;
+  ForEachField(config, [&](const FieldPlace& place, const Field& field, const auto&) {
+    if (place.IsOf(schedule)) {
+      keys.push_back(place.Key(field));
+    }
+  });
+  return keys;
+}
 
-std::string DumpConfig(const ExperimentConfig& config) { return Dump(config); }
-std::string DumpConfig(const AgentConfig& config) { return Dump(config); }
+const std::map<std::string, std::string>& FormerKeys() {
+  static const auto keys = [] {
+    std::map<std::string, std::string> found;
+    Config config;
+    ForEachField(config, [&](const FieldPlace& place, const Field& field, const auto&) {
+      for (const std::string& former : field.formerly) {
+        found[former] = place.Key(field);
+      }
+    });
+    return found;
+  }();
+  return keys;
+}
 
-Settings Flatten(const ExperimentConfig& config) { return VisitAll(config).settings(); }
-Settings Flatten(const AgentConfig& config) { return VisitAll(config).settings(); }
-
-std::vector<std::string> AllKeys(const ExperimentConfig& config) { return VisitAll(config).keys(); }
-std::vector<std::string> AllKeys(const AgentConfig& config) { return VisitAll(config).keys(); }
+Settings WithKeysOfToday(const Settings& settings) {
+  Settings today;
+  for (const auto& [key, value] : settings) {
+    const auto now = FormerKeys().find(key);
+    today[now == FormerKeys().end() ? key : now->second] = value;
+  }
+  return today;
+}
 
 std::string HashSettings(const Settings& settings) {
   std::string text;

@@ -2,15 +2,17 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <spdlog/spdlog.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
+#include <utility>
 
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/files.h"
 #include "hidreamer/base/numbers.h"
-#include "hidreamer/config/agent_config.h"
 #include "hidreamer/config/check.h"
 #include "hidreamer/config/dump.h"
 #include "hidreamer/config/game_names.h"
@@ -99,120 +101,151 @@ T ReadScalar(const Field& field, const std::string& key, const std::string& at,
   return value;
 }
 
-// Visits the field lists with one YAML map and takes the keys that are there.
-class Reader {
- public:
-  // all_keys: dotted keys of the whole config, for suggestions.
-  Reader(const Source& source, const YAML::Node& root, const std::vector<std::string>& all_keys,
-         Origins& origins)
-      : source_(source), node_(root), all_keys_(all_keys), origins_(origins) {}
+template <typename T>
+void Read(const Source& source, const Field& field, const std::string& key, const YAML::Node& node,
+          T& value) {
+  value = ReadScalar<T>(field, key, source.At(node), node);
+}
 
-  template <typename T>
-  void operator()(const Field& field, T& value) {
-    known_.insert(field.name);
-    const YAML::Node node = Find(field.name);
-    if (node.IsDefined()) {
-      Assign(field, prefix_ + field.name, node, value);
-      origins_[prefix_ + field.name] = source_.At(node);
-    }
+template <typename T>
+void Read(const Source& source, const Field& field, const std::string& key, const YAML::Node& node,
+          std::vector<T>& values) {
+  YAML::Node list = node;
+  if (source.is_option && node.IsScalar()) {
+    list = YAML::Load("[" + node.Scalar() + "]");  // --set games=pong,breakout
   }
-
-  template <typename Struct>
-  void Section(const std::string& name, const std::string& /*help*/, Struct& section) {
-    known_.insert(name);
-    const YAML::Node node = Find(name);
-    if (!node.IsDefined() || node.IsNull()) {
-      return;
-    }
-    Reader reader(source_, node, all_keys_, origins_);
-    reader.prefix_ = prefix_ + name + ".";
-    if (!node.IsMap()) {
-      throw UserError(
-          fmt::format("keys of it are written {}.KEY with --set, indented below it in a file",
-                      name),
-          "{}: {} is a section, not a value", source_.At(node), name);
-    }
-    section.Visit(reader);
-    reader.RejectUnknownKeys();
+  if (!list.IsSequence()) {
+    throw UserError(fmt::format("write [{}]", Shown(node)), "{}: {} must be a list, not {}",
+                    source.At(node), key, Shown(node));
   }
-
-  // Call after Visit. `extends` is known at the top of a file.
-  void RejectUnknownKeys() const {
-    std::set<std::string> seen;
-    for (const auto& entry : node_) {
-      const std::string name = Shown(entry.first);
-      const bool extends = prefix_.empty() && name == "extends" && !source_.is_option;
-      if (!known_.contains(name) && !extends) {
-        throw UserError(Suggestion(name), "{}: unknown key '{}{}'", source_.At(entry.first),
-                        prefix_, name);
-      }
-      if (!seen.insert(name).second) {
-        throw UserError("", "{}: '{}{}' is given twice", source_.At(entry.first), prefix_, name);
-      }
-    }
+  values.clear();
+  for (const YAML::Node& element : list) {
+    values.push_back(ReadScalar<T>(field, key, source.At(element), element));
   }
+}
 
- private:
-  YAML::Node Find(const std::string& name) const {
-    for (const auto& entry : node_) {
+// "world_model.width" -> {"world_model", "width"}, "seed" -> {"", "seed"}.
+std::pair<std::string, std::string> SplitKey(const std::string& key) {
+  const size_t dot = key.find('.');
+  return dot == std::string::npos ? std::pair{std::string(), key}
+                                  : std::pair{key.substr(0, dot), key.substr(dot + 1)};
+}
+
+// What stands in a map under a name. Undefined where nothing does.
+YAML::Node Find(const YAML::Node& map, const std::string& name) {
+  if (map.IsMap()) {
+    for (const auto& entry : map) {
       if (entry.first.IsScalar() && entry.first.Scalar() == name) {
         return entry.second;
       }
     }
-    return YAML::Node(YAML::NodeType::Undefined);
+  }
+  return YAML::Node(YAML::NodeType::Undefined);
+}
+
+YAML::Node FindKey(const YAML::Node& root, const std::string& key) {
+  const auto [section, name] = SplitKey(key);
+  return Find(section.empty() ? root : Find(root, section), name);
+}
+
+// Gives keys of older versions the names of today.
+void RenameFormerKeys(const Source& source, YAML::Node root) {
+  for (const auto& [former, now] : FormerKeys()) {
+    const YAML::Node value = FindKey(root, former);
+    const auto [section, name] = SplitKey(now);
+    const YAML::Node parent = Find(root, section);
+    const bool is_value = parent.IsDefined() && !parent.IsMap() && !parent.IsNull();
+    if (!value.IsDefined() || is_value) {
+      continue;
+    }
+    if (FindKey(root, now).IsDefined()) {
+      throw UserError("give one of them", "{}: {} is what {} was called, which is given too",
+                      source.At(value), former, now);
+    }
+    if (source.is_option) {
+      spdlog::warn("{}: {} is called {} now", source.name, former, now);
+    }
+    YAML::Node to = section.empty() ? root : root[section];
+    to[name] = value;
+    const auto [former_section, former_name] = SplitKey(former);
+    YAML::Node from = former_section.empty() ? root : root[former_section];
+    from.remove(former_name);
+  }
+}
+
+// The keys of a schedule: names by section, "" for the top, where the sections stand too.
+class KeyNames {
+ public:
+  explicit KeyNames(const std::string& schedule) : all_(AllKeys(schedule)) {
+    for (const std::string& key : all_) {
+      const auto [section, name] = SplitKey(key);
+      names_[section].insert(name);
+      names_[""].insert(section.empty() ? name : section);
+    }
   }
 
-  template <typename T>
-  void Assign(const Field& field, const std::string& key, const YAML::Node& node, T& value) const {
-    value = ReadScalar<T>(field, key, source_.At(node), node);
+  bool IsSection(const std::string& name) const { return !name.empty() && names_.contains(name); }
+  bool Holds(const std::string& section, const std::string& name) const {
+    const auto names = names_.find(section);
+    return names != names_.end() && names->second.contains(name);
   }
 
-  template <typename T>
-  void Assign(const Field& field, const std::string& key, const YAML::Node& node,
-              std::vector<T>& values) const {
-    YAML::Node list = node;
-    if (source_.is_option && node.IsScalar()) {
-      list = YAML::Load("[" + node.Scalar() + "]");  // --set games=pong,breakout
-    }
-    if (!list.IsSequence()) {
-      throw UserError(fmt::format("write [{}]", Shown(node)), "{}: {} must be a list, not {}",
-                      source_.At(node), key, Shown(node));
-    }
-    values.clear();
-    for (const YAML::Node& element : list) {
-      values.push_back(ReadScalar<T>(field, key, source_.At(element), element));
-    }
-  }
-
-  // The nearest key of this section, else the same or a near key of any section.
-  std::string Suggestion(const std::string& name) const {
-    std::string nearest = NearestName(name, known_);
+  // The nearest name of this section, else the same or a near one of any section.
+  std::string Suggestion(const std::string& section, const std::string& name) const {
+    const std::string prefix = section.empty() ? "" : section + ".";
+    std::string nearest = NearestName(name, names_.at(section));
     if (!nearest.empty()) {
-      return fmt::format("did you mean '{}{}'?", prefix_, nearest);
+      return fmt::format("did you mean '{}{}'?", prefix, nearest);
     }
-    for (const std::string& key : all_keys_) {
-      if (key.substr(key.find('.') + 1) == name) {
+    for (const std::string& key : all_) {
+      if (SplitKey(key).second == name) {
         return fmt::format("did you mean '{}'?", key);
       }
     }
-    nearest = NearestName(prefix_ + name, all_keys_);
+    nearest = NearestName(prefix + name, all_);
     return nearest.empty() ? "--defaults prints every key"
                            : fmt::format("did you mean '{}'?", nearest);
   }
 
-  const Source& source_;
-  YAML::Node node_;
-  const std::vector<std::string>& all_keys_;
-  Origins& origins_;
-  std::string prefix_;
-  std::set<std::string> known_;
+ private:
+  std::vector<std::string> all_;
+  std::map<std::string, std::set<std::string>> names_;
 };
 
-template <typename Config>
+// Throws a user Error for keys that the schedule has not, and those that are given twice.
+void CheckKeys(const Source& source, const YAML::Node& map, const std::string& schedule,
+               const KeyNames& known, const std::string& section = "") {
+  std::set<std::string> seen;
+  for (const auto& entry : map) {
+    const std::string name = Shown(entry.first);
+    const std::string key = section.empty() ? name : section + "." + name;
+    const std::string at = source.At(entry.first);
+    const bool extends = section.empty() && name == "extends" && !source.is_option;
+    if (!known.Holds(section, name) && !extends) {
+      const bool staged = schedule == kStaged;
+      if (KeyNames(staged ? kOnline : kStaged).Holds(section, name)) {
+        throw UserError(staged ? "hidreamer agent has it" : "hidreamer run has it",
+                        "{}: '{}' means nothing under schedule: {}", at, key, schedule);
+      }
+      throw UserError(known.Suggestion(section, name), "{}: unknown key '{}'", at, key);
+    }
+    if (!seen.insert(name).second) {
+      throw UserError("", "{}: '{}' is given twice", at, key);
+    }
+    if (section.empty() && known.IsSection(name) && !entry.second.IsNull()) {
+      if (!entry.second.IsMap()) {
+        throw UserError(
+            fmt::format("keys of it are written {}.KEY with --set, indented below it in a file",
+                        name),
+            "{}: {} is a section, not a value", source.At(entry.second), name);
+      }
+      CheckKeys(source, entry.second, schedule, known, name);
+    }
+  }
+}
+
 class Loader {
  public:
-  Loader() : all_keys_(AllKeys(Config{})) {}
-
   void ApplyText(const std::string& text, const std::string& name, const fs::path& base) {
     YAML::Node root;
     try {
@@ -268,7 +301,23 @@ class Loader {
   }
 
   const Config& config() const { return config_; }
-  const Origins& origins() const { return origins_; }
+
+  Config Finish(const std::string& schedule) const {
+    if (config_.schedule != schedule) {
+      const auto origin = origins_.find("schedule");
+      throw UserError(schedule == kStaged ? "hidreamer agent takes it" : "hidreamer run takes it",
+                      "{}: schedule is {}, not {}",
+                      origin == origins_.end() ? "defaults" : origin->second, config_.schedule,
+                      schedule);
+    }
+    Config config = config_;
+    for (auto* games : {&config.games, &config.policy_games}) {
+      std::transform(games->begin(), games->end(), games->begin(), GameName);
+    }
+    config.game = GameName(config.game);
+    CheckConfig(config, origins_);
+    return config;
+  }
 
  private:
   // Keeps a file from extending itself.
@@ -309,59 +358,53 @@ class Loader {
   }
 
   void Apply(const Source& source, const YAML::Node& root) {
-    Reader reader(source, root, all_keys_, origins_);
-    config_.Visit(reader);
-    reader.RejectUnknownKeys();
+    RenameFormerKeys(source, root);
+    if (const YAML::Node schedule = Find(root, "schedule");
+        schedule.IsScalar() && (schedule.Scalar() == kStaged || schedule.Scalar() == kOnline)) {
+      config_.schedule = schedule.Scalar();  // which says what keys there are
+    }
+    CheckKeys(source, root, config_.schedule, KeyNames(config_.schedule));
+    ForEachField(config_, [&](const FieldPlace& place, const Field& field, auto& value) {
+      const std::string key = place.Key(field);
+      const YAML::Node node = FindKey(root, key);
+      if (node.IsDefined() && place.IsOf(config_.schedule)) {
+        Read(source, field, key, node, value);
+        origins_[key] = source.At(node);
+      }
+    });
   }
 
   Config config_;
-  std::vector<std::string> all_keys_;
   Origins origins_;
   std::set<fs::path> open_;
 };
 
-ExperimentConfig Finish(Loader<ExperimentConfig>& loader,
-                        const std::vector<std::string>& overrides) {
-  loader.ApplyOptions(overrides);
-  ExperimentConfig config = loader.config();
-  for (auto* games : {&config.games, &config.policy_games}) {
-    std::transform(games->begin(), games->end(), games->begin(), GameName);
-  }
-  CheckConfig(config, loader.origins());
-  return config;
-}
-
 }  // namespace
 
-ExperimentConfig LoadConfig(const fs::path& path, const std::vector<std::string>& overrides) {
-  Loader<ExperimentConfig> loader;
-  if (!path.empty()) {
-    loader.ApplyFile(path);
+Config LoadConfig(const std::string& schedule, const ConfigLayers& layers) {
+  Loader loader;
+  if (!layers.preset.empty() || schedule == kOnline) {
+    loader.ApplyPreset(layers.preset.empty() ? "cpu" : layers.preset);
   }
-  return Finish(loader, overrides);
+  if (!layers.file.empty()) {
+    loader.ApplyFile(layers.file);
+  }
+  loader.ApplyOptions(layers.overrides);
+  return loader.Finish(schedule);
 }
 
-ExperimentConfig ParseConfig(const std::string& text, const std::string& name, const fs::path& base,
-                             const std::vector<std::string>& overrides) {
-  Loader<ExperimentConfig> loader;
-  loader.ApplyText(text, name, base);
-  return Finish(loader, overrides);
+Config Preset(const std::string& name) {
+  Loader loader;
+  loader.ApplyPreset(name);
+  return loader.Finish(loader.config().schedule);
 }
 
-AgentConfig AgentPreset(const std::string& name) { return LoadAgentConfig(name, "", {}); }
-
-AgentConfig LoadAgentConfig(const std::string& preset, const std::string& file,
-                            const std::vector<std::string>& overrides) {
-  Loader<AgentConfig> loader;
-  loader.ApplyPreset(preset);
-  if (!file.empty()) {
-    loader.ApplyFile(file);
-  }
+Config ParseConfig(const std::string& text, const std::string& name,
+                   const std::vector<std::string>& overrides) {
+  Loader loader;
+  loader.ApplyText(text, name, ".");
   loader.ApplyOptions(overrides);
-  AgentConfig config = loader.config();
-  config.game = GameName(config.game);
-  CheckAgentConfig(config);
-  return config;
+  return loader.Finish(kStaged);
 }
 
 }  // namespace hidreamer::config

@@ -9,8 +9,8 @@
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/files.h"
 #include "hidreamer/base/temporary_directory.h"
-#include "hidreamer/config/agent_config.h"
 #include "hidreamer/config/dump.h"
+#include "hidreamer/config/load.h"
 
 namespace hidreamer::config {
 namespace {
@@ -33,7 +33,7 @@ TEST(Presets, AreTheFilesOfConfigs) {
 
 TEST(Presets, AnUnknownNameIsAnsweredWithTheKnownOnes) {
   try {
-    AgentPreset("tpu");
+    Preset("tpu");
     ADD_FAILURE();
   } catch (const Error& error) {
     EXPECT_THAT(error.what(), HasSubstr("no preset 'tpu'"));
@@ -45,19 +45,20 @@ TEST(Presets, AFileExtendsOneByName) {
   const TemporaryDirectory directory("presets");
   const fs::path file = directory.path() / "mine.yaml";
   WriteFileAtomically(file, "extends: gpu\nworld_model: {width: 96}\n");
-  const AgentConfig config = LoadAgentConfig("cpu", file, {"seed=3"});
+  const Config config = LoadConfig(kOnline, {.file = file, .overrides = {"seed=3"}});
   EXPECT_EQ(config.world_model.width, 96);
-  EXPECT_EQ(config.world_model.channels, AgentPreset("gpu").world_model.channels);
+  EXPECT_EQ(config.world_model.channels, Preset("gpu").world_model.channels);
   EXPECT_EQ(config.seed, 3);
 }
 
 TEST(Presets, WhatDefaultsPrintsReadsBackToTheBit) {
   const TemporaryDirectory directory("presets");
-  for (const char* name : {"cpu", "gpu", "test"}) {
-    const AgentConfig preset = AgentPreset(name);
+  for (const auto& entry : Presets()) {
+    const Config preset = Preset(entry.first);
     const fs::path file = directory.path() / "dump.yaml";
     WriteFileAtomically(file, DumpConfig(preset));
-    EXPECT_EQ(DumpConfig(LoadAgentConfig("cpu", file, {})), DumpConfig(preset)) << name;
+    EXPECT_EQ(DumpConfig(LoadConfig(preset.schedule, {.file = file})), DumpConfig(preset))
+        << entry.first;
   }
 }
 

@@ -34,7 +34,7 @@ const std::array<StageReads, 9>& Stages() {
 
 }  // namespace
 
-Settings StageSettings(const ExperimentConfig& config, const std::string& stage) {
+Settings StageSettings(const Config& config, const std::string& stage) {
   std::set<std::string> names;
   bool found = false;
   for (const StageReads& reads : Stages()) {
@@ -54,7 +54,7 @@ Settings StageSettings(const ExperimentConfig& config, const std::string& stage)
   return settings;
 }
 
-std::string ConfigHash(const ExperimentConfig& config, const std::string& stage) {
+std::string ConfigHash(const Config& config, const std::string& stage) {
   return HashSettings(StageSettings(config, stage));
 }
 
@@ -79,9 +79,8 @@ Settings ChangedSettings(const Settings& before, const Settings& now) {
 bool MayChange(const std::string& key, const std::string& before, const std::string& now) {
   static const std::set<std::string> kKeys = {
       // hidreamer agent
-      "steps", "evaluations", "evaluation_episodes", "tokenizer.lr", "tokenizer.online_lr",
-      "tokenizer.final_lr", "world_model.matrix_lr", "world_model.final_lr_share",
-      "policy.final_entropy",
+      "steps", "tokenizer.lr", "tokenizer.online_lr", "tokenizer.final_lr", "world_model.matrix_lr",
+      "world_model.final_lr_share", "policy.final_entropy",
       // hidreamer run
       "encoder.lr", "encoder.final_lr", "encoder.clip_norm", "encoder.epochs", "tokenizer.epochs",
       "world_model.final_lr", "world_model.epochs", "world_model.validation_windows",

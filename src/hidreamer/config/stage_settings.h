@@ -8,11 +8,11 @@ namespace hidreamer::config {
 
 // The settings that a stage's result depends on, those of the stages before it included. Stages:
 // collect, encoder, embed, tokenizer, tokenize, world_model, policy, evaluate, report. Left out
-// everywhere: threads, device, precision, checkpoint_seconds.
-Settings StageSettings(const ExperimentConfig& config, const std::string& stage);
+// everywhere: schedule, threads, device, precision, checkpoint_seconds.
+Settings StageSettings(const Config& config, const std::string& stage);
 
 // Hash of StageSettings.
-std::string ConfigHash(const ExperimentConfig& config, const std::string& stage);
+std::string ConfigHash(const Config& config, const std::string& stage);
 
 // What differs of two Settings of the same stage: keys with their value before, "" where they were
 // not there.

@@ -7,7 +7,7 @@ namespace hidreamer::config {
 namespace {
 
 TEST(StageSettings, AChangeReachesItsStageAndThoseAfterIt) {
-  ExperimentConfig changed;
+  Config changed;
   changed.tokenizer.codes = 64;
   for (const char* before : {"collect", "encoder", "embed"}) {
     EXPECT_EQ(ConfigHash(changed, before), ConfigHash({}, before)) << before;
@@ -21,14 +21,14 @@ TEST(StageSettings, AChangeReachesItsStageAndThoseAfterIt) {
 TEST(StageSettings, EveryKeyBelongsToTheLastStageOrIsOperational) {
   const Settings last = StageSettings({}, "report");
   for (const std::string& key : AllKeys()) {
-    const bool operational =
-        key == "threads" || key == "device" || key == "precision" || key == "checkpoint_seconds";
+    const bool operational = key == "schedule" || key == "threads" || key == "device" ||
+                             key == "precision" || key == "checkpoint_seconds";
     EXPECT_NE(last.contains(key), operational) << key;
   }
 }
 
 TEST(StageSettings, AnotherGameDoesNotTouchWhatWasCollected) {
-  ExperimentConfig changed;
+  Config changed;
   changed.games.push_back("catch");
   EXPECT_EQ(ConfigHash(changed, "collect"), ConfigHash({}, "collect"));
   EXPECT_NE(ConfigHash(changed, "encoder"), ConfigHash({}, "encoder"));
@@ -42,7 +42,7 @@ TEST(MayChange, LearningRatesAndLengthsButNotWhatIsBuiltIn) {
   EXPECT_FALSE(MayChange("world_model.lr", "", "0.0005"));          // an older version's settings
   EXPECT_FALSE(MayChange("world_model.matrix_lr", "0", "0.0005"));  // another optimizer
   // Every learning rate there is.
-  for (const auto& keys : {AllKeys(), AllKeys(AgentConfig{})}) {
+  for (const auto& keys : {AllKeys(), AllKeys(kOnline)}) {
     for (const std::string& key : keys) {
       EXPECT_TRUE(!key.ends_with("lr") || MayChange(key, "1", "2")) << key;
     }
@@ -50,7 +50,7 @@ TEST(MayChange, LearningRatesAndLengthsButNotWhatIsBuiltIn) {
 }
 
 TEST(DescribeChange, NamesTheKeysThatDiffer) {
-  ExperimentConfig changed;
+  Config changed;
   changed.world_model.width = 192;
   const Settings before = StageSettings({}, "world_model");
   EXPECT_EQ(DescribeChange(before, StageSettings(changed, "world_model")),

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "hidreamer/base/seed.h"
-#include "hidreamer/config/experiment_config.h"
+#include "hidreamer/config/config.h"
 #include "hidreamer/encoder/encoder.h"
 #include "hidreamer/encoder/frame_bank.h"
 #include "hidreamer/encoder/frame_pairs.h"

@@ -33,8 +33,7 @@ fs::file_time_type LastChange(const fs::path& path) {
 
 class Evaluation {
  public:
-  Evaluation(const fs::path& run, const config::ExperimentConfig& config)
-      : run_(LoadRun(run, config)) {}
+  Evaluation(const fs::path& run, const config::Config& config) : run_(LoadRun(run, config)) {}
 
   const LoadedRun& run() const { return *run_; }
   std::vector<Figure> figures;
@@ -106,7 +105,7 @@ const std::vector<Part>& AllParts() {
   return parts;
 }
 
-std::vector<Figure> EvaluateRun(const fs::path& path, const config::ExperimentConfig& config,
+std::vector<Figure> EvaluateRun(const fs::path& path, const config::Config& config,
                                 const std::vector<Part>& parts) {
   Evaluation evaluation(path, config);
   const LoadedRun& run = evaluation.run();

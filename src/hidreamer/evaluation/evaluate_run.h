@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "hidreamer/config/experiment_config.h"
+#include "hidreamer/config/config.h"
 #include "hidreamer/evaluation/figure.h"
 
 namespace hidreamer::evaluation {
@@ -18,8 +18,7 @@ const std::vector<Part>& AllParts();
 // Judges the run: all parts for which the artefacts are there, each figure beside its baseline.
 // Missing ones are named in the log and as figures without a value. Throws Interrupted on Ctrl-C;
 // the same call goes on with the parts not yet done.
-std::vector<Figure> EvaluateRun(const std::filesystem::path& run,
-                                const config::ExperimentConfig& config,
+std::vector<Figure> EvaluateRun(const std::filesystem::path& run, const config::Config& config,
                                 const std::vector<Part>& parts = AllParts());
 
 }  // namespace hidreamer::evaluation

@@ -68,7 +68,7 @@ world_model::WorldModel PolicyWorldModel(const LoadedRun& run, size_t index) {
 
 }  // namespace
 
-std::unique_ptr<LoadedRun> LoadRun(const fs::path& run, const config::ExperimentConfig& config) {
+std::unique_ptr<LoadedRun> LoadRun(const fs::path& run, const config::Config& config) {
   auto loaded = std::make_unique<LoadedRun>();
   loaded->path = run;
   loaded->config = &config;
@@ -193,7 +193,7 @@ json MeasureCodesPart(const LoadedRun& run) {
 
 json MeasurePredictionPart(const LoadedRun& run, world_model::WorldModel model,
                            const config::SplitConfig& split_config) {
-  const config::ExperimentConfig& config = *run.config;
+  const config::Config& config = *run.config;
   const int64_t length = config.world_model.window;
   const SeedTree root(static_cast<uint64_t>(config.seed));
   const world_model::WindowSplit split =

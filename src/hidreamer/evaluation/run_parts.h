@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "hidreamer/base/seed.h"
-#include "hidreamer/config/experiment_config.h"
+#include "hidreamer/config/config.h"
 #include "hidreamer/evaluation/figure.h"
 #include "hidreamer/evaluation/game_artefacts.h"
 
@@ -18,7 +18,7 @@ namespace hidreamer::evaluation {
 // Everything of a run that could be loaded.
 struct LoadedRun {
   std::filesystem::path path;
-  const config::ExperimentConfig* config = nullptr;
+  const config::Config* config = nullptr;
   SeedTree seeds{0};
   std::vector<std::string> games;  // those with a recording
   std::vector<std::unique_ptr<data::EpisodeStore>> stores;
@@ -26,8 +26,7 @@ struct LoadedRun {
   std::vector<GameArtefacts> artefacts;          // beside `games`
 };
 // Missing artefacts stay empty; corrupt ones are user Errors.
-std::unique_ptr<LoadedRun> LoadRun(const std::filesystem::path& run,
-                                   const config::ExperimentConfig& config);
+std::unique_ptr<LoadedRun> LoadRun(const std::filesystem::path& run, const config::Config& config);
 
 nlohmann::json MeasureEmbeddingPart(const LoadedRun& run);
 nlohmann::json MeasureCodesPart(const LoadedRun& run);

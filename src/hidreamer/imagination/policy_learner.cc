@@ -36,7 +36,7 @@ PolicyLearner::PolicyLearner(tokenizer::TokenizedGame game, world_model::WorldMo
       seeds_(seeds.Subtree(game_.game)),
       device_(device),
       precision_(precision),
-      features_(config.feature, world_model_->options(),
+      features_(config.features, world_model_->options(),
                 codebooks.defined() ? codebooks.to(device) : codebooks) {
   const auto& world = world_model_->options();
   const int64_t steps = config.context + config.horizon;
@@ -65,7 +65,7 @@ PolicyLearner::PolicyLearner(tokenizer::TokenizedGame game, world_model::WorldMo
   torch::manual_seed(seeds_.Stream("policy/init"));
   model_ =
       policy::PolicyModel(policy::PolicyModelOptions{.game = game_.game,
-                                                     .feature = config.feature,
+                                                     .feature = config.features,
                                                      .scalars = config.critic,
                                                      .feature_width = features_.state_width(),
                                                      .outcome_width = features_.outcome_width(),
@@ -85,7 +85,6 @@ PolicyLearner::PolicyLearner(tokenizer::TokenizedGame game, world_model::WorldMo
   Append(heads, training::NamedParameters(*model_->continues, "continue."));
   head_optimizer_ = std::make_unique<training::Adam>(heads, training::AdamOptions{});
   auto learning = policy::LearnerOptions(config);
-  learning.passes = config.ppo_epochs;
   learning.normalizer_decay = config.normalizer_decay;
   learning.cpc_scale = config.cpc_scale;
   // The networks learn in f32.

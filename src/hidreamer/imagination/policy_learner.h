@@ -6,7 +6,7 @@
 #include <string>
 
 #include "hidreamer/base/seed.h"
-#include "hidreamer/config/experiment_config.h"
+#include "hidreamer/config/config.h"
 #include "hidreamer/imagination/dream.h"
 #include "hidreamer/imagination/replay_windows.h"
 #include "hidreamer/imagination/state_features.h"
@@ -31,7 +31,7 @@ namespace hidreamer::imagination {
 class PolicyLearner : public training::Learner {
  public:
   // Contents are shared; with world_model_frozen false the given world model is trained. codebooks
-  // (L, V, Dq) are needed for policy.feature codes. Throws a user Error where context + horizon do
+  // (L, V, Dq) are needed for policy.features codes. Throws a user Error where context + horizon do
   // not fit into the world model or the recorded episodes. precision: of products in dreams and in
   // the world model's states of real windows; the networks learn in f32.
   PolicyLearner(tokenizer::TokenizedGame game, world_model::WorldModel world_model,

@@ -49,7 +49,7 @@ TEST(PolicyLearner, LearnsWhatPaysFromHiddenStates) {
 TEST(PolicyLearner, LearnsWhatPaysFromCodesByPpo) {
   auto config = TinyConfig();
   config.algorithm = "ppo";
-  config.feature = "codes";
+  config.features = "codes";
   config.critic = "symlog_mse";
   config.updates = 60;
   auto learner = MakeLearner(config);

@@ -11,7 +11,7 @@ StateFeatures::StateFeatures(const std::string& kind,
                              torch::Tensor codebooks)
     : kind_(kind), world_model_(world_model), codebooks_(std::move(codebooks)) {
   if (kind != "hidden" && kind != "codes") {
-    throw UserError("policy.feature is hidden or codes", "no feature '{}'", kind);
+    throw UserError("policy.features is hidden or codes", "no features '{}'", kind);
   }
   if (kind == "codes") {
     HID_CHECK(codebooks_.defined() && codebooks_.dim() == 3 &&

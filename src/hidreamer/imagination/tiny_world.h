@@ -2,7 +2,7 @@
 
 #include <torch/torch.h>
 
-#include "hidreamer/config/experiment_config.h"
+#include "hidreamer/config/config.h"
 #include "hidreamer/tokenizer/tokenized_game.h"
 #include "hidreamer/world_model/world_model.h"
 

@@ -4,7 +4,7 @@
 
 #include "hidreamer/base/log.h"
 #include "hidreamer/base/text_table.h"
-#include "hidreamer/config/experiment_config.h"
+#include "hidreamer/config/config.h"
 #include "hidreamer/performance/timing.h"
 #include "hidreamer/performance/workload.h"
 #include "hidreamer/pipeline/machine.h"

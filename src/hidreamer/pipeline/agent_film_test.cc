@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "hidreamer/config/agent_config.h"
+#include "hidreamer/config/load.h"
 #include "hidreamer/env/make_environment.h"
 
 namespace hidreamer::pipeline {
@@ -10,7 +10,7 @@ namespace {
 
 std::vector<report::GrayImage> FilmCatch(const AgentFilmOptions& options) {
   torch::manual_seed(1);
-  agent::AgentModels models(agent::OptionsOf(config::AgentPreset("test"), 3));
+  agent::AgentModels models(agent::OptionsOf(config::Preset("test"), 3));
   models->eval();
   return FilmAgent(models, env::MakeEnvironment("catch", "atari100k"), options);
 }

@@ -20,9 +20,9 @@ namespace hidreamer::pipeline {
 namespace {
 
 // All that can be known before any work: the game, the device, and room for the replay.
-void CheckBeforeWork(const config::AgentConfig& config, const std::filesystem::path& replay,
+void CheckBeforeWork(const config::Config& config, const std::filesystem::path& replay,
                      StageState state) {
-  env::MakeEnvironment(config.game, config.protocol);
+  env::MakeEnvironment(config.game, config.collect.protocol);
   training::UseDevice(config.device);
   std::error_code code;
   const auto there = std::filesystem::symlink_status(replay, code);
@@ -39,7 +39,7 @@ void CheckBeforeWork(const config::AgentConfig& config, const std::filesystem::p
 
 // Whether some of the steps are still to be played by an agent that was begun or done with other
 // settings. Throws a user Error where it cannot play them.
-bool LeavesWorkToDo(const config::AgentConfig& config, const std::filesystem::path& folder) {
+bool LeavesWorkToDo(const config::Config& config, const std::filesystem::path& folder) {
   const int64_t per_update = config.collect.steps_per_update;
   const int64_t wanted = config.steps / per_update;
   const int64_t played = training::UpdatesOfNewestCheckpoint(folder / "checkpoints");
@@ -60,7 +60,7 @@ bool LeavesWorkToDo(const config::AgentConfig& config, const std::filesystem::pa
 
 }  // namespace
 
-void RunAgent(const config::AgentConfig& config, const AgentRunOptions& options) {
+void RunAgent(const config::Config& config, const AgentRunOptions& options) {
   RunJournal journal(options.directory);
   StageRecord stage = AgentStage(config, journal.path());
   stage.can_go_on = true;

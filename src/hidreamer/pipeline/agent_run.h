@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <string>
 
-#include "hidreamer/config/agent_config.h"
+#include "hidreamer/config/config.h"
 
 namespace hidreamer::pipeline {
 
@@ -22,6 +22,6 @@ struct AgentRunOptions {
 //   RUN/agent/dream.webp  its dream beside a game that it plays
 //   RUN/report.html       one page of what was learned
 //   RUN/replay/           the real steps, for resuming
-void RunAgent(const config::AgentConfig& config, const AgentRunOptions& options);
+void RunAgent(const config::Config& config, const AgentRunOptions& options);
 
 }  // namespace hidreamer::pipeline

@@ -5,25 +5,26 @@
 #include "hidreamer/base/files.h"
 #include "hidreamer/base/json_lines.h"
 #include "hidreamer/config/dump.h"
+#include "hidreamer/config/load.h"
 #include "hidreamer/env/make_environment.h"
 #include "hidreamer/pipeline/agent_film.h"
 #include "hidreamer/report/image.h"
 
 namespace hidreamer::pipeline {
 
-StageRecord AgentStage(const config::AgentConfig& config, const std::filesystem::path& run) {
+StageRecord AgentStage(const config::Config& config, const std::filesystem::path& run) {
   StageRecord stage{.name = "agent",
                     .folder = run / "agent",
                     .settings = config::Flatten(config),
-                    .defaults = config::Flatten(config::AgentConfig{})};
+                    .defaults = config::Flatten(config::Preset("cpu"))};
   // Where the work is done and how often it is saved do not change what is learned.
-  for (const char* key : {"threads", "device", "precision", "checkpoint_seconds"}) {
+  for (const char* key : {"schedule", "threads", "device", "precision", "checkpoint_seconds"}) {
     stage.settings.erase(key);
   }
   return stage;
 }
 
-RunJournal::Work AgentWork(const config::AgentConfig& config, const std::string& command) {
+RunJournal::Work AgentWork(const config::Config& config, const std::string& command) {
   return {.command = command,
           .config_text = config::DumpConfig(config),
           .threads = config.threads,
@@ -39,7 +40,7 @@ RunJournal::Work AgentWork(const config::AgentConfig& config, const std::string&
           .facts = {{"seed", config.seed}, {"games", {config.game}}}};
 }
 
-void WriteCurve(const std::filesystem::path& run, const config::AgentConfig& config,
+void WriteCurve(const std::filesystem::path& run, const config::Config& config,
                 const std::vector<agent::TrainingGame>& games, CurveOver over) {
   auto played = nlohmann::json::array();
   for (const agent::TrainingGame& game : games) {
@@ -73,9 +74,9 @@ void WriteCurve(const std::filesystem::path& run, const config::AgentConfig& con
   WriteFileAtomically(run / "agent/curve.json", curve.dump(1) + "\n");
 }
 
-void WriteFilm(const std::filesystem::path& run, const config::AgentConfig& config) {
+void WriteFilm(const std::filesystem::path& run, const config::Config& config) {
   const auto film = FilmAgent(agent::LoadAgentModels(run),
-                              env::MakeEnvironment(config.game, config.protocol), {});
+                              env::MakeEnvironment(config.game, config.collect.protocol), {});
   WriteFileAtomically(run / "agent/dream.webp",
                       report::EncodeWebpAnimation(film, kFilmMilliseconds));
 }

@@ -5,24 +5,24 @@
 #include <vector>
 
 #include "hidreamer/agent/online_learner.h"
-#include "hidreamer/config/agent_config.h"
+#include "hidreamer/config/config.h"
 #include "hidreamer/pipeline/run_journal.h"
 
 // What `hidreamer agent` and the training of an agent's parts have in common.
 namespace hidreamer::pipeline {
 
 // RUN/agent, done under all settings but those that change nothing of what is learned.
-StageRecord AgentStage(const config::AgentConfig& config, const std::filesystem::path& run);
-RunJournal::Work AgentWork(const config::AgentConfig& config, const std::string& command);
+StageRecord AgentStage(const config::Config& config, const std::filesystem::path& run);
+RunJournal::Work AgentWork(const config::Config& config, const std::string& command);
 
 enum class CurveOver { kSteps, kUpdates };  // real steps of the agent, updates of a part of it
 
 // Writes RUN/agent/curve.json for the report: the games played while learning, and the scores of
 // RUN/agent/metrics.jsonl beside random play.
-void WriteCurve(const std::filesystem::path& run, const config::AgentConfig& config,
+void WriteCurve(const std::filesystem::path& run, const config::Config& config,
                 const std::vector<agent::TrainingGame>& games, CurveOver over);
 
 // Writes RUN/agent/dream.webp: the agent's dream beside a game that it plays.
-void WriteFilm(const std::filesystem::path& run, const config::AgentConfig& config);
+void WriteFilm(const std::filesystem::path& run, const config::Config& config);
 
 }  // namespace hidreamer::pipeline

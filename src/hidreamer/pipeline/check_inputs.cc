@@ -34,7 +34,7 @@ void CheckRecording(const fs::path& path, const std::string& game,
 }
 
 // Returns the largest number of actions.
-int64_t CheckGames(const config::ExperimentConfig& config, const fs::path& run,
+int64_t CheckGames(const config::Config& config, const fs::path& run,
                    const std::vector<std::string>& only) {
   size_t most_actions = 0;
   const std::vector<std::string> known = env::ListGames();
@@ -79,7 +79,7 @@ std::optional<ImportedStage> CheckImport(const config::Settings& config, const f
 
 }  // namespace
 
-void CheckInputs(const config::ExperimentConfig& config, const fs::path& run,
+void CheckInputs(const config::Config& config, const fs::path& run,
                  const std::vector<std::string>& only) {
   const int64_t actions = CheckGames(config, run, only);
   const config::Settings settings = config::Flatten(config);

@@ -8,7 +8,7 @@ namespace hidreamer::pipeline {
 Stage EncoderStage() {
   const StageId id{.name = "encoder", .settings = "encoder", .folder = "encoder"};
   const auto work = [id](StageContext& context) {
-    const config::ExperimentConfig& config = context.config;
+    const config::Config& config = context.config;
     std::vector<data::EpisodeStore> stores;
     for (const std::string& game : config.games) {
       stores.push_back(OpenRecording(context, game));

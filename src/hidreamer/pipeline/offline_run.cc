@@ -10,7 +10,7 @@
 
 namespace hidreamer::pipeline {
 
-void RunOffline(const config::AgentConfig& config, const OfflineRunOptions& options) {
+void RunOffline(const config::Config& config, const OfflineRunOptions& options) {
   std::error_code error;
   if (std::filesystem::equivalent(options.source, options.directory, error)) {
     throw UserError("choose another --out", "{} is the agent that is to be trained further",

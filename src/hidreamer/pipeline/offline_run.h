@@ -4,7 +4,7 @@
 #include <string>
 
 #include "hidreamer/agent/offline_learner.h"
-#include "hidreamer/config/agent_config.h"
+#include "hidreamer/config/config.h"
 
 namespace hidreamer::pipeline {
 
@@ -21,6 +21,6 @@ struct OfflineRunOptions {
 //   OUT/config.yaml, run.json
 //   OUT/agent/{begun.json or stage.json, checkpoints, metrics.jsonl, model.safetensors}
 //   OUT/agent/curve.json  the scores on the way, by updates; none of a world model
-void RunOffline(const config::AgentConfig& config, const OfflineRunOptions& options);
+void RunOffline(const config::Config& config, const OfflineRunOptions& options);
 
 }  // namespace hidreamer::pipeline

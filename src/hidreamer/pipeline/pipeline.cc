@@ -94,7 +94,7 @@ size_t LastOf(const std::vector<Stage>& stages, const std::vector<std::string>& 
 }
 
 // Of the numbers that a stage writes for each recorded step, at least.
-double BytesOfStep(const StageId& id, const config::ExperimentConfig& config) {
+double BytesOfStep(const StageId& id, const config::Config& config) {
   if (id.settings == "collect") {
     return env::kRamBytes;
   }
@@ -105,7 +105,7 @@ double BytesOfStep(const StageId& id, const config::ExperimentConfig& config) {
 
 // All else that can be known before any work: that the stages before are there, who plays the
 // games, the device, and room on the disk.
-void CheckBeforeWork(const config::ExperimentConfig& config, const RunDirectory& run,
+void CheckBeforeWork(const config::Config& config, const RunDirectory& run,
                      const std::vector<Stage>& stages, const std::vector<StageState>& states,
                      const std::vector<std::string>& only) {
   const size_t last = LastOf(stages, only);
@@ -180,11 +180,11 @@ nlohmann::json TrainStage(StageContext& context, const StageId& id, training::Le
   return {{"updates", learner.total_updates()}, {"train_seconds", result.seconds}};
 }
 
-const std::vector<std::string>& PolicyGames(const config::ExperimentConfig& config) {
+const std::vector<std::string>& PolicyGames(const config::Config& config) {
   return config.policy_games.empty() ? config.games : config.policy_games;
 }
 
-std::vector<Stage> AllStages(const config::ExperimentConfig& config) {
+std::vector<Stage> AllStages(const config::Config& config) {
   std::vector<Stage> stages;
   for (const std::string& game : config.games) {
     stages.push_back(CollectStage(game));
@@ -210,7 +210,7 @@ std::vector<Stage> AllStages(const config::ExperimentConfig& config) {
 
 namespace {
 
-void RunLeading(const config::ExperimentConfig& config, const PipelineOptions& options,
+void RunLeading(const config::Config& config, const PipelineOptions& options,
                 training::ProcessGroup& group) {
   RunDirectory run(options.directory, config);
   const std::vector<Stage> stages = AllStages(config);
@@ -236,7 +236,7 @@ void RunLeading(const config::ExperimentConfig& config, const PipelineOptions& o
 }
 
 // The world model's training alone is shared by several processes.
-void RunTogether(config::ExperimentConfig config, const PipelineOptions& options,
+void RunTogether(config::Config config, const PipelineOptions& options,
                  training::ProcessGroup& group) {
   if (config.threads == 0) {  // they share the machine's cores
     config.threads = DefaultThreads(training::ProcessGroup::ProcessesHere());
@@ -251,7 +251,7 @@ void RunTogether(config::ExperimentConfig config, const PipelineOptions& options
 
 }  // namespace
 
-void RunPipeline(const config::ExperimentConfig& config, const PipelineOptions& options) {
+void RunPipeline(const config::Config& config, const PipelineOptions& options) {
   const training::ProcessGroup::Place place = training::ProcessGroup::PlaceFromEnvironment();
   if (place.size > 1 && options.only != std::vector<std::string>{"world_model"}) {
     throw UserError(fmt::format("unset {}; torchrun, mpirun and srun are for hidreamer train "

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "hidreamer/config/experiment_config.h"
+#include "hidreamer/config/config.h"
 
 namespace hidreamer::pipeline {
 
@@ -21,6 +21,6 @@ struct PipelineOptions {
 // Runs all stages of the config that are not yet done and, where all were asked for, prints the
 // figures beside their baselines and the report's path to stdout. Throws Interrupted on Ctrl-C; the
 // same call goes on.
-void RunPipeline(const config::ExperimentConfig& config, const PipelineOptions& options);
+void RunPipeline(const config::Config& config, const PipelineOptions& options);
 
 }  // namespace hidreamer::pipeline

@@ -7,7 +7,7 @@
 
 namespace hidreamer::pipeline {
 
-RunDirectory::RunDirectory(std::filesystem::path path, const config::ExperimentConfig& config)
+RunDirectory::RunDirectory(std::filesystem::path path, const config::Config& config)
     : journal_(std::move(path)), config_(config) {}
 
 StageRecord RunDirectory::Record(const StageId& stage) const {

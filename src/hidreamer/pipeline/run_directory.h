@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "hidreamer/config/experiment_config.h"
+#include "hidreamer/config/config.h"
 #include "hidreamer/layers/precision.h"
 #include "hidreamer/pipeline/imported_stage.h"
 #include "hidreamer/pipeline/run_journal.h"
@@ -24,7 +24,7 @@ struct StageId {
 class RunDirectory {
  public:
   // Errors as RunJournal's.
-  RunDirectory(std::filesystem::path path, const config::ExperimentConfig& config);
+  RunDirectory(std::filesystem::path path, const config::Config& config);
 
   const std::filesystem::path& path() const { return journal_.path(); }
   std::filesystem::path Folder(const StageId& stage) const { return path() / stage.folder; }
@@ -56,7 +56,7 @@ class RunDirectory {
   config::Settings ImportsBefore(const StageId& stage, const config::Settings& settings) const;
 
   RunJournal journal_;
-  config::ExperimentConfig config_;
+  config::Config config_;
 };
 
 }  // namespace hidreamer::pipeline

@@ -13,6 +13,7 @@
 #include "hidreamer/base/files.h"
 #include "hidreamer/config/dump.h"
 #include "hidreamer/config/load.h"
+#include "hidreamer/pipeline/agent_stage.h"
 
 namespace {
 
@@ -38,8 +39,8 @@ using ::testing::ThrowsMessage;
 
 const StageId kStage{.name = "world_model", .settings = "world_model", .folder = "world_model"};
 
-config::ExperimentConfig SmallConfig() {
-  config::ExperimentConfig config;
+config::Config SmallConfig() {
+  config::Config config;
   config.threads = 1;
   config.precision = "f32";
   return config;
@@ -75,6 +76,53 @@ TEST_F(RunDirectoryTest, ASettingThatAnOlderVersionDidNotKnowHadItsDefault) {
   EXPECT_THROW(RunDirectory(root_, other).Inspect(kStage, false), Error);
 }
 
+// Writes a record's settings under the keys of an older version, {now: then}.
+std::string WithFormerKeys(const fs::path& file, const config::Settings& former) {
+  auto record = nlohmann::json::parse(ReadFile(file));
+  for (const auto& [now, then] : former) {
+    record["settings"][then] = record["settings"].at(now);
+    record["settings"].erase(now);
+  }
+  const std::string hash = config::HashSettings(record["settings"].get<config::Settings>());
+  record["first_hash"] = hash;
+  WriteFileAtomically(file, record.dump());
+  return hash;
+}
+
+TEST_F(RunDirectoryTest, AKeyThatHadAnotherNameLeavesAStageAsItIs) {
+  const StageId policy{.name = "policy/pong", .settings = "policy", .folder = "policy/pong"};
+  RunDirectory run(root_, SmallConfig());
+  run.StartWork("first");
+  run.Begin(policy);
+  const fs::path begun = root_ / "policy/pong/begun.json", done = root_ / "policy/pong/stage.json";
+  const std::string hash = WithFormerKeys(begun, {{"policy.features", "policy.feature"}});
+  EXPECT_EQ(run.Inspect(policy, false), StageState::kBegun);
+  EXPECT_EQ(run.Identity(policy)["config"], hash);  // as its checkpoints have it
+  EXPECT_TRUE(run.Begin(policy).empty());
+  EXPECT_EQ(run.Identity(policy)["config"], hash);
+  run.Finish(policy, 1, {});
+  WithFormerKeys(done, {{"policy.features", "policy.feature"}});
+  EXPECT_EQ(run.Inspect(policy, false), StageState::kDone);
+}
+
+TEST_F(RunDirectoryTest, AnAgentOfAnOlderVersionIsDoneUnderTheSameSettings) {
+  const config::Config config = config::LoadConfig(config::kOnline, {.overrides = {"threads=1"}});
+  RunJournal journal(root_);
+  const StageRecord stage = AgentStage(config, root_);
+  journal.StartWork(AgentWork(config, "hidreamer agent"));
+  journal.Begin(stage);
+  journal.Finish(stage, 1, {});
+  WithFormerKeys(root_ / "agent/stage.json", {{"tokenizer.warmup_updates", "tokenizer.head_start"},
+                                              {"tokenizer.levels", "tokenizer.rvq_levels"},
+                                              {"policy.features", "policy.sees"},
+                                              {"collect.protocol", "protocol"},
+                                              {"evaluation.times", "evaluations"}});
+  EXPECT_EQ(journal.Inspect(stage, false), StageState::kDone);
+  const auto other = config::LoadConfig(config::kOnline, {.overrides = {"policy.features=codes"}});
+  EXPECT_THAT([&] { journal.Inspect(AgentStage(other, root_), false); },
+              ThrowsMessage<Error>(HasSubstr("policy.features: 'codes+hidden' before, codes now")));
+}
+
 TEST_F(RunDirectoryTest, AStageIsToDoThenBegunThenDone) {
   RunDirectory run(root_, SmallConfig());
   run.StartWork("hidreamer run a.yaml");
@@ -100,7 +148,7 @@ TEST_F(RunDirectoryTest, OtherSettingsAreRefusedByNameAndForceSetsTheStageAside)
     run.Finish(kStage, 1, {});
     run.EndWork("done");
   }
-  config::ExperimentConfig changed = SmallConfig();
+  config::Config changed = SmallConfig();
   changed.world_model.layers = 2;
   RunDirectory run(root_, changed);
   EXPECT_THAT([&] { run.Inspect(kStage, false); },
@@ -116,7 +164,8 @@ TEST_F(RunDirectoryTest, OtherSettingsAreRefusedByNameAndForceSetsTheStageAside)
   run.Begin(kStage);
   run.EndWork("interrupted");
   EXPECT_EQ(ReadFile(before / "world_model/model.safetensors"), "first");
-  EXPECT_EQ(config::LoadConfig(before / "config.yaml").world_model.layers, 6);
+  EXPECT_EQ(
+      config::LoadConfig(config::kStaged, {.file = before / "config.yaml"}).world_model.layers, 6);
   run.Finish(kStage, 1, {});
   run.EndWork("done");
   EXPECT_FALSE(fs::exists(before));
@@ -174,7 +223,7 @@ TEST_F(RunDirectoryTest, ARecordingFromElsewhereIsDoneWhateverTheSettings) {
     run.StartWork("first");
     run.Finish(collect, 1, {{"recorded_elsewhere", true}});
   }
-  config::ExperimentConfig changed = SmallConfig();
+  config::Config changed = SmallConfig();
   changed.collect.steps = 77;
   EXPECT_EQ(RunDirectory(root_, changed).Inspect(collect, true), StageState::kDone);
 }
@@ -186,7 +235,7 @@ TEST_F(RunDirectoryTest, SettingsOfLaterStagesDoNotMatter) {
     run.Begin(kStage);
     run.Finish(kStage, 1, {});
   }
-  config::ExperimentConfig changed = SmallConfig();
+  config::Config changed = SmallConfig();
   changed.policy.horizon = 3;
   changed.threads = 2;
   EXPECT_EQ(RunDirectory(root_, changed).Inspect(kStage, false), StageState::kDone);
@@ -198,7 +247,7 @@ TEST_F(RunDirectoryTest, AResumedRunKeepsThreadsAndPrecisionWhereNoneAreAskedFor
     run.StartWork("first");
     run.EndWork("interrupted");
   }
-  config::ExperimentConfig same = SmallConfig();
+  config::Config same = SmallConfig();
   same.threads = 0;
   same.precision = "auto";
   RunDirectory run(root_, same);
@@ -226,7 +275,7 @@ TEST_F(RunDirectoryTest, WhatMayChangeChangesAndIsRecorded) {
     fs::create_directories(run.Folder(kStage) / "checkpoints" / "step_000000030");
     run.EndWork("interrupted");
   }
-  config::ExperimentConfig changed = SmallConfig();
+  config::Config changed = SmallConfig();
   changed.threads = 2;
   changed.precision = "bf16";
   changed.world_model.lr = 1e-5;
@@ -259,7 +308,7 @@ TEST_F(RunDirectoryTest, AFinishedStageIsNotGoneOnWithUnlessItMeasures) {
       run.Finish(stage, 1, {});
     }
   }
-  config::ExperimentConfig changed = SmallConfig();
+  config::Config changed = SmallConfig();
   changed.evaluation.probe_frames = 123;
   EXPECT_EQ(RunDirectory(root_, changed).Inspect(evaluate, false), StageState::kBegun);
   changed.world_model.epochs = 77;
@@ -270,11 +319,12 @@ TEST_F(RunDirectoryTest, AFinishedStageIsNotGoneOnWithUnlessItMeasures) {
 }
 
 TEST_F(RunDirectoryTest, TheKeptConfigReadsBackToTheSame) {
-  config::ExperimentConfig config = SmallConfig();
+  config::Config config = SmallConfig();
   config.games = {"catch"};
   RunDirectory run(root_, config);
   run.StartWork("x");
-  EXPECT_EQ(config::Flatten(config::LoadConfig(root_ / "config.yaml")), config::Flatten(config));
+  EXPECT_EQ(config::Flatten(config::LoadConfig(config::kStaged, {.file = root_ / "config.yaml"})),
+            config::Flatten(config));
 }
 
 TEST_F(RunDirectoryTest, OneProcessAtATime) {

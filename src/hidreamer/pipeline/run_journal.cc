@@ -114,7 +114,7 @@ std::string FirstHashOf(const StageRecord& stage) {
 
 // The settings that a stage was recorded with.
 config::Settings SettingsIn(const json& record, const StageRecord& stage) {
-  auto settings = record["settings"].get<config::Settings>();
+  auto settings = config::WithKeysOfToday(record["settings"].get<config::Settings>());
   for (const auto& [key, value] : stage.defaults) {
     if (stage.settings.contains(key)) {
       settings.emplace(key, value);

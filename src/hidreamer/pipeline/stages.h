@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "hidreamer/base/seed.h"
-#include "hidreamer/config/experiment_config.h"
+#include "hidreamer/config/config.h"
 #include "hidreamer/data/episode_store.h"
 #include "hidreamer/env/player.h"
 #include "hidreamer/pipeline/run_directory.h"
@@ -20,7 +20,7 @@
 namespace hidreamer::pipeline {
 
 struct StageContext {
-  const config::ExperimentConfig& config;
+  const config::Config& config;
   RunDirectory& run;
   SeedTree seeds;
   training::ProcessGroup& group;  // leader of; of one process but for the world model's training
@@ -45,10 +45,10 @@ Stage EvaluateStage();                                    // evaluation/, summar
 Stage ReportStage();                                      // report.html
 
 // All stages of a config in order.
-std::vector<Stage> AllStages(const config::ExperimentConfig& config);
+std::vector<Stage> AllStages(const config::Config& config);
 
 // Games a policy is learned for.
-const std::vector<std::string>& PolicyGames(const config::ExperimentConfig& config);
+const std::vector<std::string>& PolicyGames(const config::Config& config);
 
 // Built-in players by name (env::MakePlayer), else the trained policy of a run directory.
 std::unique_ptr<env::Player> MakeAnyPlayer(const std::string& policy, const std::string& game);
@@ -57,8 +57,8 @@ std::unique_ptr<env::Player> MakeAnyPlayer(const std::string& policy, const std:
 data::EpisodeStore OpenRecording(const StageContext& context, const std::string& game);
 
 // What a process that leads no group does while its leader trains the world model of `directory`.
-void FollowWorldModel(const config::ExperimentConfig& config,
-                      const std::filesystem::path& directory, training::ProcessGroup& group);
+void FollowWorldModel(const config::Config& config, const std::filesystem::path& directory,
+                      training::ProcessGroup& group);
 // Tells those that follow that there is nothing to train.
 void DismissFollowers(training::ProcessGroup& group);
 

@@ -8,7 +8,7 @@ namespace hidreamer::pipeline {
 
 namespace {
 
-std::vector<tokenizer::TokenizedGame> LoadGames(const config::ExperimentConfig& config,
+std::vector<tokenizer::TokenizedGame> LoadGames(const config::Config& config,
                                                 const std::filesystem::path& directory) {
   std::vector<tokenizer::TokenizedGame> games;
   for (const std::string& game : config.games) {
@@ -40,8 +40,8 @@ nlohmann::json TrainWorldModel(StageContext& context, const StageId& id,
 
 }  // namespace
 
-void FollowWorldModel(const config::ExperimentConfig& config,
-                      const std::filesystem::path& directory, training::ProcessGroup& group) {
+void FollowWorldModel(const config::Config& config, const std::filesystem::path& directory,
+                      training::ProcessGroup& group) {
   const Call call = ShareCall(group, Call::kNothing);
   if (call == Call::kNothing) {
     return;

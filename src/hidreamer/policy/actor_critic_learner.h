@@ -30,10 +30,11 @@ struct ActorCriticLearnerOptions {
   double cpc_scale = 0;    // weight of the contrastive loss, where the networks have one
 };
 
-// Of a section of the configuration that has VisitActorCritic's fields.
+// Of config::PolicyConfig, which this folder does not depend on.
 template <typename Section>
 ActorCriticLearnerOptions LearnerOptions(const Section& section) {
   return {.algorithm = section.algorithm,
+          .passes = section.ppo_epochs,
           .ppo_clip = section.ppo_clip,
           .gamma = section.gamma,
           .lambda = section.lambda,

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "hidreamer/base/seed.h"
-#include "hidreamer/config/experiment_config.h"
+#include "hidreamer/config/config.h"
 #include "hidreamer/data/windows.h"
 #include "hidreamer/tokenizer/residual_quantizer.h"
 #include "hidreamer/training/captured_graph.h"

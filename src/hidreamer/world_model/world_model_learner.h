@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "hidreamer/base/seed.h"
-#include "hidreamer/config/experiment_config.h"
+#include "hidreamer/config/config.h"
 #include "hidreamer/layers/precision.h"
 #include "hidreamer/tokenizer/tokenized_game.h"
 #include "hidreamer/training/captured_graph.h"
