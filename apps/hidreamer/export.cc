@@ -13,6 +13,7 @@
 #include "hidreamer/base/files.h"
 #include "hidreamer/base/temporary_directory.h"
 #include "hidreamer/formats/safetensors.h"
+#include "hidreamer/pipeline/dream_page.h"
 #include "options.h"
 
 namespace hidreamer::app {
@@ -22,7 +23,7 @@ constexpr const char* kModelFile = "model.safetensors";
 
 struct ExportArguments {
   std::filesystem::path source;
-  std::filesystem::path out;
+  std::filesystem::path out, html;  // one of them
 };
 
 // Folders below `run` that hold a trained model, relative to it: "encoder", "policy/pong", …
@@ -42,7 +43,7 @@ std::vector<std::filesystem::path> StagesOf(const std::filesystem::path& run) {
   return stages;
 }
 
-void Export(const ExportArguments& arguments) {
+void ExportWeights(const ExportArguments& arguments) {
   if (arguments.out.extension() != ".safetensors" && !IsSpecialFile(arguments.out)) {
     throw UserError("name the file X.safetensors", "cannot export to {}", arguments.out.string());
   }
@@ -84,19 +85,41 @@ void Export(const ExportArguments& arguments) {
              result.tensors.size(), numbers);
 }
 
+void ExportDream(const ExportArguments& arguments) {
+  CheckOutputFile(arguments.html, FileKind::kHtml);
+  const std::string page = pipeline::DreamPageOf(arguments.source);
+  WriteOutputFile(arguments.html, FileKind::kHtml, page);
+  fmt::print(WordsBeside(arguments.html),
+             "{}: {:.1f} MB, opens in any browser, here or elsewhere\n", arguments.html.string(),
+             static_cast<double>(page.size()) / 1e6);
+}
+
+void Export(const ExportArguments& arguments) {
+  if (arguments.out.empty() == arguments.html.empty()) {
+    throw UserError("--out X.safetensors for the weights, --html X.html for a page to play in",
+                    "export writes one file: name it with --out or with --html");
+  }
+  arguments.html.empty() ? ExportWeights(arguments) : ExportDream(arguments);
+}
+
 }  // namespace
 
 void AddExportCommand(CLI::App& app) {
   auto arguments = std::make_shared<ExportArguments>();
-  CLI::App* command =
-      app.add_subcommand("export", "write a trained model as one file that Python can open");
+  CLI::App* command = app.add_subcommand(
+      "export", "write a trained model as one file: for Python, or as a page to play in its dream");
   AddRun(*command, arguments->source,
          "a stage of a run (RUN/world_model), or a whole run: then names start with their stage "
          "(encoder., policy/pong., …)")
       ->required();
-  AddOutputFile(*command, "--out", arguments->out, "X.safetensors; tools/export turns it into .pt")
-      ->required();
-  command->footer("Example: hidreamer export runs/seed/world_model --out world_model.safetensors");
+  AddOutputFile(*command, "--out", arguments->out,
+                "X.safetensors, the weights; tools/export turns it into .pt");
+  AddOutputFile(*command, "--html", arguments->html,
+                "X.html, a page that dreams by itself: anybody opens it and plays in the dream of "
+                "an agent. RUN is that of hidreamer agent, with its replay");
+  command->footer(
+      "Example: hidreamer export runs/seed/world_model --out world_model.safetensors\n"
+      "Example: hidreamer export runs/agent_pong --html dream.html");
   command->callback([arguments] { Export(*arguments); });
 }
 
