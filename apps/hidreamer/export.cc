@@ -13,6 +13,7 @@
 #include "hidreamer/base/files.h"
 #include "hidreamer/base/temporary_directory.h"
 #include "hidreamer/formats/safetensors.h"
+#include "hidreamer/pipeline/dream_page.h"
 #include "hidreamer/pipeline/trained_agent.h"
 #include "options.h"
 
@@ -23,8 +24,8 @@ constexpr const char* kModelFile = "model.safetensors";
 
 struct ExportArguments {
   std::filesystem::path source;
-  std::filesystem::path out;
-  std::filesystem::path model, scores;
+  std::filesystem::path out, html, model;  // one of them
+  std::filesystem::path scores;            // beside model
 };
 
 // Folders below `run` that hold a trained model, relative to it: "encoder", "policy/pong", …
@@ -44,12 +45,7 @@ std::vector<std::filesystem::path> StagesOf(const std::filesystem::path& run) {
   return stages;
 }
 
-void Export(const ExportArguments& arguments) {
-  if (!arguments.model.empty()) {
-    pipeline::PackAgent(arguments.source, arguments.model, arguments.scores);
-    fmt::print("{}\n", arguments.model.string());
-    return;
-  }
+void ExportWeights(const ExportArguments& arguments) {
   if (arguments.out.extension() != ".safetensors" && !IsSpecialFile(arguments.out)) {
     throw UserError("name the file X.safetensors", "cannot export to {}", arguments.out.string());
   }
@@ -91,18 +87,42 @@ void Export(const ExportArguments& arguments) {
              result.tensors.size(), numbers);
 }
 
+void ExportDream(const ExportArguments& arguments) {
+  CheckOutputFile(arguments.html, FileKind::kHtml);
+  const std::string page = pipeline::DreamPageOf(arguments.source);
+  WriteOutputFile(arguments.html, FileKind::kHtml, page);
+  fmt::print(WordsBeside(arguments.html),
+             "{}: {:.1f} MB, opens in any browser, here or elsewhere\n", arguments.html.string(),
+             static_cast<double>(page.size()) / 1e6);
+}
+
+void Export(const ExportArguments& arguments) {
+  if (!arguments.model.empty()) {
+    pipeline::PackAgent(arguments.source, arguments.model, arguments.scores);
+    fmt::print("{}\n", arguments.model.string());
+  } else if (!arguments.html.empty()) {
+    ExportDream(arguments);
+  } else {
+    ExportWeights(arguments);
+  }
+}
+
 }  // namespace
 
 void AddExportCommand(CLI::App& app) {
   auto arguments = std::make_shared<ExportArguments>();
-  CLI::App* command =
-      app.add_subcommand("export", "write a trained model as one file that Python can open");
+  CLI::App* command = app.add_subcommand(
+      "export", "write a trained model as one file: for Python, or as a page to play in its dream");
   AddRun(*command, arguments->source,
          "a stage of a run (RUN/world_model), or a whole run: then names start with their stage "
          "(encoder., policy/pong., …)")
       ->required();
   auto* what = command->add_option_group("what to write");
-  AddOutputFile(*what, "--out", arguments->out, "X.safetensors; tools/export turns it into .pt");
+  AddOutputFile(*what, "--out", arguments->out,
+                "X.safetensors, the weights; tools/export turns it into .pt");
+  AddOutputFile(*what, "--html", arguments->html,
+                "X.html, a page that dreams by itself: anybody opens it and plays in the dream of "
+                "an agent. RUN is that of hidreamer agent, with its replay");
   CLI::Option* model = what->add_option(
       "--model", arguments->model,
       "directory for an online agent's weights in half precision, and model.json: where they come "
@@ -114,7 +134,8 @@ void AddExportCommand(CLI::App& app) {
   model->needs(scores);
   command->footer(
       "Example: hidreamer export runs/seed/world_model --out world_model.safetensors\n"
-      "         hidreamer export runs/pong --model models/pong --scores results/pong-cpu-1.json");
+      "Example: hidreamer export runs/agent_pong --html dream.html\n"
+      "Example: hidreamer export runs/agent_pong --model models/pong --scores pong.json");
   command->callback([arguments] { Export(*arguments); });
 }
 

@@ -145,6 +145,32 @@ TEST_F(Agent, ShowsItsDreamAndItsLearningOnAPage) {
   EXPECT_THAT(ReadFile(root_ / "both.html"), HasSubstr("<section id=\"2-learning\""));
 }
 
+TEST_F(Agent, IsSharedAsAPageThatDreamsByItself) {
+  const fs::path run = root_ / "run", page = root_ / "dream.html";
+  ASSERT_EQ(RunProgram(Command(run)).code, 0);
+  const Outcome shared = RunProgram({"export", run, "--html", page});
+  ASSERT_EQ(shared.code, 0) << shared.text;
+  const std::string html = ReadFile(page);
+  std::smatch held;
+  ASSERT_TRUE(std::regex_search(html, held, std::regex("id=\"dream\">([^<]{1,200})")));
+  EXPECT_THAT(held[1].str(), HasSubstr("\"game\":\"catch\""));
+  EXPECT_THAT(held[1].str(), HasSubstr("\"random\":-"));
+  EXPECT_THAT(html, Not(HasSubstr(root_.string())));  // nobody needs to know where it was made
+  EXPECT_EQ(RunProgram({"export", run, "--html", page}).code, 0);  // its own file again
+
+  const Outcome both =
+      RunProgram({"export", run, "--html", page, "--out", root_ / "x.safetensors"});
+  EXPECT_EQ(both.code, 2) << both.text;
+  EXPECT_THAT(both.text, HasSubstr("one file"));
+  EXPECT_EQ(RunProgram({"export", run}).code, 2);
+  fs::remove_all(run / "replay");
+  const Outcome bare = RunProgram({"export", run, "--html", page});
+  EXPECT_EQ(bare.code, 2) << bare.text;
+  EXPECT_THAT(bare.text, HasSubstr("with its replay"));
+  fs::remove_all(run / "agent");
+  EXPECT_THAT(RunProgram({"export", run, "--html", page}).text, HasSubstr("no finished agent"));
+}
+
 // The text's transformer, learning online: the same commands, the same files.
 TEST_F(Agent, AWorldOfTokensIsARunLikeAnyOther) {
   const fs::path run = root_ / "tokens", held = root_ / "held";
@@ -158,6 +184,9 @@ TEST_F(Agent, AWorldOfTokensIsARunLikeAnyOther) {
   EXPECT_THAT(ReadFile(run / "report.html"), HasSubstr("data:image/webp;base64,"));
   EXPECT_EQ(RunProgram({"eval", run, "--episodes", "2"}).code, 0);
   EXPECT_EQ(RunProgram({"dream", run, "--steps", "5", "--out", root_ / "dream.png"}).code, 0);
+  const Outcome page = RunProgram({"export", run, "--html", root_ / "dream.html"});
+  EXPECT_EQ(page.code, 2) << page.text;
+  EXPECT_THAT(page.text, HasSubstr("world_model.kind = step, not token"));
   ASSERT_EQ(
       RunProgram({"collect", "--game", "catch", "--steps", "600", "--seed", "9", "--out", held})
           .code,

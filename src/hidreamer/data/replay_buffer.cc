@@ -32,6 +32,7 @@ void WriteFrom(const fs::path& path, uint64_t offset, const void* bytes, size_t 
   if (!file) {
     throw UserError("is the disk full?", "cannot write {}", path.string());
   }
+  fs::resize_file(path, offset + count);
   FlushToDisk(path);
 }
 
@@ -42,7 +43,6 @@ void ReadAll(const fs::path& path, void* out, size_t count) {
     throw UserError("the replay belongs to the checkpoint; begin anew in another directory",
                     "{} holds {} bytes of {}", path.string(), missing ? 0 : size, count);
   }
-  fs::resize_file(path, count);
   std::ifstream file(path, std::ios::binary);
   file.read(static_cast<char*>(out), static_cast<std::streamsize>(count));
   if (!file) {

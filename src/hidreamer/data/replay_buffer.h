@@ -70,11 +70,12 @@ class ReplayBuffer {
   std::span<const uint8_t> frames(int64_t stream) const { return At(stream).frames; }
   int64_t streams() const { return options_.streams; }
 
-  // Appends what is new since the last Save or Load to directory/stream_SS.{frames,steps}. Returns
-  // the sizes of the streams, for a checkpoint.
+  // Appends what is new since the last Save or Load to directory/stream_SS.{frames,steps} and cuts
+  // off what a killed run wrote after its checkpoint. Returns the sizes of the streams, for a
+  // checkpoint.
   std::vector<int64_t> Save(const std::filesystem::path& directory);
-  // Reads the first `sizes` steps of each stream back and cuts off what a killed run wrote after
-  // its checkpoint. Throws a user Error where files are missing or too short.
+  // Reads the first `sizes` steps of each stream back; the run may be training still. Throws a user
+  // Error where files are missing or too short.
   void Load(const std::filesystem::path& directory, const std::vector<int64_t>& sizes);
   // How many whole steps of each stream a directory holds. Throws a user Error where a file is
   // missing.

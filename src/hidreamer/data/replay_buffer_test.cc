@@ -112,14 +112,16 @@ TEST(ReplayBuffer, ComesBackToTheBitAfterAKill) {
   Rng rng(3);
   const auto starts = replay.Sample(20, 6, {.near_reward_share = 0.5}, rng);
   const auto batch = replay.Read(starts, 6);
-  // A run killed later has written more than its checkpoint knows of.
-  Fill(replay, 1, 9);
+  // A run killed later has written more than its checkpoint knows of; whoever reads leaves it
+  // there.
+  Fill(replay, 1, 25);
   replay.Save(directory);
 
   ReplayBuffer resumed({.streams = 2, .frame_bytes = kBytes});
   resumed.Load(directory, sizes);
   Rng again(3);
   EXPECT_EQ(resumed.Sample(20, 6, {.near_reward_share = 0.5}, again), starts);
+  EXPECT_EQ(std::filesystem::file_size(directory / "stream_01.frames"), 55U * kBytes);
   const auto batch_again = resumed.Read(starts, 6);
   EXPECT_EQ(batch_again.frames, batch.frames);
   EXPECT_EQ(batch_again.rewards, batch.rewards);
