@@ -11,6 +11,7 @@
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/files.h"
 #include "hidreamer/base/temporary_directory.h"
+#include "hidreamer/config/load.h"
 #include "hidreamer/layers/categorical.h"
 #include "hidreamer/web/dream_page.h"
 
