@@ -6,7 +6,7 @@
 #include <filesystem>
 
 #include "hidreamer/agent/online_learner.h"
-#include "hidreamer/env/make_environment.h"
+#include "hidreamer/env/registry.h"
 #include "hidreamer/evaluation/play.h"
 
 namespace hidreamer::agent {

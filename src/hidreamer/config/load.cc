@@ -12,7 +12,7 @@
 #include "hidreamer/config/agent_config.h"
 #include "hidreamer/config/check.h"
 #include "hidreamer/config/dump.h"
-#include "hidreamer/config/game_names.h"
+#include "hidreamer/env/game_name.h"
 
 namespace hidreamer::config {
 namespace fs = std::filesystem;
@@ -297,7 +297,7 @@ ExperimentConfig Finish(Loader<ExperimentConfig>& loader,
   loader.ApplyOptions(overrides);
   ExperimentConfig config = loader.config();
   for (auto* games : {&config.games, &config.policy_games}) {
-    std::transform(games->begin(), games->end(), games->begin(), GameName);
+    std::transform(games->begin(), games->end(), games->begin(), env::GameName);
   }
   CheckConfig(config, loader.origins());
   return config;
@@ -328,7 +328,7 @@ AgentConfig LoadAgentConfig(const std::string& preset, const std::string& path,
   }
   loader.ApplyOptions(overrides);
   AgentConfig config = loader.config();
-  config.game = GameName(config.game);
+  config.game = env::GameName(config.game);
   CheckAgentConfig(config);
   return config;
 }

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "hidreamer/config/agent_config.h"
-#include "hidreamer/env/make_environment.h"
+#include "hidreamer/env/registry.h"
 
 namespace hidreamer::pipeline {
 namespace {
