@@ -1,8 +1,9 @@
-# hidreamer_library(NAME SOURCES a.cc … DEPENDS base config … LINK target … [TORCH] [HOT])
+# hidreamer_library(NAME SOURCES a.cc … DEPENDS base config … LINK target … [REGISTERS b.cc …] [TORCH] [HOT])
 #   One static library hidreamer_NAME for src/hidreamer/NAME.
 #   DEPENDS  hidreamer folders this one may include (tools/check_layers holds it to that)
 #   LINK     third-party targets
 #   TORCH    uses libtorch: gets the shared precompiled header and -O1 (it only calls torch); others are built with -O2
+#   REGISTERS  sources that register what they hold and to which nothing else refers: objects, which no linker drops from an archive
 #   HOT      sources with inner loops of their own: -O3, no precompiled header, and the vectorizer may forget errno and traps
 # hidreamer_test(NAME SOURCES a_test.cc … DEPENDS … [LABELS unit] [TIMEOUT s] [KERNELS]): one gtest executable, one CTest entry.
 #   KERNELS  three more entries: the same with matrix units (AMX) emulated (NAME_matrix_units), with AVX2 where there is more (NAME_avx2), and without our kernels for bf16 (NAME_library)
@@ -30,7 +31,7 @@ function(hid_compile_settings target torch)
 endfunction()
 
 function(hidreamer_library name)
-  cmake_parse_arguments(arg "TORCH" "" "SOURCES;DEPENDS;LINK;HOT" ${ARGN})
+  cmake_parse_arguments(arg "TORCH" "" "SOURCES;REGISTERS;DEPENDS;LINK;HOT" ${ARGN})
   set(target hidreamer_${name})
   add_library(${target} STATIC ${arg_SOURCES} ${arg_HOT})
   hid_compile_settings(${target} "${arg_TORCH}")
@@ -41,6 +42,14 @@ function(hidreamer_library name)
     target_link_libraries(${target} PUBLIC hidreamer_${dependency})
   endforeach()
   target_link_libraries(${target} PUBLIC ${arg_LINK})
+  if(arg_REGISTERS)
+    add_library(${target}_registers OBJECT ${arg_REGISTERS})
+    hid_compile_settings(${target}_registers "${arg_TORCH}")
+    set_target_properties(${target}_registers PROPERTIES UNITY_BUILD OFF)
+    target_include_directories(${target}_registers PRIVATE $<TARGET_PROPERTY:${target},INCLUDE_DIRECTORIES>)
+    target_compile_definitions(${target}_registers PRIVATE $<TARGET_PROPERTY:${target},COMPILE_DEFINITIONS>)
+    target_link_libraries(${target} INTERFACE $<TARGET_OBJECTS:${target}_registers>)
+  endif()
 endfunction()
 
 function(hidreamer_test name)

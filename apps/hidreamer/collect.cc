@@ -8,7 +8,7 @@
 
 #include "commands.h"
 #include "hidreamer/base/error.h"
-#include "hidreamer/env/make_environment.h"
+#include "hidreamer/env/registry.h"
 #include "hidreamer/pipeline/stages.h"
 #include "options.h"
 

@@ -8,7 +8,7 @@
 
 #include "commands.h"
 #include "hidreamer/base/error.h"
-#include "hidreamer/env/make_environment.h"
+#include "hidreamer/env/atari_games.h"
 #include "hidreamer/layers/precision.h"
 #include "hidreamer/parity/parity.h"
 #include "hidreamer/pipeline/machine.h"

@@ -10,7 +10,7 @@
 #include "hidreamer/agent/agent_models.h"
 #include "hidreamer/base/error.h"
 #include "hidreamer/config/load.h"
-#include "hidreamer/env/make_environment.h"
+#include "hidreamer/env/registry.h"
 #include "hidreamer/evaluation/open_loop_evaluation.h"
 #include "hidreamer/evaluation/run_parts.h"
 #include "hidreamer/pipeline/agent_film.h"

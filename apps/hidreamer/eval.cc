@@ -11,7 +11,7 @@
 #include "hidreamer/agent/agent_models.h"
 #include "hidreamer/agent/online_player.h"
 #include "hidreamer/base/error.h"
-#include "hidreamer/env/make_environment.h"
+#include "hidreamer/env/registry.h"
 #include "hidreamer/env/scripted_player.h"
 #include "hidreamer/evaluation/play.h"
 #include "hidreamer/imagination/agent_player.h"

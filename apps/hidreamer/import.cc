@@ -10,7 +10,7 @@
 #include "commands.h"
 #include "hidreamer/base/error.h"
 #include "hidreamer/data/npz_import.h"
-#include "hidreamer/env/make_environment.h"
+#include "hidreamer/env/registry.h"
 #include "hidreamer/pipeline/imported_stage.h"
 #include "import_weights.h"
 

@@ -15,7 +15,7 @@
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/interrupt.h"
 #include "hidreamer/base/log.h"
-#include "hidreamer/config/game_names.h"
+#include "hidreamer/env/game_name.h"
 #include "options.h"
 
 namespace {
@@ -37,7 +37,7 @@ int ReportError(const hidreamer::Error& error) {
 void UnderstandGameNames(CLI::App& app) {
   for (CLI::App* command : app.get_subcommands([](CLI::App*) { return true; })) {
     if (CLI::Option* game = command->get_option_no_throw("--game"); game != nullptr) {
-      game->transform(hidreamer::config::GameName);
+      game->transform(hidreamer::env::GameName);
     }
     UnderstandGameNames(*command);
   }

@@ -12,7 +12,7 @@
 #include "commands.h"
 #include "hidreamer/agent/dream_game.h"
 #include "hidreamer/base/error.h"
-#include "hidreamer/env/make_environment.h"
+#include "hidreamer/env/registry.h"
 #include "hidreamer/report/image.h"
 #include "hidreamer/web/play_page.h"
 #include "hidreamer/web/server.h"

@@ -7,7 +7,7 @@
 
 #include "hidreamer/agent/online_learner.h"
 #include "hidreamer/config/load.h"
-#include "hidreamer/env/make_environment.h"
+#include "hidreamer/env/registry.h"
 #include "hidreamer/evaluation/play.h"
 
 namespace hidreamer::agent {

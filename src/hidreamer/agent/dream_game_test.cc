@@ -7,7 +7,7 @@
 #include "hidreamer/agent/online_player.h"
 #include "hidreamer/base/error.h"
 #include "hidreamer/config/load.h"
-#include "hidreamer/env/make_environment.h"
+#include "hidreamer/env/registry.h"
 
 namespace hidreamer::agent {
 namespace {

@@ -6,7 +6,7 @@
 #include "hidreamer/agent/online_player.h"
 #include "hidreamer/agent/windows.h"
 #include "hidreamer/config/load.h"
-#include "hidreamer/env/make_environment.h"
+#include "hidreamer/env/registry.h"
 
 namespace hidreamer::agent {
 namespace {

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "hidreamer/agent/online_player.h"
-#include "hidreamer/env/make_environment.h"
+#include "hidreamer/env/registry.h"
 #include "hidreamer/env/scripted_player.h"
 #include "hidreamer/evaluation/play.h"
 

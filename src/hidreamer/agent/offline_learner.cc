@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "hidreamer/agent/observation.h"
-#include "hidreamer/env/make_environment.h"
+#include "hidreamer/env/registry.h"
 #include "hidreamer/training/device.h"
 
 namespace hidreamer::agent {

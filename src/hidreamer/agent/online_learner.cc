@@ -7,7 +7,7 @@
 
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/interrupt.h"
-#include "hidreamer/env/make_environment.h"
+#include "hidreamer/env/registry.h"
 #include "hidreamer/env/scripted_player.h"
 #include "hidreamer/training/device.h"
 #include "hidreamer/training/flop_meter.h"

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "hidreamer/agent/observation.h"
-#include "hidreamer/env/ram_labels.h"
+#include "hidreamer/env/registry.h"
 #include "hidreamer/evaluation/game_artefacts.h"
 
 namespace hidreamer::agent {

@@ -28,6 +28,12 @@ void CreateDirectories(const fs::path& path) {
 
 }  // namespace
 
+fs::path InstalledData(const fs::path& name) {
+  std::error_code code;
+  const fs::path program = fs::read_symlink("/proc/self/exe", code);
+  return program.parent_path().parent_path() / "share" / "hidreamer" / name;
+}
+
 void FlushToDisk(const fs::path& path) {
   const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (file < 0) {

@@ -29,6 +29,9 @@ void CheckFreeSpace(const std::filesystem::path& path, double bytes);
 // it can be named. It need not exist. Throws a user Error for an empty path.
 std::filesystem::path RealPath(const std::filesystem::path& path);
 
+// What lies in share/hidreamer beside the bin directory of an installed program. It need not exist.
+std::filesystem::path InstalledData(const std::filesystem::path& name);
+
 // fs::rename that throws a user Error.
 void Rename(const std::filesystem::path& from, const std::filesystem::path& to);
 

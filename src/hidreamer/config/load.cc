@@ -15,8 +15,8 @@
 #include "hidreamer/base/numbers.h"
 #include "hidreamer/config/check.h"
 #include "hidreamer/config/dump.h"
-#include "hidreamer/config/game_names.h"
 #include "hidreamer/config/presets.h"
+#include "hidreamer/env/game_name.h"
 
 namespace hidreamer::config {
 namespace fs = std::filesystem;
@@ -312,9 +312,9 @@ class Loader {
     }
     Config config = config_;
     for (auto* games : {&config.games, &config.policy_games}) {
-      std::transform(games->begin(), games->end(), games->begin(), GameName);
+      std::transform(games->begin(), games->end(), games->begin(), env::GameName);
     }
-    config.game = GameName(config.game);
+    config.game = env::GameName(config.game);
     CheckConfig(config, origins_);
     return config;
   }

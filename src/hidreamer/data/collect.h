@@ -5,8 +5,8 @@
 #include <string>
 
 #include "hidreamer/data/episode_store.h"
-#include "hidreamer/env/make_environment.h"
 #include "hidreamer/env/player.h"
+#include "hidreamer/env/registry.h"
 
 namespace hidreamer::data {
 

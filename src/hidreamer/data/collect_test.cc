@@ -7,7 +7,7 @@
 #include "hidreamer/base/temporary_directory.h"
 #include "hidreamer/data/store_format.h"
 #include "hidreamer/data/test_recording.h"
-#include "hidreamer/env/catch_environment.h"
+#include "hidreamer/env/registry.h"
 #include "hidreamer/env/scripted_player.h"
 
 namespace hidreamer::data {
@@ -56,7 +56,7 @@ TEST(CollectEpisodes, RecordsEveryStepOfWholeEpisodes) {
   EXPECT_EQ(store.truncateds()[333], 1);
   for (size_t row = 0; row < 109; ++row) {
     const size_t at = row * env::kRamBytes;
-    EXPECT_EQ(store.ram()[at + env::CatchEnvironment::kBallYByte], row % 11)
+    EXPECT_EQ(store.ram()[at + static_cast<size_t>(env::RamByte("catch", "ball_y"))], row % 11)
         << "RAM belongs to the frame before the action";
     EXPECT_EQ(store.rewards()[row] != 0, row % 11 == 10);
   }

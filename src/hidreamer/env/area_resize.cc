@@ -17,7 +17,7 @@ constexpr int kReciprocalShift = 40;
 // In units of 1/u of an input pixel, u = target/gcd, an output pixel covers source/gcd units: all
 // borders are whole numbers.
 AreaResizer::Axis AreaResizer::MakeAxis(int source, int target) {
-  HID_CHECK(source >= target && target > 0, "source {} target {}", source, target);
+  HID_CHECK(source > 0 && target > 0, "source {} target {}", source, target);
   const int divisor = std::gcd(source, target);
   const int pixel = target / divisor;
   Axis axis;

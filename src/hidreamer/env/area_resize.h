@@ -6,10 +6,10 @@
 
 namespace hidreamer::env {
 
-// Shrinks a gray picture by area averaging: each output pixel is the mean of the input area that it
-// covers, computed exactly in integers and rounded to the nearest (halves up). Separable. The last
-// picture is kept, and rows that have not changed since are not computed again: of a game's frames
-// most. So one instance serves one thread, and best one game.
+// Brings a gray picture to another size by area averaging: each output pixel is the mean of the
+// input area that it covers, computed exactly in integers and rounded to the nearest (halves up).
+// Separable. The last picture is kept, and rows that have not changed since are not computed again:
+// of a game's frames most. So one instance serves one thread, and best one game.
 class AreaResizer {
  public:
   AreaResizer(int source_height, int source_width, int height, int width);

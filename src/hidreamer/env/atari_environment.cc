@@ -15,9 +15,7 @@
 namespace hidreamer::env {
 namespace {
 
-constexpr int kSkip = 4;
 constexpr int kMostNoOps = 30;
-constexpr double kStickyProbability = 0.25;
 // Restoring a saved state leaves parts of the emulated video chip as they were: what was played
 // before shows, and in qbert and tetris even changes the game. In these games it was held against a
 // freshly loaded ROM and is exact; there it makes a reset a hundred times faster.
@@ -151,7 +149,8 @@ void AtariEnvironment::Reset(uint64_t seed) {
   playing_ = true;
   if (no_ops_) {
     // Frames for a step are left, however low the limit is.
-    const int64_t no_ops = std::min<int64_t>(1 + rng_.UniformInt(kMostNoOps), max_frames_ - kSkip);
+    const int64_t no_ops =
+        std::min<int64_t>(1 + rng_.UniformInt(kMostNoOps), max_frames_ - kFramesPerStep);
     for (int64_t i = 0; i < no_ops; ++i) {
       e.ale.act(ale::PLAYER_A_NOOP);
     }
@@ -165,7 +164,7 @@ StepResult AtariEnvironment::Step(int action) {
   HID_CHECK(action >= 0 && action < num_actions(), "action = {} of {}", action, num_actions());
   Emulator& e = *emulator_;
   StepResult result;
-  for (int i = 0; i < kSkip && !e.ale.game_over(); ++i) {
+  for (int i = 0; i < kFramesPerStep && !e.ale.game_over(); ++i) {
     if (max_pool_) {
       const std::span<const uint8_t> screen = e.Screen();
       e.previous_screen.assign(screen.begin(), screen.end());

@@ -1,17 +1,17 @@
 #pragma once
 
 #include <array>
+#include <filesystem>
 #include <memory>
 #include <string>
 
 #include "hidreamer/base/seed.h"
 #include "hidreamer/env/environment.h"
-#include "hidreamer/env/make_environment.h"
 
 namespace hidreamer::env {
 
 // A game of the Arcade Learning Environment (Bellemare et al., 2013) through its C++ library.
-// Compiled only with HID_WITH_ALE. Protocols: make_environment.h. Frames are gray (0.299 R +
+// Compiled only with HID_WITH_ALE. Protocols: registry.h. Frames are gray (0.299 R +
 // 0.587 G + 0.114 B) and shrunk to 84x84 by area averaging. An episode follows from game, protocol
 // and seed alone: what the instance played before leaves no trace.
 class AtariEnvironment : public Environment {

@@ -12,12 +12,14 @@ constexpr int kFrameSize = 84;                        // H = W
 constexpr int kFrameBytes = kFrameSize * kFrameSize;  // one gray frame, row-major u8
 constexpr int kStackDepth = 4;                        // frames in an observation, oldest first
 constexpr int kRamBytes = 128;
+constexpr int kFramesPerStep = 4;            // of the emulator, in an agent's step
+constexpr double kStickyProbability = 0.25;  // of repeating the previous action, under v5
 
 struct EnvironmentSpec {
-  std::string game;                       // ALE's name or "catch"
+  std::string game;                       // its name in the registry
   std::string protocol;                   // "atari100k" | "v5"
-  std::vector<std::string> action_names;  // the game's minimal set in ascending ALE id; its size is
-                                          // the number of actions
+  std::vector<std::string> action_names;  // on Atari the minimal set in ascending ALE id; its size
+                                          // is the number of actions
 };
 
 // What one agent step (4 emulator frames on Atari) gave.

@@ -5,8 +5,7 @@
 #include <cstdlib>
 
 #include "hidreamer/base/error.h"
-#include "hidreamer/env/catch_environment.h"
-#include "hidreamer/env/ram_labels.h"
+#include "hidreamer/env/registry.h"
 
 namespace hidreamer::env {
 namespace {
@@ -149,12 +148,15 @@ int MixturePlayer::PlayBreakout(const PlayerView& view, Episode& episode, Rng& r
 }
 
 int MixturePlayer::PlayCatch(const PlayerView& view) {
-  const int ball_x = Byte(view, CatchEnvironment::kBallXByte);
-  const int paddle_x = Byte(view, CatchEnvironment::kPaddleXByte);
+  constexpr int kStay = 0, kLeft = 1, kRight = 2;
+  static const int ball_byte = RamByte("catch", "ball_x");
+  static const int paddle_byte = RamByte("catch", "paddle_x");
+  const int ball_x = Byte(view, ball_byte);
+  const int paddle_x = Byte(view, paddle_byte);
   if (ball_x == paddle_x) {
-    return CatchEnvironment::kStay;
+    return kStay;
   }
-  return ball_x < paddle_x ? CatchEnvironment::kLeft : CatchEnvironment::kRight;
+  return ball_x < paddle_x ? kLeft : kRight;
 }
 
 std::unique_ptr<Player> MakePlayer(const std::string& name) {

@@ -6,7 +6,7 @@
 #include <stdexcept>
 
 #include "hidreamer/base/error.h"
-#include "hidreamer/env/make_environment.h"
+#include "hidreamer/env/registry.h"
 #include "hidreamer/env/scripted_player.h"
 
 namespace hidreamer::env {

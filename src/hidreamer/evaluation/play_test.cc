@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "hidreamer/env/make_environment.h"
+#include "hidreamer/env/registry.h"
 #include "hidreamer/env/scripted_player.h"
 
 namespace hidreamer::evaluation {

@@ -8,7 +8,7 @@
 #include "hidreamer/base/interrupt.h"
 #include "hidreamer/encoder/embed.h"
 #include "hidreamer/encoder/encoder.h"
-#include "hidreamer/env/ram_labels.h"
+#include "hidreamer/env/registry.h"
 #include "hidreamer/evaluation/ridge.h"
 #include "hidreamer/imagination/open_loop.h"
 

@@ -7,7 +7,7 @@
 #include "hidreamer/encoder/embed.h"
 #include "hidreamer/encoder/embedding_metrics.h"
 #include "hidreamer/encoder/encoder.h"
-#include "hidreamer/env/make_environment.h"
+#include "hidreamer/env/registry.h"
 #include "hidreamer/env/scripted_player.h"
 #include "hidreamer/evaluation/play.h"
 #include "hidreamer/formats/safetensors.h"

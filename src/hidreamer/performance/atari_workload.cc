@@ -1,6 +1,6 @@
 #include <fmt/format.h>
 
-#include "hidreamer/env/make_environment.h"
+#include "hidreamer/env/registry.h"
 #include "hidreamer/env/scripted_player.h"
 #include "hidreamer/env/vector_environment.h"
 #include "hidreamer/performance/workload.h"

@@ -2,8 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include "hidreamer/config/agent_config.h"
 #include "hidreamer/config/load.h"
-#include "hidreamer/env/make_environment.h"
+#include "hidreamer/env/registry.h"
 
 namespace hidreamer::pipeline {
 namespace {

@@ -8,7 +8,7 @@
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/files.h"
 #include "hidreamer/config/dump.h"
-#include "hidreamer/env/make_environment.h"
+#include "hidreamer/env/registry.h"
 #include "hidreamer/pipeline/agent_stage.h"
 #include "hidreamer/pipeline/run_journal.h"
 #include "hidreamer/report/sections.h"

@@ -6,7 +6,7 @@
 #include "hidreamer/base/json_lines.h"
 #include "hidreamer/config/dump.h"
 #include "hidreamer/config/load.h"
-#include "hidreamer/env/make_environment.h"
+#include "hidreamer/env/registry.h"
 #include "hidreamer/pipeline/agent_film.h"
 #include "hidreamer/report/image.h"
 

@@ -8,7 +8,7 @@
 #include "hidreamer/base/error.h"
 #include "hidreamer/data/episode_store.h"
 #include "hidreamer/encoder/encoder.h"
-#include "hidreamer/env/make_environment.h"
+#include "hidreamer/env/registry.h"
 #include "hidreamer/pipeline/imported_stage.h"
 
 namespace hidreamer::pipeline {

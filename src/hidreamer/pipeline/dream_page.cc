@@ -8,7 +8,7 @@
 #include "hidreamer/base/json_lines.h"
 #include "hidreamer/config/load.h"
 #include "hidreamer/data/replay_buffer.h"
-#include "hidreamer/env/make_environment.h"
+#include "hidreamer/env/registry.h"
 #include "hidreamer/report/html.h"
 #include "hidreamer/web/dream_page.h"
 
