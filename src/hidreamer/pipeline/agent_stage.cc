@@ -17,6 +17,7 @@ StageRecord AgentStage(const config::Config& config, const std::filesystem::path
                     .folder = run / "agent",
                     .settings = config::Flatten(config),
                     .defaults = config::Flatten(config::Preset("cpu"))};
+  stage.defaults["tokenizer.freeze_after"] = "0";  // before it was known, nothing was frozen
   // Where the work is done and how often it is saved do not change what is learned.
   for (const char* key : {"schedule", "threads", "device", "precision", "checkpoint_seconds"}) {
     stage.settings.erase(key);
