@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include "hidreamer/config/agent_config.h"
 #include "hidreamer/config/load.h"
 #include "hidreamer/env/registry.h"
 
