@@ -161,7 +161,7 @@ TEST_F(Agent, IsSharedAsAPageThatDreamsByItself) {
   const Outcome both =
       RunProgram({"export", run, "--html", page, "--out", root_ / "x.safetensors"});
   EXPECT_EQ(both.code, 2) << both.text;
-  EXPECT_THAT(both.text, HasSubstr("one file"));
+  EXPECT_THAT(both.text, HasSubstr("Exactly 1 option"));
   EXPECT_EQ(RunProgram({"export", run}).code, 2);
   fs::remove_all(run / "replay");
   const Outcome bare = RunProgram({"export", run, "--html", page});
