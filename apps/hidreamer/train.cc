@@ -86,8 +86,9 @@ void TrainPart(const StageArguments& arguments, agent::Learns learns) {
   }
   pipeline::RunOffline(
       config::LoadConfig(config::kOnline, {.file = config, .overrides = overrides}), options);
-  fmt::print("score it: hidreamer eval {0} --episodes 100\nits world model: hidreamer evaluate {0}\n",
-             options.directory.string());
+  fmt::print(
+      "score it: hidreamer eval {0} --episodes 100\nits world model: hidreamer evaluate {0}\n",
+      options.directory.string());
 }
 
 // A stage of a run, or the part of an agent that does the same.
