@@ -379,6 +379,15 @@ class Loader {
   std::set<fs::path> open_;
 };
 
+// A path that does not exist here may be that of a config which is installed with the program:
+// configs/seed.yaml.
+fs::path FindConfig(const fs::path& path) {
+  std::error_code code;
+  return path.is_relative() && !fs::exists(path, code) && fs::exists(InstalledData(path), code)
+             ? InstalledData(path)
+             : path;
+}
+
 }  // namespace
 
 Config LoadConfig(const std::string& schedule, const ConfigLayers& layers) {
@@ -387,7 +396,7 @@ Config LoadConfig(const std::string& schedule, const ConfigLayers& layers) {
     loader.ApplyPreset(layers.preset.empty() ? "cpu" : layers.preset);
   }
   if (!layers.file.empty()) {
-    loader.ApplyFile(layers.file);
+    loader.ApplyFile(FindConfig(layers.file));
   }
   loader.ApplyOptions(layers.overrides);
   return loader.Finish(schedule);
