@@ -141,8 +141,7 @@ std::vector<std::filesystem::path> ModelDirectories() {
     all.emplace_back(own);
   }
   std::error_code code;
-  const auto program = std::filesystem::read_symlink("/proc/self/exe", code);
-  all.push_back(program.parent_path().parent_path() / "share/hidreamer/models");
+  all.push_back(InstalledData("models"));
   all.emplace_back(std::filesystem::path(HID_SOURCE_DIRECTORY) / "models");
   std::erase_if(all, [&](const auto& path) { return !std::filesystem::is_directory(path, code); });
   return all;
