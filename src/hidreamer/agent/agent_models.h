@@ -55,9 +55,9 @@ class AgentModelsImpl : public policy::ActorCritic {
 };
 TORCH_MODULE(AgentModels);
 
+constexpr const char* kSlowCritic = "slow_critic.";
 // RUN/agent/model.safetensors, the options as JSON under the metadata key "options". A slow critic
 // that the file leaves out is the critic. Throws a user Error where the run holds no agent.
-constexpr const char* kSlowCritic = "slow_critic.";
 AgentModels LoadAgentModels(const std::filesystem::path& run);
 bool HoldsAgent(const std::filesystem::path& run);
 

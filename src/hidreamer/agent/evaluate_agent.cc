@@ -24,7 +24,6 @@ using evaluation::Part;
 using nlohmann::json;
 
 constexpr const char* kWeights = "agent/model.safetensors";
-constexpr int kGamesAtATime = 16;
 
 Figure Above(Figure figure, double asked) {
   figure.asked = fmt::format("above {:g}", asked);
@@ -207,7 +206,6 @@ std::vector<Figure> EvaluateAgent(const std::filesystem::path& run,
         [&] {
           const auto factory = [&] { return env::MakeEnvironment(game, options.protocol); };
           const evaluation::PlayOptions play{.episodes = options.episodes,
-                                             .environments = kGamesAtATime,
                                              .seed = SeedTree(measure.seed).Stream("evaluate")};
           env::RandomPlayer random;
           const auto baseline = evaluation::PlayEpisodes(factory, random, play);
@@ -220,8 +218,8 @@ std::vector<Figure> EvaluateAgent(const std::filesystem::path& run,
       own_play ? Record(run, models, options) : Recordings{options.fit, options.held_out};
   const data::EpisodeStore fit(recordings.fit), held_out(recordings.held_out);
   json settings = seed;
-  settings.update({{"fit", recordings.fit.string()},
-                   {"held_out", recordings.held_out.string()},
+  settings.update({{"fit", own_play ? "own play" : RealPath(recordings.fit).string()},
+                   {"held_out", own_play ? "own play" : RealPath(recordings.held_out).string()},
                    {"recorded_steps", options.recorded_steps},
                    {"frames", measure.frames},
                    {"windows", measure.windows},
@@ -229,7 +227,9 @@ std::vector<Figure> EvaluateAgent(const std::filesystem::path& run,
                    {"temperature", measure.temperature}});
   const auto measured = [&](const std::string& name, const std::function<json()>& work,
                             evaluation::Parts::FigureMaker figures) {
-    parts.Measure(name, {kWeights}, settings, work, figures);
+    parts.Measure(
+        name, {kWeights, RealPath(recordings.fit).string(), RealPath(recordings.held_out).string()},
+        settings, work, figures);
   };
   if (wanted(Part::kCodes)) {
     measured(

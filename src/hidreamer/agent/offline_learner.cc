@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "hidreamer/agent/observation.h"
 #include "hidreamer/env/registry.h"
 #include "hidreamer/training/device.h"
 
@@ -13,10 +12,6 @@ namespace {
 
 SeedTree SeedsOf(const config::Config& config) {
   return SeedTree(static_cast<uint64_t>(config.seed)).Subtree("offline/" + config.game);
-}
-
-data::ReplayBufferOptions ReplayOf(const config::Config& config) {
-  return {.streams = config.collect.environments, .frame_bytes = kObservationBytes};
 }
 
 }  // namespace

@@ -30,7 +30,7 @@ OnlineLearner::OnlineLearner(const config::Config& config, std::filesystem::path
       precision_(precision),
       device_(training::UseDevice(config.device)),
       replay_directory_(std::move(replay_directory)),
-      replay_({.streams = config.collect.environments, .frame_bytes = kObservationBytes}),
+      replay_(ReplayOf(config)),
       reader_(replay_, device_),
       prefill_updates_((config.collect.prefill + config.collect.steps_per_update - 1) /
                        config.collect.steps_per_update),

@@ -18,11 +18,6 @@ world_model::Steps Read(AgentModels models, const ReplayReader& reader,
                      reader.Frames(starts, length));
 }
 
-policy::ActorCriticLearnerOptions LearnerOptions(const config::PolicyConfig& config) {
-  auto options = policy::LearnerOptions(config);
-  return options;
-}
-
 }  // namespace
 
 PolicyTrainer::PolicyTrainer(AgentModels models, const config::Config& config,
@@ -33,7 +28,7 @@ PolicyTrainer::PolicyTrainer(AgentModels models, const config::Config& config,
       seeds_(seeds),
       precision_(precision),
       device_(device),
-      learner_(models.ptr(), LearnerOptions(config.policy), precision, device) {}
+      learner_(models.ptr(), policy::LearnerOptions(config.policy), precision, device) {}
 
 void PolicyTrainer::Begin(AgentModels dreaming, const ReplayReader& reader, int64_t update,
                           int64_t total) {

@@ -7,6 +7,10 @@
 
 namespace hidreamer::agent {
 
+data::ReplayBufferOptions ReplayOf(const config::Config& config) {
+  return {.streams = config.collect.environments, .frame_bytes = kObservationBytes};
+}
+
 data::SampleOptions SamplingOf(const config::Config& config) {
   return {.recent_share = config.replay.recent_share,
           .recent_steps = config.replay.recent_steps,

@@ -8,6 +8,8 @@
 
 namespace hidreamer::agent {
 
+data::ReplayBufferOptions ReplayOf(const config::Config& config);
+
 // Which windows dreams begin in and the world model learns from.
 data::SampleOptions SamplingOf(const config::Config& config);
 

@@ -22,8 +22,8 @@ class Parts {
   const std::vector<Figure>& figures() const { return figures_; }
 
   // Measures a part, or takes what was measured under the same settings since its inputs (below
-  // RUN) last changed. The file holds the settings as "measured_with". An empty part could not be
-  // measured. Throws Interrupted on Ctrl-C.
+  // RUN, or from the root) last changed. The file holds the settings as "measured_with". An empty
+  // part could not be measured. Throws Interrupted on Ctrl-C.
   void Measure(const std::string& name, const std::vector<std::string>& inputs,
                const nlohmann::json& settings, const std::function<nlohmann::json()>& measure,
                FigureMaker make_figures);

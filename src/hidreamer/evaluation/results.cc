@@ -139,17 +139,12 @@ std::vector<RunScores> ReadResults(const std::vector<std::filesystem::path>& pla
     }
   }
   if (runs.empty()) {
+    std::string searched;
+    for (const std::filesystem::path& place : places) {
+      searched += (searched.empty() ? "" : ", ") + place.string();
+    }
     throw UserError("hidreamer eval RUN --json DIR/NAME.json writes one",
-                    "there is no result file in {}",
-                    fmt::join(
-                        [&] {
-                          std::vector<std::string> names;
-                          for (const auto& place : places) {
-                            names.push_back(place.string());
-                          }
-                          return names;
-                        }(),
-                        ", "));
+                    "there is no result file in {}", searched);
   }
   return runs;
 }

@@ -84,12 +84,9 @@ PolicyLearner::PolicyLearner(tokenizer::TokenizedGame game, world_model::WorldMo
   auto heads = training::NamedParameters(*model_->reward, "reward.");
   Append(heads, training::NamedParameters(*model_->continues, "continue."));
   head_optimizer_ = std::make_unique<training::Adam>(heads, training::AdamOptions{});
-  auto learning = policy::LearnerOptions(config);
-  learning.normalizer_decay = config.normalizer_decay;
-  learning.cpc_scale = config.cpc_scale;
   // The networks learn in f32.
-  actor_critic_ = std::make_unique<policy::ActorCriticLearner>(model_.ptr(), learning,
-                                                               layers::Precision::kF32, device_);
+  actor_critic_ = std::make_unique<policy::ActorCriticLearner>(
+      model_.ptr(), policy::LearnerOptions(config), layers::Precision::kF32, device_);
   if (!config.world_model_frozen) {
     world_model_optimizer_ = std::make_unique<training::Adam>(
         training::NamedParameters(*world_model_),

@@ -2,12 +2,11 @@
 
 #include <algorithm>
 
-#include "hidreamer/agent/observation.h"
+#include "hidreamer/agent/replay_reader.h"
 #include "hidreamer/agent/windows.h"
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/json_lines.h"
 #include "hidreamer/config/load.h"
-#include "hidreamer/data/replay_buffer.h"
 #include "hidreamer/env/registry.h"
 #include "hidreamer/report/html.h"
 #include "hidreamer/web/dream_page.h"
@@ -122,8 +121,7 @@ std::string DreamPageOf(const std::filesystem::path& run) {
   const auto config = config::LoadConfig(config::kOnline, {.file = run / "config.yaml"});
   const auto actions =
       env::MakeEnvironment(config.game, config.collect.protocol)->spec().action_names;
-  data::ReplayBuffer replay(
-      {.streams = config.collect.environments, .frame_bytes = agent::kObservationBytes});
+  data::ReplayBuffer replay(agent::ReplayOf(config));
   replay.Load(run / "replay", replay.SizesIn(run / "replay"));
   const SeedTree seeds(static_cast<uint64_t>(config.seed));
   json dream = DescribeDream(

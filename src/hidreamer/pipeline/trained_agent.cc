@@ -124,7 +124,9 @@ void PackAgent(const std::filesystem::path& run, const std::filesystem::path& di
   formats::TensorMap halves;
   for (const auto& [name, tensor] : formats::NamedState(*models)) {
     if (!name.starts_with(agent::kSlowCritic)) {
-      halves[name] = tensor.is_floating_point() ? tensor.to(torch::kHalf) : tensor;
+      // A rounded tokenizer gives other codes now and then, which all else then takes for changes.
+      const bool rounded = tensor.is_floating_point() && !name.starts_with("tokenizer.");
+      halves[name] = rounded ? tensor.to(torch::kHalf) : tensor;
     }
   }
   EnsureWritableDirectory(directory / "agent");

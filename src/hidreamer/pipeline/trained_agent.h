@@ -18,10 +18,11 @@ std::string NameSetting(const config::Settings& settings);
 //  "versions"} of a finished agent, or what its model.json says; empty where the run is another's.
 nlohmann::json DescribeTraining(const std::filesystem::path& run);
 
-// Writes DIRECTORY/agent/model.safetensors, the weights of RUN's agent in half precision (but for
-// the slow critic), and DIRECTORY/model.json: DescribeTraining beside `scores`, which hidreamer
-// eval wrote. The directory is a run for every command that needs weights alone. Throws a user
-// Error where the scores are of another agent, or the directory is there and is not such a one.
+// Writes DIRECTORY/agent/model.safetensors, the weights of RUN's agent (the tokenizer's as they
+// are, the others in half precision, no slow critic), and DIRECTORY/model.json: DescribeTraining
+// beside `scores`, which hidreamer eval wrote. The directory is a run for every command that needs
+// weights alone. Throws a user Error where the scores are of another agent, or the directory is
+// there and is not such a one.
 void PackAgent(const std::filesystem::path& run, const std::filesystem::path& directory,
                const std::filesystem::path& scores);
 

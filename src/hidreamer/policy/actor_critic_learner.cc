@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "hidreamer/config/policy_config.h"
 #include "hidreamer/policy/losses.h"
 #include "hidreamer/policy/returns.h"
 #include "hidreamer/training/device.h"
@@ -27,6 +28,23 @@ std::vector<training::NamedParameter> ActorParameters(ActorCritic& networks) {
 }
 
 }  // namespace
+
+ActorCriticLearnerOptions LearnerOptions(const config::PolicyConfig& config) {
+  return {.algorithm = config.algorithm,
+          .passes = config.ppo_epochs,
+          .ppo_clip = config.ppo_clip,
+          .gamma = config.gamma,
+          .lambda = config.lambda,
+          .entropy = config.entropy,
+          .final_entropy = config.final_entropy,
+          .normalize_returns = config.normalize_returns,
+          .normalizer_decay = config.normalizer_decay,
+          .center_advantages = config.center_advantages,
+          .lr = config.lr,
+          .clip_norm = config.clip_norm,
+          .slow_tau = config.slow_tau,
+          .cpc_scale = config.cpc_scale};
+}
 
 ActorCriticLearner::ActorCriticLearner(std::shared_ptr<ActorCritic> networks,
                                        const ActorCriticLearnerOptions& options,

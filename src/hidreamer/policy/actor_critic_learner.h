@@ -11,6 +11,10 @@
 #include "hidreamer/training/metrics.h"
 #include "hidreamer/training/optimizer.h"
 
+namespace hidreamer::config {
+struct PolicyConfig;
+}
+
 namespace hidreamer::policy {
 
 struct ActorCriticLearnerOptions {
@@ -30,22 +34,7 @@ struct ActorCriticLearnerOptions {
   double cpc_scale = 0;    // weight of the contrastive loss, where the networks have one
 };
 
-// Of config::PolicyConfig, which this folder does not depend on.
-template <typename Section>
-ActorCriticLearnerOptions LearnerOptions(const Section& section) {
-  return {.algorithm = section.algorithm,
-          .passes = section.ppo_epochs,
-          .ppo_clip = section.ppo_clip,
-          .gamma = section.gamma,
-          .lambda = section.lambda,
-          .entropy = section.entropy,
-          .final_entropy = section.final_entropy,
-          .normalize_returns = section.normalize_returns,
-          .center_advantages = section.center_advantages,
-          .lr = section.lr,
-          .clip_norm = section.clip_norm,
-          .slow_tau = section.slow_tau};
-}
+ActorCriticLearnerOptions LearnerOptions(const config::PolicyConfig& config);
 
 // Trains actor and critic on batches of dreams (lambda-returns, percentile normalization, two-hot
 // critic with a slow copy; DreamerV3), by REINFORCE or PPO.

@@ -45,23 +45,29 @@ std::string Percent(const std::optional<double>& share) {
   return share ? FormatNumber(100 * *share) : FormatNumber({});
 }
 
+std::string Baseline(const evaluation::Figure& figure) {
+  return figure.baseline ? FormatNumber(figure.baseline) + " <small>" +
+                               Escape(figure.baseline_name) + "</small>"
+                         : std::string();
+}
+
+std::string Value(const evaluation::Figure& figure) {
+  return FormatNumber(figure.value) +
+         (figure.unit.empty() ? "" : " <small>" + Escape(figure.unit) + "</small>");
+}
+
 // An online agent's figures, beside what is asked of them.
 std::string AgentHeadline(const std::vector<evaluation::Figure>& figures) {
   Table table{.header = {"figure", "value", "baseline", "asked", "", ""},
               .numeric = {false, true, true, false, false, false},
               .rows = {}};
   for (const evaluation::Figure& figure : figures) {
-    const std::string baseline = figure.baseline ? FormatNumber(figure.baseline) + " <small>" +
-                                                       Escape(figure.baseline_name) + "</small>"
-                                                 : std::string();
-    table.rows.push_back(
-        {Escape(figure.name),
-         "<b>" + FormatNumber(figure.value) + "</b> <small>" + Escape(figure.unit) + "</small>",
-         baseline, Escape(figure.asked),
-         !figure.holds   ? ""
-         : *figure.holds ? "holds"
-                         : "<b>does not hold</b>",
-         "<small>" + Escape(figure.note) + "</small>"});
+    table.rows.push_back({Escape(figure.name), "<b>" + Value(figure) + "</b>", Baseline(figure),
+                          Escape(figure.asked),
+                          !figure.holds   ? ""
+                          : *figure.holds ? "holds"
+                                          : "<b>does not hold</b>",
+                          "<small>" + Escape(figure.note) + "</small>"});
   }
   return RenderTable(table);
 }
@@ -101,16 +107,11 @@ std::string HeadlineSection(const ReportData& data) {
     }
     const evaluation::Figure& any = episodes != nullptr ? *episodes : *windows;
     const auto shown = [](const evaluation::Figure* figure) {
-      return figure == nullptr
-                 ? std::string()
-                 : FormatNumber(figure->value) +
-                       (figure->unit.empty() ? "" : " <small>" + Escape(figure->unit) + "</small>");
+      return figure == nullptr ? std::string() : Value(*figure);
     };
-    const std::string baseline = any.baseline ? FormatNumber(any.baseline) + " <small>" +
-                                                    Escape(any.baseline_name) + "</small>"
-                                              : std::string();
-    table.rows.push_back({Escape(name), "<b>" + shown(episodes) + "</b>", shown(windows), baseline,
-                          Escape(any.text_figure), "<small>" + Escape(any.note) + "</small>"});
+    table.rows.push_back({Escape(name), "<b>" + shown(episodes) + "</b>", shown(windows),
+                          Baseline(any), Escape(any.text_figure),
+                          "<small>" + Escape(any.note) + "</small>"});
   }
   return RenderTable(table) +
          "<p class=\"note\">A figure counts with its baseline beside it. Under <i>random windows"
