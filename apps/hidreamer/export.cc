@@ -122,7 +122,7 @@ void AddExportCommand(CLI::App& app) {
                 "X.safetensors, the weights; tools/export turns it into .pt");
   AddOutputFile(*what, "--html", arguments->html,
                 "X.html, a page that dreams by itself: anybody opens it and plays in the dream of "
-                "an agent. RUN is that of hidreamer agent, with its replay");
+                "an agent. RUN is that of hidreamer agent, or the name of a published one");
   CLI::Option* model = what->add_option(
       "--model", arguments->model,
       "directory for an online agent's weights in half precision, and model.json: where they come "

@@ -61,6 +61,9 @@ TEST_F(Models, AnAgentIsScoredPublishedAndTakenByItsName) {
   EXPECT_EQ(again["trained"]["seed"], 5);
   const Outcome dream = RunProgram({"dream", "mine", "--steps", "5", "--out", root_ / "dream.png"});
   EXPECT_EQ(dream.code, 0) << dream.text;
+  const Outcome page = RunProgram({"export", "mine", "--html", root_ / "dream.html"});
+  EXPECT_EQ(page.code, 0) << page.text;
+  EXPECT_THAT(ReadFile(root_ / "dream.html"), HasSubstr("\"score_games\":4"));
   const Outcome unknown = RunProgram({"eval", "yours", "--episodes", "4"});
   ::unsetenv("HIDREAMER_MODELS");
   EXPECT_EQ(unknown.code, 2);

@@ -28,6 +28,10 @@ AgentOptions AgentOptions::FromJson(const std::string& text) {
   }
 }
 
+layers::Precision PrecisionOf(const AgentOptions& options) {
+  return options.precision == "bf16" ? layers::Precision::kBf16 : layers::Precision::kF32;
+}
+
 AgentOptions OptionsOf(const config::Config& config, int64_t actions) {
   AgentOptions options;
   options.game = config.game;

@@ -11,6 +11,7 @@
 
 #include "hidreamer/config/config.h"
 #include "hidreamer/formats/tensor_map.h"
+#include "hidreamer/layers/precision.h"
 #include "hidreamer/policy/actor_critic.h"
 #include "hidreamer/tokenizer/spatial_tokenizer.h"
 #include "hidreamer/world_model/world.h"
@@ -34,6 +35,7 @@ struct AgentOptions {
                                  tokenizer, world_model)
 };
 
+layers::Precision PrecisionOf(const AgentOptions& options);
 AgentOptions OptionsOf(const config::Config& config, int64_t actions);
 
 // All networks of an online agent. State names tokenizer., world_model., actor., critic.,

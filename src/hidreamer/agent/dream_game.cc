@@ -18,8 +18,7 @@ std::vector<T> Numbers(const torch::Tensor& x) {
 
 DreamGame::DreamGame(AgentModels models, std::unique_ptr<env::Environment> game)
     : models_(std::move(models)),
-      precision_(models_->options().precision == "bf16" ? layers::Precision::kBf16
-                                                        : layers::Precision::kF32),
+      precision_(PrecisionOf(models_->options())),
       game_(std::move(game)),
       choices_(0),
       draws_(0) {
@@ -27,44 +26,34 @@ DreamGame::DreamGame(AgentModels models, std::unique_ptr<env::Environment> game)
             game_->num_actions(), models_->options().actions);
 }
 
-void DreamGame::Push(world_model::Steps& history, const torch::Tensor& codes,
-                     const torch::Tensor& values, int64_t action, bool first) const {
-  const world_model::Steps step{.codes = codes.unsqueeze(1),
-                                .values = values.unsqueeze(1),
-                                .previous_actions = torch::tensor({{action}}),
-                                .firsts = torch::full({1, 1}, first, torch::kBool)};
-  const int64_t length = models_->options().world_model.context;
-  if (first) {
-    // Before its start a game is taken to have stood still, each step an episode of its own.
-    history = step;
-    while (history.length() < length) {
-      history = history.FollowedBy(step);
-    }
-    return;
-  }
-  history = history.FollowedBy(step).Between(1, length + 1);
-}
-
-void DreamGame::Look(const world_model::Steps& history, GameView& view) {
-  const int64_t last = history.length() - 1;
-  const auto features =
-      models_->Features(models_->world_model->Observe(history)).select(1, last);  // (1, F)
-  view.codes = Numbers<int64_t>(history.codes.select(1, last));
+void DreamGame::Look(const torch::Tensor& codes, const torch::Tensor& values,
+                     const torch::Tensor& features, GameView& view) {
+  view.codes = Numbers<int64_t>(codes);
   view.probabilities = Numbers<float>(models_->Policy(features).probabilities());
   view.value = models_->Values(features).item<double>();
-  view.picture = Numbers<uint8_t>(models_->tokenizer->Decode(history.values.select(1, last))
-                                      .clamp(0, 1)
-                                      .mul(255)
-                                      .round()
-                                      .to(torch::kUInt8));
+  view.picture = Numbers<uint8_t>(PicturesOf(models_, values));
 }
 
 void DreamGame::SeeGame(int64_t action, bool first) {
   now_.picture.resize(kObservationBytes);
   observer_.Observe(game_->frame(), now_.picture.data());
   const tokenizer::SpatialCodes seen = models_->tokenizer->Encode(ToTensor(now_.picture));
-  Push(game_history_, seen.codes, seen.values, action, first);
-  Look(game_history_, now_.game);
+  const world_model::Steps step{.codes = seen.codes.unsqueeze(1),
+                                .values = seen.values.unsqueeze(1),
+                                .previous_actions = torch::tensor({{action}}),
+                                .firsts = torch::full({1, 1}, first, torch::kBool)};
+  const int64_t length = models_->options().world_model.context;
+  if (first) {
+    // Before its start a game is taken to have stood still, each step an episode of its own.
+    history_ = step;
+    while (history_.length() < length) {
+      history_ = history_.FollowedBy(step);
+    }
+  } else {
+    history_ = history_.FollowedBy(step).Between(1, length + 1);
+  }
+  const auto states = models_->world_model->Observe(history_);
+  Look(seen.codes, seen.values, models_->Features(states).select(1, length - 1), now_.game);
 }
 
 void DreamGame::Begin(uint64_t seed, int64_t lead) {
@@ -86,7 +75,7 @@ void DreamGame::Begin(uint64_t seed, int64_t lead) {
 }
 
 void DreamGame::Rejoin() {
-  dream_history_ = game_history_;
+  dream_.emplace(models_, history_);
   now_.step = 0;
   now_.action = -1;
   now_.continues = 1;
@@ -100,16 +89,10 @@ int DreamGame::Choose(const GameView& view) {
 }
 
 void DreamGame::DreamStep(int action, double temperature) {
-  const auto& layout = models_->options().world_model.layout;
-  const auto uniforms = torch::rand({1, layout.places, layout.levels},
-                                    at::detail::createCPUGenerator(draws_.Next()), torch::kFloat32);
-  const auto rollout = models_->world_model->Begin(dream_history_, 1, models_->ValuesOfCodes());
-  const auto outcomes = rollout->Imagine(torch::tensor({int64_t{action}}), temperature, uniforms);
-  Push(dream_history_, rollout->codes(), models_->tokenizer->Values(rollout->codes()), action,
-       /*first=*/false);
-  Look(dream_history_, now_.dream);
-  now_.continues = torch::sigmoid(outcomes.continues).item<double>();
-  now_.dream.reward = models_->scalars().Value(outcomes.rewards).item<double>();
+  const LongDream::Step step = dream_->Play(torch::tensor({int64_t{action}}), temperature, draws_);
+  Look(dream_->codes(), dream_->values(), dream_->Features(), now_.dream);
+  now_.continues = step.continues.item<double>();
+  now_.dream.reward = step.rewards.item<double>();
   now_.dream.score += now_.dream.reward;
 }
 

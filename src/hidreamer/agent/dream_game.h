@@ -2,13 +2,14 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "hidreamer/agent/agent_models.h"
+#include "hidreamer/agent/long_dream.h"
 #include "hidreamer/agent/observation.h"
 #include "hidreamer/base/seed.h"
 #include "hidreamer/env/environment.h"
-#include "hidreamer/layers/precision.h"
 
 namespace hidreamer::agent {
 
@@ -51,12 +52,9 @@ class DreamGame {
   void Step(Pilot pilot, int action, double temperature);
 
  private:
-  // Takes in a game's next step, codes and values (1, …), and drops the oldest of as many as the
-  // world model reads.
-  void Push(world_model::Steps& history, const torch::Tensor& codes, const torch::Tensor& values,
-            int64_t action, bool first) const;
-  // What the agent makes of the newest step.
-  void Look(const world_model::Steps& history, GameView& view);
+  // What the agent makes of a step: codes, values, features (1, …).
+  void Look(const torch::Tensor& codes, const torch::Tensor& values, const torch::Tensor& features,
+            GameView& view);
   void SeeGame(int64_t action, bool first);
   void DreamStep(int action, double temperature);
   int Choose(const GameView& view);
@@ -66,7 +64,8 @@ class DreamGame {
   std::unique_ptr<env::Environment> game_;
   Observer observer_;
   Rng choices_, draws_;
-  world_model::Steps game_history_, dream_history_;  // (1, T, …)
+  world_model::Steps history_;  // (1, context, …) of the game
+  std::optional<LongDream> dream_;
   DreamGameMoment now_;
 };
 

@@ -12,8 +12,7 @@ OnlinePlayer::OnlinePlayer(AgentModels models, bool greedy, torch::Device device
     : models_(std::move(models)),
       greedy_(greedy),
       device_(device),
-      precision_(models_->options().precision == "bf16" ? layers::Precision::kBf16
-                                                        : layers::Precision::kF32) {}
+      precision_(PrecisionOf(models_->options())) {}
 
 void OnlinePlayer::Reserve(int64_t count) {
   if (codes_.defined() && codes_.size(0) >= count) {

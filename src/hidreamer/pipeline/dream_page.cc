@@ -1,13 +1,15 @@
 #include "hidreamer/pipeline/dream_page.h"
 
 #include <algorithm>
+#include <numeric>
 
+#include "hidreamer/agent/beginnings.h"
 #include "hidreamer/agent/replay_reader.h"
-#include "hidreamer/agent/windows.h"
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/json_lines.h"
 #include "hidreamer/config/load.h"
 #include "hidreamer/env/registry.h"
+#include "hidreamer/pipeline/trained_agent.h"
 #include "hidreamer/report/html.h"
 #include "hidreamer/web/dream_page.h"
 
@@ -15,10 +17,6 @@ namespace hidreamer::pipeline {
 namespace {
 
 using nlohmann::json;
-
-constexpr int64_t kStarts = 16;
-constexpr int64_t kStartTries = 1000;
-constexpr double kNewestShare = 0.25;  // of the replay: by then the agent plays
 
 bool IsDreamedWith(const std::string& name) {
   constexpr const char* kUsed[] = {"world_model.", "actor.", "tokenizer.background",
@@ -36,34 +34,23 @@ void CheckCanDream(const agent::AgentOptions& options) {
   }
 }
 
-// Windows of the replay's newest part that lie within an episode.
-world_model::Steps ChooseStarts(agent::AgentModels models, const data::ReplayBuffer& replay,
-                                Rng rng) {
-  const int64_t length = models->options().world_model.context;
-  const data::SampleOptions options = {
-      .recent_share = 1,
-      .recent_steps = static_cast<int64_t>(kNewestShare * static_cast<double>(replay.size()))};
-  std::vector<data::ReplayIndex> starts;
-  for (int64_t i = 0; i < kStartTries && std::ssize(starts) < kStarts; ++i) {
-    if (!replay.CanSample(length)) {
-      break;
-    }
-    const auto drawn = replay.Sample(1, length, options, rng);
-    const auto firsts = replay.Read(drawn, length, /*frames=*/false).firsts;
-    if (std::count(firsts.begin() + 1, firsts.end(), 1) == 0) {
-      starts.push_back(drawn.front());
-    }
+// Of a published agent its 100 games count, of another its newest score in the real game.
+json About(const std::filesystem::path& run) {
+  if (const json model = ReadModelJson(run); !model.empty()) {
+    const json &trained = model.at("trained"), &scored = model.at("scored");
+    return {{"game", trained.at("game")},
+            {"steps", trained.at("steps")},
+            {"seed", trained.at("seed")},
+            {"score", scored.at("mean")},
+            {"score_error", scored.at("standard_error")},
+            {"score_games", scored.at("count")},
+            {"random", scored.value(json::json_pointer("/random_recorded/mean"), json())}};
   }
-  if (starts.empty()) {
-    throw UserError("play more steps", "the replay holds no {} steps of one game to begin in",
-                    length);
-  }
-  return agent::ReadWindows(models, replay.Read(starts, length), torch::kCPU);
-}
-
-// With the newest score in the real game, where there was one.
-json About(const std::filesystem::path& run, const config::Config& config, int64_t steps) {
-  json about = {{"game", config.game}, {"steps", steps}, {"seed", config.seed}};
+  const auto config = config::LoadConfig(config::kOnline, {.file = run / "config.yaml"});
+  const auto sizes = data::ReplayBuffer(agent::ReplayOf(config)).SizesIn(run / "replay");
+  json about = {{"game", config.game},
+                {"steps", std::accumulate(sizes.begin(), sizes.end(), int64_t{0})},
+                {"seed", config.seed}};
   for (const json& record : ReadJsonLines(run / "agent" / "metrics.jsonl")) {
     for (const char* name : {"score", "score_error", "score_games"}) {
       if (record.contains(name)) {
@@ -118,15 +105,9 @@ json DescribeDream(agent::AgentModels models, const world_model::Steps& starts,
 std::string DreamPageOf(const std::filesystem::path& run) {
   const agent::AgentModels models = agent::LoadAgentModels(run);
   CheckCanDream(models->options());
-  const auto config = config::LoadConfig(config::kOnline, {.file = run / "config.yaml"});
-  const auto actions =
-      env::MakeEnvironment(config.game, config.collect.protocol)->spec().action_names;
-  data::ReplayBuffer replay(agent::ReplayOf(config));
-  replay.Load(run / "replay", replay.SizesIn(run / "replay"));
-  const SeedTree seeds(static_cast<uint64_t>(config.seed));
-  json dream = DescribeDream(
-      models, ChooseStarts(models, replay, seeds.Generator("dream_page/starts")), actions);
-  dream["about"] = About(run, config, replay.size());
+  const auto game = env::MakeEnvironment(models->options().game, "atari100k");
+  json dream = DescribeDream(models, agent::ReadBeginnings(models, run), game->spec().action_names);
+  dream["about"] = About(run);
   return web::DreamPage(dream);
 }
 

@@ -16,8 +16,8 @@ namespace hidreamer::pipeline {
 nlohmann::json DescribeDream(agent::AgentModels models, const world_model::Steps& starts,
                              const std::vector<std::string>& action_names);
 
-// The page of a run of hidreamer agent, with beginnings from its replay; the run may be training
-// still. Throws a user Error where the run holds no agent or no replay, or its game has no ROM.
+// The page of an agent, published or of a run that may be training still. Throws a user Error where
+// there is no agent, no beginning for its dreams (agent::ReadBeginnings), or no ROM of its game.
 std::string DreamPageOf(const std::filesystem::path& run);
 
 }  // namespace hidreamer::pipeline

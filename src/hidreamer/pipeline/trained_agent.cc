@@ -8,6 +8,7 @@
 #include <set>
 
 #include "hidreamer/agent/agent_models.h"
+#include "hidreamer/agent/beginnings.h"
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/files.h"
 #include "hidreamer/config/load.h"
@@ -77,9 +78,14 @@ std::string NameSetting(const config::Settings& settings) {
   return name;
 }
 
+nlohmann::json ReadModelJson(const std::filesystem::path& run) {
+  return std::filesystem::exists(run / kModelJson) ? ReadJson(run / kModelJson)
+                                                   : nlohmann::json::object();
+}
+
 nlohmann::json DescribeTraining(const std::filesystem::path& run) {
-  if (std::filesystem::exists(run / kModelJson)) {
-    return ReadJson(run / kModelJson).at("trained");
+  if (const nlohmann::json model = ReadModelJson(run); !model.empty()) {
+    return model.at("trained");
   }
   if (!std::filesystem::exists(run / "agent/stage.json")) {
     return nlohmann::json::object();
@@ -109,6 +115,7 @@ nlohmann::json DescribeTraining(const std::filesystem::path& run) {
 void PackAgent(const std::filesystem::path& run, const std::filesystem::path& directory,
                const std::filesystem::path& scores) {
   const agent::AgentModels models = agent::LoadAgentModels(run);
+  const world_model::Steps beginnings = agent::ReadBeginnings(models, run);
   const nlohmann::json trained = DescribeTraining(run);
   nlohmann::json scored = ReadJson(scores);
   if (scored.value("trained", nlohmann::json()) != trained) {
@@ -131,6 +138,7 @@ void PackAgent(const std::filesystem::path& run, const std::filesystem::path& di
   }
   EnsureWritableDirectory(directory / "agent");
   formats::SaveSafetensors(directory / kWeights, halves, {{"options", models->options().ToJson()}});
+  agent::SaveBeginnings(beginnings, directory);
   WriteFileAtomically(directory / kModelJson,
                       nlohmann::json{{"trained", trained}, {"scored", scored}}.dump(1) + "\n");
 }

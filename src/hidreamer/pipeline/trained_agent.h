@@ -14,14 +14,18 @@ namespace hidreamer::pipeline {
 // and where they differ. Game, seed and how often it was scored on the way do not count.
 std::string NameSetting(const config::Settings& settings);
 
+// {"trained", "scored"} of a published agent: DescribeTraining, and what hidreamer eval wrote. Empty
+// where the run is another's.
+nlohmann::json ReadModelJson(const std::filesystem::path& run);
+
 // {"setting", "game", "seed", "steps", "seconds", "commands", "machine", "precision", "threads",
 //  "versions"} of a finished agent, or what its model.json says; empty where the run is another's.
 nlohmann::json DescribeTraining(const std::filesystem::path& run);
 
 // Writes DIRECTORY/agent/model.safetensors, the weights of RUN's agent (the tokenizer's as they
-// are, the others in half precision, no slow critic), and DIRECTORY/model.json: DescribeTraining
-// beside `scores`, which hidreamer eval wrote. The directory is a run for every command that needs
-// weights alone. Throws a user Error where the scores are of another agent, or the directory is
+// are, the others in half precision, no slow critic), beginnings for its dreams, and
+// DIRECTORY/model.json. The directory is a run for every command that needs these alone. Throws a
+// user Error where `scores`, which hidreamer eval wrote, are of another agent, or the directory is
 // there and is not such a one.
 void PackAgent(const std::filesystem::path& run, const std::filesystem::path& directory,
                const std::filesystem::path& scores);

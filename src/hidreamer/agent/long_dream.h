@@ -1,0 +1,46 @@
+#pragma once
+
+#include "hidreamer/agent/agent_models.h"
+#include "hidreamer/base/seed.h"
+#include "hidreamer/layers/precision.h"
+
+namespace hidreamer::agent {
+
+// B dreams that go on for as long as one likes, each from a beginning of its own, to be played like
+// games. When the world model's room for steps is used up, or a dream begins anew, it reads the
+// last `context` steps of all dreams again. One instance serves one thread.
+class LongDream {
+ public:
+  // beginnings (B, context, …)
+  LongDream(AgentModels models, const world_model::Steps& beginnings);
+
+  int64_t dreams() const { return history_.windows(); }  // B
+  // Dream i begins anew in window `from` of `beginnings`.
+  void BeginAnew(int64_t i, const world_model::Steps& beginnings, int64_t from);
+
+  struct Step {
+    torch::Tensor rewards;    // (B) f32, plain units
+    torch::Tensor continues;  // (B) f32, probability that the game goes on
+  };
+  // Plays actions (B) int64; temperature 0: the likeliest codes.
+  Step Play(const torch::Tensor& actions, double temperature, Rng& rng);
+
+  // Of the newest step.
+  torch::Tensor codes() const;   // (B, P, L) int64
+  torch::Tensor values() const;  // (B, C, G, G) f32, their quantized grid
+  torch::Tensor Features();      // (B, F), what actor and critic see
+
+ private:
+  world_model::Rollout& Now();
+
+  AgentModels models_;
+  layers::Precision precision_;
+  world_model::Steps history_;                     // (B, context, …)
+  std::unique_ptr<world_model::Rollout> rollout_;  // null: to begin at the end of history_
+  int64_t left_ = 0;                               // steps that rollout_ has room for
+};
+
+// Pictures (N, 64, 64) u8 that a quantized grid (N, C, G, G) stands for.
+torch::Tensor PicturesOf(AgentModels models, const torch::Tensor& values);
+
+}  // namespace hidreamer::agent
