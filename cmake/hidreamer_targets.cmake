@@ -12,6 +12,8 @@ set(HID_WARNINGS -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wnon-virtual-dt
 if(HID_WERROR)
   list(APPEND HID_WARNINGS -Werror)
 endif()
+# All are libraries for static linking: nobody replaces a function of theirs.
+add_compile_options(-fno-semantic-interposition)
 include(GNUInstallDirs)
 find_program(HID_LLD ld.lld)
 if(HID_LLD)
