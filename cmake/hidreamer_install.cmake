@@ -18,6 +18,13 @@ if(IS_DIRECTORY "${PROJECT_SOURCE_DIR}/models")
   install(DIRECTORY models DESTINATION share/hidreamer)
 endif()
 install(FILES LICENSE TYPE DOC)
+# The man page and the shell's completion, written by the program itself.
+foreach(command manual completion)
+  install(CODE "execute_process(COMMAND \"${PROJECT_BINARY_DIR}/hidreamer\" ${command}
+    OUTPUT_FILE \"${PROJECT_BINARY_DIR}/${command}\" COMMAND_ERROR_IS_FATAL ANY)")
+endforeach()
+install(FILES "${PROJECT_BINARY_DIR}/manual" DESTINATION "${CMAKE_INSTALL_MANDIR}/man1" RENAME hidreamer.1)
+install(FILES "${PROJECT_BINARY_DIR}/completion" DESTINATION "${CMAKE_INSTALL_DATADIR}/bash-completion/completions" RENAME hidreamer)
 
 install(EXPORT hidreamer NAMESPACE hidreamer:: FILE hidreamerTargets.cmake DESTINATION "${package}")
 configure_package_config_file(cmake/hidreamerConfig.cmake.in hidreamerConfig.cmake INSTALL_DESTINATION "${package}")

@@ -12,8 +12,8 @@ set(HID_WARNINGS -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wnon-virtual-dt
 if(HID_WERROR)
   list(APPEND HID_WARNINGS -Werror)
 endif()
-# All are libraries for static linking: nobody replaces a function of theirs.
-add_compile_options(-fno-semantic-interposition)
+# The Python module is made of the same libraries. They are linked statically: nobody replaces a function of theirs.
+add_compile_options(-fPIC -fno-semantic-interposition)
 include(GNUInstallDirs)
 find_program(HID_LLD ld.lld)
 if(HID_LLD)

@@ -24,6 +24,7 @@ void AddReportCommand(CLI::App& app);
 void AddResultsCommand(CLI::App& app);
 void AddBenchCommand(CLI::App& app);
 void AddDoctorCommand(CLI::App& app);
+void AddShellCommands(CLI::App& app);  // after all others: of these it tells
 
 // The command line as it was given, for run.json.
 const std::string& CommandLine();

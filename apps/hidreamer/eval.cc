@@ -9,12 +9,10 @@
 
 #include "commands.h"
 #include "hidreamer/agent/agent_models.h"
-#include "hidreamer/agent/online_player.h"
 #include "hidreamer/base/error.h"
 #include "hidreamer/env/registry.h"
-#include "hidreamer/env/scripted_player.h"
 #include "hidreamer/evaluation/play.h"
-#include "hidreamer/imagination/agent_player.h"
+#include "hidreamer/pipeline/stages.h"
 #include "hidreamer/pipeline/trained_agent.h"
 #include "hidreamer/training/device.h"
 #include "options.h"
@@ -34,18 +32,6 @@ struct EvalArguments {
   bool with_random = false;
   evaluation::PlayOptions options;
 };
-
-std::unique_ptr<env::Player> MakeEvalPlayer(const EvalArguments& arguments) {
-  if (!arguments.run.empty() && agent::HoldsAgent(arguments.run)) {
-    return agent::LoadOnlinePlayer(arguments.run, arguments.game, arguments.greedy,
-                                   training::UseDevice(arguments.device));
-  }
-  if (!arguments.run.empty()) {
-    return imagination::LoadAgentPlayer(arguments.run, arguments.game, {.greedy = arguments.greedy},
-                                        training::UseDevice(arguments.device));
-  }
-  return env::MakePlayer(arguments.policy);
-}
 
 void PrintScores(std::FILE* words, const nlohmann::json& result) {
   fmt::print(words,
@@ -96,7 +82,6 @@ std::string DefaultGame(const EvalArguments& arguments) {
   if (arguments.run.empty()) {
     throw UserError("for example --game pong", "--policy {} needs a --game", arguments.policy);
   }
-  CheckIsRun(arguments.run);
   return OnlyGame(arguments.run, GamesWithPolicy(arguments.run), "trained policy",
                   std::filesystem::exists(arguments.run / "agent")
                       ? "the agent has not got so far: go on with hidreamer agent --out RUN"
@@ -107,6 +92,9 @@ void Eval(EvalArguments arguments) {
   if (!arguments.json.empty()) {
     CheckOutputFile(arguments.json, FileKind::kJson);
   }
+  if (!arguments.run.empty()) {
+    CheckIsRun(arguments.run);
+  }
   if (arguments.game.empty()) {
     arguments.game = DefaultGame(arguments);
   }
@@ -116,7 +104,9 @@ void Eval(EvalArguments arguments) {
         {.rom_dir = arguments.rom_dir, .max_frames = arguments.options.max_frames});
   };
   factory();  // an unknown game is said before anything is loaded
-  const std::unique_ptr<env::Player> player = MakeEvalPlayer(arguments);
+  const std::unique_ptr<env::Player> player = pipeline::MakeAnyPlayer(
+      arguments.run.empty() ? arguments.policy : std::filesystem::absolute(arguments.run).string(),
+      arguments.game, arguments.greedy, training::UseDevice(arguments.device));
   nlohmann::json result;
   if (arguments.with_random) {
     env::RandomPlayer random;

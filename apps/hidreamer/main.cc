@@ -102,6 +102,7 @@ int main(int argc, char** argv) {
   hidreamer::app::AddExportCommand(app);
   hidreamer::app::AddBenchCommand(app);
   hidreamer::app::AddDoctorCommand(app);
+  hidreamer::app::AddShellCommands(app);
   hidreamer::app::ReadNumbersInDecimal(app);
   UnderstandGameNames(app);
   try {

@@ -8,10 +8,12 @@
 
 namespace hidreamer::pipeline {
 
-std::unique_ptr<env::Player> MakeAnyPlayer(const std::string& policy, const std::string& game) {
+std::unique_ptr<env::Player> MakeAnyPlayer(const std::string& policy, const std::string& game,
+                                           bool greedy, torch::Device device) {
   if (!env::IsPlayerName(policy) && std::filesystem::is_directory(policy)) {
-    return agent::HoldsAgent(policy) ? agent::LoadOnlinePlayer(policy, game, /*greedy=*/false)
-                                     : imagination::LoadAgentPlayer(policy, game);
+    return agent::HoldsAgent(policy)
+               ? agent::LoadOnlinePlayer(policy, game, greedy, device)
+               : imagination::LoadAgentPlayer(policy, game, {.greedy = greedy}, device);
   }
   return env::MakePlayer(policy);  // a user Error for an unknown name
 }

@@ -14,8 +14,8 @@ namespace hidreamer::pipeline {
 // and where they differ. Game, seed and how often it was scored on the way do not count.
 std::string NameSetting(const config::Settings& settings);
 
-// {"trained", "scored"} of a published agent: DescribeTraining, and what hidreamer eval wrote. Empty
-// where the run is another's.
+// {"trained", "scored"} of a published agent: DescribeTraining, and what hidreamer eval wrote.
+// Empty where the run is another's.
 nlohmann::json ReadModelJson(const std::filesystem::path& run);
 
 // {"setting", "game", "seed", "steps", "seconds", "commands", "machine", "precision", "threads",

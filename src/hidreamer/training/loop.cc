@@ -37,18 +37,21 @@ double SecondsSince(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-// metrics.jsonl and the event file beside it.
+double Now() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+// metrics.jsonl and the event files beside it.
 class Records {
  public:
   // Drops records after update `updates`: a killed run wrote them after its last checkpoint.
-  Records(const std::filesystem::path& directory, int64_t updates) : directory_(directory) {
+  Records(const std::filesystem::path& directory, int64_t updates)
+      : events_(directory, Now(), updates + 1) {
     const std::filesystem::path path = directory / "metrics.jsonl";
     TruncateJsonLines(path, "step", updates);
-    const std::vector<nlohmann::json> records = ReadJsonLines(path);
-    for (const nlohmann::json& record : records) {
+    for (const nlohmann::json& record : ReadJsonLines(path)) {
       epoch_ended_ = record.contains("epoch") ? record.value("step", int64_t{0}) : epoch_ended_;
     }
-    WriteEventFile(directory, records);
     writer_ = std::make_unique<JsonLinesWriter>(path);
   }
 
@@ -56,14 +59,13 @@ class Records {
   int64_t epoch_ended() const { return epoch_ended_; }
 
   void Write(nlohmann::json record) {
-    record["time"] =
-        std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+    record["time"] = Now();
     writer_->Write(record);
-    AppendToEventFile(directory_, record);
+    events_.Write(record);
   }
 
  private:
-  std::filesystem::path directory_;
+  EventFile events_;
   int64_t epoch_ended_ = 0;
   std::unique_ptr<JsonLinesWriter> writer_;
 };

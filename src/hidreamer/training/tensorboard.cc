@@ -1,16 +1,15 @@
 #include "hidreamer/training/tensorboard.h"
 
+#include <fmt/format.h>
+
 #include <array>
 #include <bit>
 #include <fstream>
 
 #include "hidreamer/base/error.h"
-#include "hidreamer/base/files.h"
 
 namespace hidreamer::training {
 namespace {
-
-constexpr const char* kFileName = "events.out.tfevents.1.hidreamer";
 
 constexpr std::array<uint32_t, 256> MakeCrcTable() {
   std::array<uint32_t, 256> table{};
@@ -94,6 +93,12 @@ std::string EncodeVersionEvent(double wall_time) {
   return WallTime(wall_time) + BytesField(3, "brain.Event:2");
 }
 
+std::string EncodeStartEvent(double wall_time, int64_t step) {
+  constexpr uint64_t kStart = 1;  // SessionLog{status = 1}
+  return WallTime(wall_time) + Key(2, kVarint) + Varint(static_cast<uint64_t>(step)) +
+         BytesField(7, Key(1, kVarint) + Varint(kStart));
+}
+
 std::string EncodeScalarEvent(double wall_time, int64_t step, const std::vector<Scalar>& scalars) {
   std::string summary;
   for (const Scalar& scalar : scalars) {
@@ -105,21 +110,25 @@ std::string EncodeScalarEvent(double wall_time, int64_t step, const std::vector<
          BytesField(5, summary);
 }
 
-void WriteEventFile(const std::filesystem::path& directory,
-                    const std::vector<nlohmann::json>& records) {
-  const double start = records.empty() ? 0.0 : records.front().value("time", 0.0);
-  std::string bytes = EncodeRecord(EncodeVersionEvent(start));
-  for (const nlohmann::json& record : records) {
-    bytes += EncodeMetrics(record);
+EventFile::EventFile(const std::filesystem::path& directory, double time, int64_t step) {
+  // Files are read in the order of their names. Two within a second are one after the other.
+  for (auto second = static_cast<int64_t>(time);; ++second) {
+    path_ = directory / fmt::format("events.out.tfevents.{:010}.hidreamer", second);
+    if (!std::filesystem::exists(path_)) {
+      break;
+    }
   }
-  WriteFileAtomically(directory / kFileName, bytes);
+  std::filesystem::create_directories(directory);
+  Append(EncodeRecord(EncodeVersionEvent(time)) + EncodeRecord(EncodeStartEvent(time, step)));
 }
 
-void AppendToEventFile(const std::filesystem::path& directory, const nlohmann::json& record) {
-  std::ofstream out(directory / kFileName, std::ios::binary | std::ios::app);
-  out << EncodeMetrics(record);
+void EventFile::Write(const nlohmann::json& record) { Append(EncodeMetrics(record)); }
+
+void EventFile::Append(std::string_view bytes) {
+  std::ofstream out(path_, std::ios::binary | std::ios::app);
+  out << bytes;
   if (!out.flush()) {
-    throw UserError("is the disk full?", "cannot write {}", (directory / kFileName).string());
+    throw UserError("is the disk full?", "cannot write {}", path_.string());
   }
 }
 

@@ -23,16 +23,27 @@ uint32_t MaskedCrc32c(std::string_view bytes);
 // One whole record: u64 length, masked CRC of the length, bytes, masked CRC of the bytes.
 std::string EncodeRecord(std::string_view bytes);
 
-// Event{wall_time = 1: double, step = 2: int64, file_version = 3: string, summary = 5: Summary}.
+// Event{wall_time = 1: double, step = 2: int64, file_version = 3: string, summary = 5: Summary,
+// session_log = 7: SessionLog}. A session's start says that nothing at its step or later counts.
 std::string EncodeVersionEvent(double wall_time);
+std::string EncodeStartEvent(double wall_time, int64_t step);
 std::string EncodeScalarEvent(double wall_time, int64_t step, const std::vector<Scalar>& scalars);
 
-// Rewrites directory/events.out.tfevents.… from metric records: the numbers of {"step", "time", …}
-// as train/NAME, those of records with "epoch" too as epoch/NAME.
-void WriteEventFile(const std::filesystem::path& directory,
-                    const std::vector<nlohmann::json>& records);
+// A new directory/events.out.tfevents.TIME.hidreamer, TIME the seconds at which it began: one of
+// each call that trains, so that a TensorBoard which is open sees a resumed run as one curve.
+class EventFile {
+ public:
+  // Records of `step` and later in older files no longer count. Throws a user Error where it cannot
+  // be written.
+  EventFile(const std::filesystem::path& directory, double time, int64_t step);
 
-// Appends one record to the file that WriteEventFile wrote.
-void AppendToEventFile(const std::filesystem::path& directory, const nlohmann::json& record);
+  // The numbers of {"step", "time", …} as train/NAME, those of records with "epoch" as epoch/NAME.
+  void Write(const nlohmann::json& record);
+
+ private:
+  void Append(std::string_view bytes);
+
+  std::filesystem::path path_;
+};
 
 }  // namespace hidreamer::training

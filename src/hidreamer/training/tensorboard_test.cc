@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "hidreamer/base/files.h"
+#include "hidreamer/base/temporary_directory.h"
 
 namespace hidreamer::training {
 namespace {
@@ -47,24 +48,28 @@ TEST(EncodeRecord, FramesBytesWithLengthAndSums) {
                    static_cast<int>(sum >> 16 & 0xff), static_cast<int>(sum >> 24)}));
 }
 
-TEST(EventFile, AppendingEqualsRewriting) {
-  const fs::path a = fs::temp_directory_path() / ("hid_tb_a_" + std::to_string(::getpid()));
-  const fs::path b = fs::temp_directory_path() / ("hid_tb_b_" + std::to_string(::getpid()));
+TEST(EncodeStartEvent, IsTheProtocolBufferByByte) {
+  EXPECT_EQ(EncodeStartEvent(1.5, 3), Bytes({0x09, 0, 0, 0, 0, 0, 0, 0xf8, 0x3f,  // wall_time = 1.5
+                                             0x10, 0x03,                          // step = 3
+                                             0x3a, 0x02, 0x08, 0x01}));  // session_log: START
+}
+
+TEST(EventFile, IsOneOfEachCall) {
+  const TemporaryDirectory directory(fs::temp_directory_path() /
+                                     ("hid_events_" + std::to_string(::getpid())));
   const nlohmann::json step = {{"step", 1}, {"time", 5.0}, {"loss", 0.5}, {"note", "text"}};
   const nlohmann::json epoch = {{"step", 1}, {"epoch", 1}, {"time", 5.0}, {"loss", 0.75}};
-  WriteEventFile(a, {step, epoch});
-  WriteEventFile(b, {step});
-  AppendToEventFile(b, epoch);
-  const auto content = [](const fs::path& directory) {
-    return ReadFile(fs::directory_iterator(directory)->path());
-  };
-  EXPECT_EQ(content(a), content(b));
-  EXPECT_NE(content(a).find("brain.Event:2"), std::string::npos);
-  EXPECT_NE(content(a).find("train/loss"), std::string::npos);
-  EXPECT_NE(content(a).find("epoch/loss"), std::string::npos);
-  EXPECT_EQ(content(a).find("note"), std::string::npos);
-  fs::remove_all(a);
-  fs::remove_all(b);
+  EventFile first(directory.path(), 5.25, 1);
+  first.Write(step);
+  first.Write(epoch);
+  EventFile second(directory.path(), 5.75, 2);
+  const std::string bytes = ReadFile(directory.path() / "events.out.tfevents.0000000005.hidreamer");
+  EXPECT_NE(bytes.find("brain.Event:2"), std::string::npos);
+  EXPECT_NE(bytes.find("train/loss"), std::string::npos);
+  EXPECT_NE(bytes.find("epoch/loss"), std::string::npos);
+  EXPECT_EQ(bytes.find("note"), std::string::npos);
+  EXPECT_EQ(ReadFile(directory.path() / "events.out.tfevents.0000000006.hidreamer"),
+            EncodeRecord(EncodeVersionEvent(5.75)) + EncodeRecord(EncodeStartEvent(5.75, 2)));
 }
 
 }  // namespace
