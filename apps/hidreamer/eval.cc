@@ -11,6 +11,7 @@
 #include "hidreamer/agent/agent_models.h"
 #include "hidreamer/base/error.h"
 #include "hidreamer/env/registry.h"
+#include "hidreamer/env/scripted_player.h"
 #include "hidreamer/evaluation/play.h"
 #include "hidreamer/pipeline/stages.h"
 #include "hidreamer/pipeline/trained_agent.h"

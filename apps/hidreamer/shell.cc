@@ -34,23 +34,32 @@ std::vector<const CLI::Option*> OptionsOf(const CLI::App& command) {
   for (const CLI::App* group : command.get_subcommands([](const CLI::App*) { return true; })) {
     if (group->get_name().empty()) {
       for (const CLI::Option* option : OptionsOf(*group)) {
-        options.push_back(option);
+        if (option != group->get_help_ptr()) {
+          options.push_back(option);
+        }
       }
     }
   }
   return options;
 }
 
-std::string Replaced(std::string text, const std::string& what, const std::string& by) {
-  for (size_t at = 0; (at = text.find(what, at)) != std::string::npos; at += by.size()) {
-    text.replace(at, what.size(), by);
-  }
-  return text;
-}
-
+// Text of a man page: what roff takes for its own is escaped, and all that is not ASCII.
 std::string Roff(const std::string& text) {
-  const std::string escaped = Replaced(Replaced(text, "\\", "\\e"), "-", "\\-");
-  return escaped.starts_with('.') || escaped.starts_with('\'') ? "\\&" + escaped : escaped;
+  std::string roff = text.starts_with('.') || text.starts_with('\'') ? "\\&" : "";
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    if (byte < 0x80) {
+      roff += byte == '\\' ? "\\e" : byte == '-' ? "\\-" : std::string(1, text[i]);
+      continue;
+    }
+    const int more = byte >= 0xf0 ? 3 : byte >= 0xe0 ? 2 : 1;  // bytes of UTF-8 that follow
+    uint32_t code = byte & (0x3f >> more);
+    for (int k = 0; k < more && i + 1 < text.size(); ++k) {
+      code = (code << 6) | (static_cast<unsigned char>(text[++i]) & 0x3f);
+    }
+    roff += fmt::format("\\[u{:04X}]", code);
+  }
+  return roff;
 }
 
 std::string Lines(const std::string& text) {

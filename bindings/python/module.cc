@@ -455,6 +455,13 @@ PYBIND11_MODULE(_core, m) {
 
   py::class_<Agent, std::shared_ptr<Agent>>(m, "Agent")
       .def(py::init<const std::string&>(), py::arg("run"))
+      // Another process loads the run again; copies share the networks.
+      .def("__reduce__",
+           [](const py::object& self) {
+             return py::make_tuple(self.get_type(), py::make_tuple(self.attr("run")));
+           })
+      .def("__deepcopy__", [](const py::object& self, const py::dict&) { return self; })
+      .def("__repr__", [](const Agent& agent) { return "Agent('" + agent.run() + "')"; })
       .def_property_readonly("run", &Agent::run)
       .def_property_readonly("game", [](const Agent& agent) { return agent.options().game; })
       .def_property_readonly("actions", [](const Agent& agent) { return agent.options().actions; })

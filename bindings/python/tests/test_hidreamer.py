@@ -1,6 +1,7 @@
 """The Python package as its users have it, on an agent that has learned next to nothing."""
 
 import os
+import pickle
 import signal
 import threading
 
@@ -50,6 +51,12 @@ def test_an_agent_says_what_it_is(agent):
     assert agent.options["game"] == "catch"
     assert "catch" in hidreamer.games()
     assert hidreamer.action_names("catch") == ["STAY", "LEFT", "RIGHT"]
+
+
+def test_an_agent_can_go_to_another_process(agent):
+    other = pickle.loads(pickle.dumps(agent))
+    frames = np.full((1, 64, 64), 100, np.uint8)
+    assert (other.tokenize(frames) == agent.tokenize(frames)).all()
 
 
 def test_pictures_become_codes_and_codes_pictures(agent):

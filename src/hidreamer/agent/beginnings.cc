@@ -58,6 +58,10 @@ world_model::Steps ReadBeginnings(AgentModels models, const std::filesystem::pat
       throw UserError("", "{} holds no beginnings of dreams", BeginningsFile(run).string());
     }
   }
+  if (!std::filesystem::exists(run / "replay")) {
+    throw UserError("give the directory of hidreamer agent, with its replay, or a published agent",
+                    "{} holds nothing to begin a dream in", run.string());
+  }
   const auto config = config::LoadConfig(config::kOnline, {.file = run / "config.yaml"});
   data::ReplayBuffer replay(ReplayOf(config));
   replay.Load(run / "replay", replay.SizesIn(run / "replay"));
