@@ -493,7 +493,7 @@ PYBIND11_MODULE(_core, m) {
 
   py::class_<Dream>(m, "Dream")
       .def(py::init<std::shared_ptr<Agent>, int64_t, uint64_t, double>(), py::arg("agent"),
-           py::arg("dreams") = 1, py::arg("seed") = 0, py::arg("temperature") = 1.0)
+           py::arg("dreams") = 1, py::arg("seed") = 0, py::arg("temperature") = 0.5)
       .def("reset", &Dream::ResetAll, py::arg("seed"))
       .def("reset_one", &Dream::ResetOne, py::arg("index"))
       .def("step", &Dream::Step, py::arg("actions"))

@@ -22,7 +22,7 @@ class DreamEnv(gymnasium.Env):
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 15}
 
-    def __init__(self, run, temperature=1.0, render_mode=None):
+    def __init__(self, run, temperature=0.5, render_mode=None):
         self.agent = _agent_of(run)
         self.render_mode = render_mode
         self.observation_space = spaces.Box(0, 255, _PICTURE, np.uint8)
@@ -57,7 +57,7 @@ class DreamVectorEnv(gymnasium.vector.VectorEnv):
 
     metadata = {"autoreset_mode": gymnasium.vector.AutoresetMode.NEXT_STEP}
 
-    def __init__(self, run, num_envs=16, temperature=1.0):
+    def __init__(self, run, num_envs=16, temperature=0.5):
         self.agent = _agent_of(run)
         self.num_envs = num_envs
         self.single_observation_space = spaces.Box(0, 255, _PICTURE, np.uint8)

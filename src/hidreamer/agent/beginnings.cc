@@ -71,8 +71,8 @@ world_model::Steps ReadBeginnings(AgentModels models, const std::filesystem::pat
 
 void SaveBeginnings(const world_model::Steps& beginnings, const std::filesystem::path& run) {
   formats::SaveSafetensors(BeginningsFile(run),
-                           {{"codes", beginnings.codes.to(torch::kInt)},
-                            {"previous_actions", beginnings.previous_actions.to(torch::kInt)},
+                           {{"codes", beginnings.codes.to(torch::kShort)},
+                            {"previous_actions", beginnings.previous_actions.to(torch::kShort)},
                             {"firsts", beginnings.firsts.to(torch::kByte)}},
                            {});
 }
