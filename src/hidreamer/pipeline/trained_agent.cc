@@ -115,7 +115,6 @@ nlohmann::json DescribeTraining(const std::filesystem::path& run) {
 void PackAgent(const std::filesystem::path& run, const std::filesystem::path& directory,
                const std::filesystem::path& scores) {
   const agent::AgentModels models = agent::LoadAgentModels(run);
-  const world_model::Steps beginnings = agent::ReadBeginnings(models, run);
   const nlohmann::json trained = DescribeTraining(run);
   nlohmann::json scored = ReadJson(scores);
   if (scored.value("trained", nlohmann::json()) != trained) {
@@ -127,6 +126,7 @@ void PackAgent(const std::filesystem::path& run, const std::filesystem::path& di
     throw UserError("name a new directory", "{} is there and holds no published agent",
                     directory.string());
   }
+  const world_model::Steps beginnings = agent::ReadBeginnings(models, run);
   scored.erase("trained");
   formats::TensorMap halves;
   for (const auto& [name, tensor] : formats::NamedState(*models)) {

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "hidreamer/agent/agent_models.h"
+#include "hidreamer/agent/beginnings.h"
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/files.h"
 #include "hidreamer/base/temporary_directory.h"
@@ -34,6 +35,14 @@ class TrainedAgent : public ::testing::Test {
     fs::create_directories(run_ / "agent");
     formats::SaveSafetensors(run_ / "agent/model.safetensors", formats::NamedState(*models),
                              {{"options", models->options().ToJson()}});
+    const auto& world = models->options().world_model;
+    agent::SaveBeginnings(
+        {.codes = torch::ones({2, world.context, world.layout.places, world.layout.levels},
+                              torch::kLong),
+         .values = {},
+         .previous_actions = torch::full({2, world.context}, 2, torch::kLong),
+         .firsts = torch::zeros({2, world.context}, torch::kBool)},
+        run_);
     WriteFileAtomically(
         run_ / "agent/stage.json",
         nlohmann::json{
@@ -86,6 +95,11 @@ TEST_F(TrainedAgent, IsARunAgainWhenPacked) {
   }
   EXPECT_LT(fs::file_size(packed_ / "agent/model.safetensors"),
             fs::file_size(run_ / "agent/model.safetensors") * 7 / 10);
+  const agent::AgentModels models = agent::LoadAgentModels(packed_);
+  const auto beginnings = agent::ReadBeginnings(models, packed_);
+  EXPECT_TRUE(beginnings.codes.eq(1).all().item<bool>());
+  EXPECT_TRUE(beginnings.previous_actions.eq(2).all().item<bool>());
+  EXPECT_EQ(beginnings.values.size(1), models->options().world_model.context);
   EXPECT_EQ(DescribeTraining(packed_), DescribeTraining(run_));
   EXPECT_EQ(nlohmann::json::parse(ReadFile(packed_ / "model.json"))["scored"]["mean"], 1.5);
   PackAgent(run_, packed_, scores_);  // again, over its own
