@@ -14,7 +14,7 @@
 namespace hidreamer::app {
 namespace {
 
-// Commands one below the other: "agent", "train policy", …
+// Visits every command with its full name: "agent", "train policy", …
 void ForEachCommand(const CLI::App& app, const std::string& above,
                     const std::function<void(const std::string&, const CLI::App&)>& visit) {
   for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
@@ -28,7 +28,7 @@ void ForEachCommand(const CLI::App& app, const std::string& above,
   }
 }
 
-// Those of its groups as well.
+// Its options, those in option groups included.
 std::vector<const CLI::Option*> OptionsOf(const CLI::App& command) {
   std::vector<const CLI::Option*> options = command.get_options();
   for (const CLI::App* group : command.get_subcommands([](const CLI::App*) { return true; })) {
@@ -43,7 +43,7 @@ std::vector<const CLI::Option*> OptionsOf(const CLI::App& command) {
   return options;
 }
 
-// Text of a man page: what roff takes for its own is escaped, and all that is not ASCII.
+// Escapes text for a man page: roff's own characters, and all that is not ASCII.
 std::string Roff(const std::string& text) {
   std::string roff = text.starts_with('.') || text.starts_with('\'') ? "\\&" : "";
   for (size_t i = 0; i < text.size(); ++i) {

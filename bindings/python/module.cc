@@ -1,5 +1,5 @@
-// hidreamer._core: agents, their dreams, training and games of Python's, for NumPy. What Python
-// users see of it is in hidreamer/__init__.py and hidreamer/dream_env.py.
+// hidreamer._core: agents, dreams and training for NumPy, and games written in Python. The public
+// package is hidreamer/__init__.py and hidreamer/dream_env.py.
 #include <pybind11/functional.h>
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
@@ -43,7 +43,7 @@ constexpr const char* kProtocol = "atari100k";
 template <class T>
 using Array = py::array_t<T, py::array::c_style | py::array::forcecast>;
 
-// The array's own memory, to be read while the array lives.
+// A tensor over the array's memory; valid while the array lives.
 template <class T>
 torch::Tensor View(const Array<T>& array) {
   const std::vector<int64_t> shape(array.shape(), array.shape() + array.ndim());
@@ -51,7 +51,7 @@ torch::Tensor View(const Array<T>& array) {
                           torch::CppTypeToScalarType<T>::value);
 }
 
-// The tensor's own memory, which the array keeps alive.
+// An array over the tensor's memory, which it keeps alive.
 template <class T>
 py::array_t<T> ToArray(const torch::Tensor& tensor) {
   auto* const kept =
@@ -281,8 +281,8 @@ class Dream {
   std::optional<agent::LongDream> dream_;
 };
 
-// A Gymnasium environment with pictures and discrete actions as a game of hidreamer's. Called from
-// threads of the program.
+// A Gymnasium environment with image observations and discrete actions, as a game. The program
+// calls it from threads of its own.
 class PythonGame : public env::Environment {
  public:
   PythonGame(const std::string& name, const std::string& protocol,
@@ -374,7 +374,8 @@ class PythonGame : public env::Environment {
   std::array<uint8_t, env::kRamBytes> ram_ = {};
 };
 
-// What makes each game that Python registered. Never destroyed: Python has gone by then.
+// The makers of the games registered from Python, by name. Never destroyed: the interpreter ends
+// before static objects do.
 std::map<std::string, py::function>& Makers() {
   static auto* const makers = new std::map<std::string, py::function>();
   return *makers;
@@ -401,7 +402,7 @@ void RegisterGame(const std::string& name, const py::function& make) {
   }
 }
 
-// While alive, Ctrl-C ends a training after a checkpoint. Python's own handlers come back after it.
+// While alive, Ctrl-C ends training after a checkpoint. Restores Python's signal handlers.
 class Interruptible {
  public:
   Interruptible() {

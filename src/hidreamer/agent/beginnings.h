@@ -7,13 +7,13 @@
 
 namespace hidreamer::agent {
 
-// Where dreams begin that no game runs beside: some windows of `context` steps, each of one
-// episode. They are those that a published agent carries, RUN/agent/beginnings.safetensors, else
-// some of the newest quarter of the run's replay: by then the agent plays. Throws a user Error
-// where there are neither.
+// Beginnings of dreams that run without a game: windows of `context` steps (B, context, …), each
+// from one episode. A published agent carries them (RUN/agent/beginnings.safetensors). For other
+// runs they are drawn from the newest quarter of the replay, when the agent has learned to play.
+// Throws a user Error if the run has neither.
 world_model::Steps ReadBeginnings(AgentModels models, const std::filesystem::path& run);
 
-// Writes them for a published agent.
+// Writes RUN/agent/beginnings.safetensors.
 void SaveBeginnings(const world_model::Steps& beginnings, const std::filesystem::path& run);
 
 }  // namespace hidreamer::agent

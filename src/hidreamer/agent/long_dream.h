@@ -6,9 +6,9 @@
 
 namespace hidreamer::agent {
 
-// B dreams that go on for as long as one likes, each from a beginning of its own, to be played like
-// games. When the world model's room for steps is used up, or a dream begins anew, it reads the
-// last `context` steps of all dreams again. One instance serves one thread.
+// A batch of B dreams of any length, to be played like games. When the world model has no room for
+// another step, or when one dream restarts, the rollout begins again from the last `context` steps
+// of every dream. Not thread-safe.
 class LongDream {
  public:
   // beginnings (B, context, …)

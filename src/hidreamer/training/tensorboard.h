@@ -24,17 +24,18 @@ uint32_t MaskedCrc32c(std::string_view bytes);
 std::string EncodeRecord(std::string_view bytes);
 
 // Event{wall_time = 1: double, step = 2: int64, file_version = 3: string, summary = 5: Summary,
-// session_log = 7: SessionLog}. A session's start says that nothing at its step or later counts.
+// session_log = 7: SessionLog}. A start event
+// discards all earlier events of its step and later.
 std::string EncodeVersionEvent(double wall_time);
 std::string EncodeStartEvent(double wall_time, int64_t step);
 std::string EncodeScalarEvent(double wall_time, int64_t step, const std::vector<Scalar>& scalars);
 
-// A new directory/events.out.tfevents.TIME.hidreamer, TIME the seconds at which it began: one of
-// each call that trains, so that a TensorBoard which is open sees a resumed run as one curve.
+// A new file directory/events.out.tfevents.TIME.hidreamer, TIME in seconds. Every call that trains
+// writes its own, so that an open TensorBoard shows a resumed run as one curve.
 class EventFile {
  public:
-  // Records of `step` and later in older files no longer count. Throws a user Error where it cannot
-  // be written.
+  // Records of `step` and later in older files are discarded. Throws a user Error if the file
+  // cannot be written.
   EventFile(const std::filesystem::path& directory, double time, int64_t step);
 
   // The numbers of {"step", "time", …} as train/NAME, those of records with "epoch" as epoch/NAME.
