@@ -15,6 +15,7 @@
 #include "hidreamer/evaluation/play.h"
 #include "hidreamer/pipeline/stages.h"
 #include "hidreamer/pipeline/trained_agent.h"
+#include "hidreamer/policy/action_distribution.h"
 #include "hidreamer/training/device.h"
 #include "options.h"
 
@@ -29,7 +30,7 @@ struct EvalArguments {
   std::filesystem::path json;
   std::filesystem::path rom_dir;
   std::string device = "cpu";
-  bool greedy = false;
+  double temperature = policy::kScoringTemperature;
   bool with_random = false;
   evaluation::PlayOptions options;
 };
@@ -107,7 +108,7 @@ void Eval(EvalArguments arguments) {
   factory();  // an unknown game is said before anything is loaded
   const std::unique_ptr<env::Player> player = pipeline::MakeAnyPlayer(
       arguments.run.empty() ? arguments.policy : std::filesystem::absolute(arguments.run).string(),
-      arguments.game, arguments.greedy, training::UseDevice(arguments.device));
+      arguments.game, arguments.temperature, training::UseDevice(arguments.device));
   nlohmann::json result;
   if (arguments.with_random) {
     env::RandomPlayer random;
@@ -117,6 +118,9 @@ void Eval(EvalArguments arguments) {
     result = ToJson(evaluation::PlayEpisodes(factory, *player, arguments.options));
   }
   PrintScores(WordsBeside(arguments.json), result);
+  if (!arguments.run.empty()) {
+    result["temperature"] = arguments.temperature;
+  }
   if (const auto trained = pipeline::DescribeTraining(arguments.run); !trained.empty()) {
     result["trained"] = trained;
   }
@@ -147,7 +151,12 @@ void AddEvalCommand(CLI::App& app) {
       ->capture_default_str()
       ->check(CLI::Range(int64_t{4}, int64_t{108000}));
   AddDevice(*command, arguments->device);
-  command->add_flag("--greedy", arguments->greedy, "the likeliest action instead of a draw");
+  command
+      ->add_option(
+          "--temperature", arguments->temperature,
+          "of a trained policy's actions: 1 draws them as in training, 0 takes the likeliest")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 10.0));
   command->add_flag("--with-random", arguments->with_random,
                     "plays as many games at random first and prints both");
   command->footer("Example: hidreamer eval runs/seed --game pong --episodes 100 --json pong.json");

@@ -32,6 +32,7 @@
 #include "hidreamer/layers/categorical.h"
 #include "hidreamer/pipeline/agent_run.h"
 #include "hidreamer/pipeline/trained_agent.h"
+#include "hidreamer/policy/action_distribution.h"
 
 namespace py = pybind11;
 
@@ -144,9 +145,9 @@ class Agent {
     return result;
   }
 
-  std::vector<double> Score(int64_t episodes, uint64_t seed) const {
+  std::vector<double> Score(int64_t episodes, uint64_t seed, double temperature) const {
     const py::gil_scoped_release released;
-    agent::OnlinePlayer player(models_, /*greedy=*/false);
+    agent::OnlinePlayer player(models_, temperature);
     const auto factory = [&] { return env::MakeEnvironment(options().game, kProtocol); };
     return evaluation::PlayEpisodes(
                factory, player, {.episodes = episodes, .seed = SeedTree(seed).Stream("evaluate")})
@@ -490,7 +491,8 @@ PYBIND11_MODULE(_core, m) {
       .def("decode", &Agent::Decode, py::arg("codes"))
       .def("observe", &Agent::Observe, py::arg("codes"), py::arg("actions"))
       .def("predict", &Agent::Predict, py::arg("codes"), py::arg("actions"))
-      .def("score", &Agent::Score, py::arg("episodes") = 10, py::arg("seed") = 0);
+      .def("score", &Agent::Score, py::arg("episodes") = 10, py::arg("seed") = 0,
+           py::arg("temperature") = policy::kScoringTemperature);
 
   py::class_<Dream>(m, "Dream")
       .def(py::init<std::shared_ptr<Agent>, int64_t, uint64_t, double>(), py::arg("agent"),

@@ -46,8 +46,9 @@ class Agent:
     def predict(self, codes: NDArray[np.int64], actions: NDArray[np.int64]) -> dict[str, Any]:
         """What the world model expects in the same windows, each step with the true past given: codes, a list of L logits
         (B, T - 1, P, V) of the steps 1 … T - 1; rewards and continues (B, T) of each step's action."""
-    def score(self, episodes: int = 10, seed: int = 0) -> list[float]:
-        """Scores of whole games of the real thing, protocol atari100k."""
+    def score(self, episodes: int = 10, seed: int = 0, temperature: float = 0.5) -> list[float]:
+        """Scores of whole real games, protocol atari100k. temperature: of the actions; 1 draws them as in training, 0 takes
+        the likeliest."""
 
 class Dream:
     """Dreams side by side that go on for as long as one likes. They begin where the agent's own play has been.

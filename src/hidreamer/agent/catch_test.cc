@@ -9,6 +9,7 @@
 #include "hidreamer/config/load.h"
 #include "hidreamer/env/registry.h"
 #include "hidreamer/evaluation/play.h"
+#include "hidreamer/policy/action_distribution.h"
 
 namespace hidreamer::agent {
 namespace {
@@ -21,7 +22,7 @@ TEST(OnlineAgent, SolvesCatch) {
   for (int64_t update = 0; update < learner.total_updates(); ++update) {
     learner.Update(update);
   }
-  OnlinePlayer player(learner.models(), /*greedy=*/false);
+  OnlinePlayer player(learner.models(), policy::kScoringTemperature);
   const auto result = evaluation::ToJson(evaluation::PlayEpisodes(
       [] { return env::MakeEnvironment("catch", "atari100k"); }, player,
       {.episodes = 20, .environments = 20, .threads = 1, .seed = 3, .progress = false}));

@@ -93,7 +93,7 @@ TEST(DreamGame, SeesTheGameAsThePlayerDoes) {
   AgentModels models = ModelsFor(3);
   DreamGame game(models, env::MakeEnvironment("catch", "atari100k"));
   game.Begin(3, 0);
-  OnlinePlayer player(models, /*greedy=*/true);
+  OnlinePlayer player(models, /*temperature=*/0);
   const auto alone = env::MakeEnvironment("catch", "atari100k");
   alone->Reset(SeedTree(3).Stream("dream_game/reset"));
   std::vector<Rng> rngs = {Rng(0)};

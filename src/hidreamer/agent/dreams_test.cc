@@ -103,7 +103,7 @@ TEST(OnlinePlayer, SeesWhatADreamSees) {
   const int64_t context = models->options().world_model.context;
   auto game = env::MakeEnvironment("catch", "atari100k");
   game->Reset(5);
-  OnlinePlayer player(models, /*greedy=*/true);
+  OnlinePlayer player(models, /*temperature=*/0);
   data::ReplayBuffer replay({.streams = 1, .frame_bytes = kObservationBytes});
   std::vector<Rng> rngs(1, Rng(1));
   std::vector<uint8_t> pixels(kObservationBytes);
@@ -133,7 +133,7 @@ TEST(OnlinePlayer, SeesWhatADreamSees) {
 TEST(OnlinePlayer, RecallsWhatItHasSeenItself) {
   auto models = SmallModels();
   const int64_t room = models->options().world_model.context - 1;
-  OnlinePlayer remembers(models, /*greedy=*/true), recalls(models, /*greedy=*/true);
+  OnlinePlayer remembers(models, /*temperature=*/0), recalls(models, /*temperature=*/0);
   data::ReplayBuffer replay({.streams = 2, .frame_bytes = kObservationBytes});
   std::vector<std::unique_ptr<env::Environment>> games;
   std::vector<uint8_t> pixels(kObservationBytes);

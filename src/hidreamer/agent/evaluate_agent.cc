@@ -15,6 +15,7 @@
 #include "hidreamer/evaluation/parts.h"
 #include "hidreamer/evaluation/play.h"
 #include "hidreamer/evaluation/run_parts.h"
+#include "hidreamer/policy/action_distribution.h"
 
 namespace hidreamer::agent {
 namespace {
@@ -166,7 +167,7 @@ Recordings Record(const std::filesystem::path& run, const AgentModels& models,
         data::EpisodeStore(path).size() == options.recorded_steps) {
       continue;
     }
-    OnlinePlayer player(models, /*greedy=*/false);
+    OnlinePlayer player(models, /*temperature=*/1);
     data::CollectEpisodes({.game = models->options().game,
                            .protocol = options.protocol,
                            .steps = options.recorded_steps,
@@ -201,6 +202,7 @@ std::vector<Figure> EvaluateAgent(const std::filesystem::path& run,
   if (wanted(Part::kPlay) && options.episodes > 0) {
     json settings = seed;
     settings["episodes"] = options.episodes;
+    settings["temperature"] = policy::kScoringTemperature;
     parts.Measure(
         "play_" + game + "_" + options.protocol, {kWeights}, settings,
         [&] {
@@ -209,7 +211,7 @@ std::vector<Figure> EvaluateAgent(const std::filesystem::path& run,
                                              .seed = SeedTree(measure.seed).Stream("evaluate")};
           env::RandomPlayer random;
           const auto baseline = evaluation::PlayEpisodes(factory, random, play);
-          OnlinePlayer player(models, /*greedy=*/false);
+          OnlinePlayer player(models, policy::kScoringTemperature);
           return ToJson(evaluation::PlayEpisodes(factory, player, play), &baseline);
         },
         evaluation::PlayFigures);

@@ -8,6 +8,7 @@
 #include "hidreamer/env/registry.h"
 #include "hidreamer/env/scripted_player.h"
 #include "hidreamer/evaluation/play.h"
+#include "hidreamer/policy/action_distribution.h"
 
 namespace hidreamer::agent {
 namespace {
@@ -42,7 +43,7 @@ nlohmann::json GameScore::Measure(AgentModels models, torch::Device device, int6
     random_ = Score(random, config_, seeds_.Stream("evaluation/random"), threads_, "random_score");
   }
   nlohmann::json scores = random_;
-  OnlinePlayer player(std::move(models), /*greedy=*/false, device);
+  OnlinePlayer player(std::move(models), policy::kScoringTemperature, device);
   scores.update(Score(player, config_, seeds_.Stream("evaluation", static_cast<uint64_t>(epoch)),
                       threads_, "score"));
   spdlog::info("{} after {}: {:.2f} ± {:.2f} in {} games; random play {:.2f} ± {:.2f}",

@@ -58,7 +58,7 @@ OnlineLearner::OnlineLearner(const config::Config& config, std::filesystem::path
   }
   model_learner_ = std::make_unique<ModelLearner>(models_, config, seeds_, precision, device_);
   policy_trainer_ = std::make_unique<PolicyTrainer>(models_, config, seeds_, precision, device_);
-  agent_player_ = std::make_unique<OnlinePlayer>(models_, /*greedy=*/false, device_);
+  agent_player_ = std::make_unique<OnlinePlayer>(models_, /*temperature=*/1, device_);
   fixed_player_ =
       env::MakePlayer(config.collect.policy == "agent" ? "random" : config.collect.policy);
   observers_.resize(static_cast<size_t>(count));
@@ -343,7 +343,7 @@ void OnlineLearner::LoadState(const formats::TensorMap& state) {
   }
   const auto head_start = state.find("state.head_start");
   head_start_done_ = head_start == state.end() ? 0 : head_start->second.item<int64_t>();
-  agent_player_ = std::make_unique<OnlinePlayer>(models_, /*greedy=*/false, device_);
+  agent_player_ = std::make_unique<OnlinePlayer>(models_, /*temperature=*/1, device_);
   ReplayGames();
 }
 

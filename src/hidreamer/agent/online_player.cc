@@ -3,14 +3,14 @@
 #include <algorithm>
 
 #include "hidreamer/base/error.h"
-#include "hidreamer/layers/categorical.h"
+#include "hidreamer/policy/action_distribution.h"
 #include "hidreamer/training/device.h"
 
 namespace hidreamer::agent {
 
-OnlinePlayer::OnlinePlayer(AgentModels models, bool greedy, torch::Device device)
+OnlinePlayer::OnlinePlayer(AgentModels models, double temperature, torch::Device device)
     : models_(std::move(models)),
-      greedy_(greedy),
+      temperature_(temperature),
       device_(device),
       precision_(PrecisionOf(models_->options())) {}
 
@@ -104,8 +104,7 @@ std::vector<int> OnlinePlayer::Act(const std::vector<env::PlayerView>& views,
   for (const auto& view : views) {
     uniforms.push_back(static_cast<float>(rngs[static_cast<size_t>(view.slot)].Uniform()));
   }
-  const auto chosen = greedy_ ? probabilities.argmax(-1)
-                              : layers::CategoryAt(probabilities, torch::tensor(uniforms));
+  const auto chosen = policy::ChooseActions(probabilities, temperature_, torch::tensor(uniforms));
   std::vector<int> result;
   for (size_t i = 0; i < views.size(); ++i) {
     const auto action = chosen[static_cast<int64_t>(i)].item<int64_t>();
@@ -151,7 +150,7 @@ void OnlinePlayer::Recall(const data::ReplayBatch& windows, const torch::Tensor&
 }
 
 std::unique_ptr<env::Player> LoadOnlinePlayer(const std::filesystem::path& run,
-                                              const std::string& game, bool greedy,
+                                              const std::string& game, double temperature,
                                               torch::Device device) {
   AgentModels models = LoadAgentModels(run);
   models->to(device);
@@ -159,7 +158,7 @@ std::unique_ptr<env::Player> LoadOnlinePlayer(const std::filesystem::path& run,
     throw UserError("", "{} holds an agent for {}, not for {}", run.string(),
                     models->options().game, game);
   }
-  return std::make_unique<OnlinePlayer>(models, greedy, device);
+  return std::make_unique<OnlinePlayer>(models, temperature, device);
 }
 
 }  // namespace hidreamer::agent

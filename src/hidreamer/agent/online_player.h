@@ -20,7 +20,8 @@ namespace hidreamer::agent {
 // of every game are read anew by the world model, just as before a dream.
 class OnlinePlayer : public env::Player {
  public:
-  OnlinePlayer(AgentModels models, bool greedy, torch::Device device = torch::kCPU);
+  // temperature: of the actions, see policy::ChooseActions.
+  OnlinePlayer(AgentModels models, double temperature, torch::Device device = torch::kCPU);
 
   std::vector<int> Act(const std::vector<env::PlayerView>& views, std::vector<Rng>& rngs) override;
   std::string name() const override { return "agent"; }
@@ -47,7 +48,7 @@ class OnlinePlayer : public env::Player {
   void Reserve(int64_t count);
 
   AgentModels models_;
-  bool greedy_;
+  double temperature_;
   torch::Device device_;
   layers::Precision precision_;
   Observer observer_;
@@ -60,7 +61,7 @@ class OnlinePlayer : public env::Player {
 // The finished agent of a run directory. Throws a user Error where there is none or it plays
 // another game.
 std::unique_ptr<env::Player> LoadOnlinePlayer(const std::filesystem::path& run,
-                                              const std::string& game, bool greedy,
+                                              const std::string& game, double temperature,
                                               torch::Device device = torch::kCPU);
 
 }  // namespace hidreamer::agent

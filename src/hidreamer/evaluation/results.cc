@@ -10,6 +10,7 @@
 
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/files.h"
+#include "hidreamer/policy/action_distribution.h"
 
 namespace hidreamer::evaluation {
 namespace {
@@ -91,6 +92,11 @@ RunScores ReadRunScores(const std::filesystem::path& file) {
     RunScores run{.game = json.at("game"), .protocol = json.at("protocol")};
     if (const auto trained = json.find("trained"); trained != json.end()) {
       run.setting = trained->at("setting");
+      // Files of older versions do not say it: actions were drawn as in training.
+      if (const double temperature = json.value("temperature", 1.0);
+          temperature != policy::kScoringTemperature) {
+        run.setting += fmt::format(", actions at temperature {:g}", temperature);
+      }
       run.seed = trained->at("seed");
       run.minutes = trained->at("seconds").get<double>() / 60;
     } else {

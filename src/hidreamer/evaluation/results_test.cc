@@ -30,6 +30,7 @@ std::string ResultFile(const std::string& game, const std::string& setting, int6
                         {"player", "agent"},
                         {"seed", 0},
                         {"cut_off", cut_off},
+                        {"temperature", 0.5},
                         {"trained", {{"setting", setting}, {"seed", seed}, {"seconds", 120}}},
                         {"episodes", {{{"score", 1.0}}, {{"score", 3.0}}}}}
       .dump();
@@ -57,6 +58,20 @@ TEST(ResultsTest, ABootstrapDrawsRunsWithinTheirGame) {
   EXPECT_GT(apart.high, 5);
   EXPECT_GE(apart.low, 4);
   EXPECT_LE(apart.high, 6);
+}
+
+TEST(ResultsTest, ActionsAtAnotherTemperatureAreAnotherSetting) {
+  const TemporaryDirectory directory(PathOfTest());
+  auto file = nlohmann::json::parse(ResultFile("pong", "cpu", 1));
+  const auto setting = [&] {
+    WriteFileAtomically(directory.path() / "pong.json", file.dump());
+    return ReadRunScores(directory.path() / "pong.json").setting;
+  };
+  EXPECT_EQ(setting(), "cpu");
+  file["temperature"] = 0.0;
+  EXPECT_EQ(setting(), "cpu, actions at temperature 0");
+  file.erase("temperature");
+  EXPECT_EQ(setting(), "cpu, actions at temperature 1");
 }
 
 TEST(ResultsTest, SeedsOfASettingAreOneRowAndTheErrorIsOverSeeds) {

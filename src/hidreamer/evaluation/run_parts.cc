@@ -14,6 +14,7 @@
 #include "hidreamer/imagination/agent_player.h"
 #include "hidreamer/imagination/outcome_metrics.h"
 #include "hidreamer/imagination/replay_windows.h"
+#include "hidreamer/policy/action_distribution.h"
 #include "hidreamer/policy/policy_model.h"
 #include "hidreamer/tokenizer/token_metrics.h"
 #include "hidreamer/world_model/world_model_learner.h"
@@ -313,7 +314,8 @@ json MeasurePlayPart(const LoadedRun& run, const std::string& game, const std::s
                             .seed = run.seeds.Stream("play/" + game + "/" + protocol)};
   env::RandomPlayer random;
   const PlayResult baseline = PlayEpisodes(factory, random, options);
-  const auto agent = imagination::LoadAgentPlayer(run.path, game);
+  const auto agent =
+      imagination::LoadAgentPlayer(run.path, game, {.temperature = policy::kScoringTemperature});
   return ToJson(PlayEpisodes(factory, *agent, options), &baseline);
 }
 

@@ -51,18 +51,14 @@ std::vector<int> AgentPlayer::Act(const std::vector<env::PlayerView>& views,
   }
   last_states_ = features_.State(hidden, codes);  // (n, F)
   const auto distribution = policy_->Policy(last_states_);
-  torch::Tensor chosen;
-  if (options_.greedy) {
-    chosen = distribution.Greedy();
-  } else {
-    std::vector<double> uniforms;
-    for (const auto& view : views) {
-      uniforms.push_back(rngs.at(static_cast<size_t>(view.slot)).Uniform());
-    }
-    chosen = layers::CategoryAt(distribution.probabilities().cpu(),
-                                torch::tensor(uniforms, torch::kFloat64));
+  std::vector<double> uniforms;
+  for (const auto& view : views) {
+    uniforms.push_back(rngs.at(static_cast<size_t>(view.slot)).Uniform());
   }
-  chosen = chosen.cpu().contiguous();
+  const torch::Tensor chosen =
+      policy::ChooseActions(distribution.probabilities().cpu(), options_.temperature,
+                            torch::tensor(uniforms, torch::kFloat64))
+          .contiguous();
   std::vector<int> actions;
   for (size_t i = 0; i < views.size(); ++i) {
     actions.push_back(static_cast<int>(chosen.data_ptr<int64_t>()[i]));

@@ -20,7 +20,7 @@
 namespace hidreamer::imagination {
 
 struct AgentPlayerOptions {
-  bool greedy = false;  // the likeliest action; else drawn from the actor
+  double temperature = 1;  // of the actions, see policy::ChooseActions
 };
 
 // Plays real games with a trained policy, several side by side.

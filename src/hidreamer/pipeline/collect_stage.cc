@@ -9,11 +9,11 @@
 namespace hidreamer::pipeline {
 
 std::unique_ptr<env::Player> MakeAnyPlayer(const std::string& policy, const std::string& game,
-                                           bool greedy, torch::Device device) {
+                                           double temperature, torch::Device device) {
   if (!env::IsPlayerName(policy) && std::filesystem::is_directory(policy)) {
     return agent::HoldsAgent(policy)
-               ? agent::LoadOnlinePlayer(policy, game, greedy, device)
-               : imagination::LoadAgentPlayer(policy, game, {.greedy = greedy}, device);
+               ? agent::LoadOnlinePlayer(policy, game, temperature, device)
+               : imagination::LoadAgentPlayer(policy, game, {.temperature = temperature}, device);
   }
   return env::MakePlayer(policy);  // a user Error for an unknown name
 }

@@ -51,9 +51,10 @@ std::vector<Stage> AllStages(const config::Config& config);
 const std::vector<std::string>& PolicyGames(const config::Config& config);
 
 // Built-in players by name (env::MakePlayer), else the trained policy of a run directory of either
-// kind. greedy: its likeliest action, else drawn.
+// kind. temperature: of its actions, see policy::ChooseActions.
 std::unique_ptr<env::Player> MakeAnyPlayer(const std::string& policy, const std::string& game,
-                                           bool greedy = false, torch::Device device = torch::kCPU);
+                                           double temperature = 1,
+                                           torch::Device device = torch::kCPU);
 
 // The recording of a game in the run directory.
 data::EpisodeStore OpenRecording(const StageContext& context, const std::string& game);

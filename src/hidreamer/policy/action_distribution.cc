@@ -1,5 +1,7 @@
 #include "hidreamer/policy/action_distribution.h"
 
+#include "hidreamer/layers/categorical.h"
+
 namespace hidreamer::policy {
 
 ActionDistribution::ActionDistribution(const torch::Tensor& logits, double unimix) {
@@ -16,6 +18,13 @@ torch::Tensor ActionDistribution::Entropy() const {
   return -(probabilities_ * log_probabilities_).sum(-1);
 }
 
-torch::Tensor ActionDistribution::Greedy() const { return probabilities_.argmax(-1); }
+torch::Tensor ChooseActions(const torch::Tensor& probabilities, double temperature,
+                            const torch::Tensor& uniforms) {
+  if (temperature == 0) {
+    return probabilities.argmax(-1);
+  }
+  return layers::CategoryAt(temperature == 1 ? probabilities : probabilities.pow(1 / temperature),
+                            uniforms);
+}
 
 }  // namespace hidreamer::policy
