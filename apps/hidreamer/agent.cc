@@ -11,6 +11,7 @@
 #include "hidreamer/config/load.h"
 #include "hidreamer/pipeline/agent_run.h"
 #include "options.h"
+#include "serve.h"
 
 namespace hidreamer::app {
 namespace {
@@ -24,6 +25,7 @@ struct AgentArguments {
   std::optional<uint64_t> seed;
   std::vector<std::string> overrides;
   bool force = false;
+  bool serve = false;
   bool defaults = false;
 };
 
@@ -49,8 +51,13 @@ void Agent(const AgentArguments& arguments) {
   const std::filesystem::path out = arguments.out.empty()
                                         ? std::filesystem::path("runs") / ("agent_" + config.game)
                                         : arguments.out;
-  pipeline::RunAgent(config,
-                     {.directory = out, .command = CommandLine(), .force = arguments.force});
+  std::optional<PageBeside> page;
+  pipeline::RunAgent(
+      config, {.directory = out, .command = CommandLine(), .force = arguments.force, .begun = [&] {
+                 if (arguments.serve) {
+                   page.emplace(out);
+                 }
+               }});
   fmt::print("score it: hidreamer eval {} --episodes 100\n", out.string());
 }
 
@@ -77,6 +84,7 @@ void AddAgentCommand(CLI::App& app) {
   command->add_flag("--force", arguments->force,
                     "begin anew where the directory holds an agent with other settings, which is "
                     "kept in RUN/before until the new one is done");
+  AddServe(*command, arguments->serve);
   command->add_flag("--defaults", arguments->defaults,
                     "print every key with meaning, unit, range and value, and stop");
   command->footer(

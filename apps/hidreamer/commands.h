@@ -20,6 +20,7 @@ void AddEvalCommand(CLI::App& app);
 void AddProbeCommand(CLI::App& app);
 void AddDreamCommand(CLI::App& app);
 void AddPlayCommand(CLI::App& app);
+void AddServeCommand(CLI::App& app);
 void AddReportCommand(CLI::App& app);
 void AddResultsCommand(CLI::App& app);
 void AddBenchCommand(CLI::App& app);

@@ -96,6 +96,7 @@ int main(int argc, char** argv) {
   hidreamer::app::AddProbeCommand(app);
   hidreamer::app::AddDreamCommand(app);
   hidreamer::app::AddPlayCommand(app);
+  hidreamer::app::AddServeCommand(app);
   hidreamer::app::AddReportCommand(app);
   hidreamer::app::AddResultsCommand(app);
   hidreamer::app::AddImportCommand(app);

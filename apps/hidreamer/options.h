@@ -43,6 +43,11 @@ inline void AddOverrides(CLI::App& command, std::vector<std::string>& overrides,
       ->expected(1);
 }
 
+inline void AddServe(CLI::App& command, bool& serve) {
+  command.add_flag("--serve", serve,
+                   "a page to watch it in a browser while it trains; afterwards: hidreamer serve");
+}
+
 template <class Count>
 void AddThreads(CLI::App& command, Count& threads, const std::string& help = "0: all cores") {
   command.add_option("--threads", threads, help)->capture_default_str()->check(CLI::Range(0, 1024));

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "hidreamer/config/load.h"
 #include "hidreamer/pipeline/pipeline.h"
 #include "options.h"
+#include "serve.h"
 
 namespace hidreamer::app {
 namespace {
@@ -20,6 +22,7 @@ struct RunArguments {
   std::filesystem::path out;
   std::vector<std::string> overrides;
   bool force = false;
+  bool serve = false;
   bool defaults = false;
 };
 
@@ -34,12 +37,16 @@ void Run(const RunArguments& arguments) {
     throw UserError("for example: hidreamer run configs/quickstart.yaml",
                     "run needs a CONFIG file");
   }
+  const std::filesystem::path out = arguments.out.empty()
+                                        ? std::filesystem::path("runs") / arguments.config.stem()
+                                        : arguments.out;
+  std::optional<PageBeside> page;
   pipeline::RunPipeline(
-      config,
-      {.directory = arguments.out.empty() ? std::filesystem::path("runs") / arguments.config.stem()
-                                          : arguments.out,
-       .command = CommandLine(),
-       .force = arguments.force});
+      config, {.directory = out, .command = CommandLine(), .force = arguments.force, .begun = [&] {
+                 if (arguments.serve) {
+                   page.emplace(out);
+                 }
+               }});
 }
 
 }  // namespace
@@ -56,6 +63,7 @@ void AddRunCommand(CLI::App& app) {
       "--force", arguments->force,
       "redo the stages whose settings changed, instead of an error; what was done before "
       "is kept in RUN/before until the new one is");
+  AddServe(*command, arguments->serve);
   command->add_flag("--defaults", arguments->defaults,
                     "print every key with meaning, unit, range and value, and stop");
   command->footer(

@@ -6,6 +6,7 @@
 
 #include "hidreamer/agent/agent_models.h"
 #include "hidreamer/env/environment.h"
+#include "hidreamer/report/film.h"
 #include "hidreamer/report/image.h"
 
 namespace hidreamer::pipeline {
@@ -24,5 +25,11 @@ constexpr int kFilmMilliseconds = 120;  // a step is shown for
 std::vector<report::GrayImage> FilmAgent(agent::AgentModels models,
                                          std::unique_ptr<env::Environment> game,
                                          const AgentFilmOptions& options);
+
+// The same for a page that shows it step by step: `steps` steps, the codes beside them; the dream
+// begins anew where the game is every kFilmDream steps. Throws Interrupted on Ctrl-C.
+constexpr int64_t kFilmDream = 50;
+report::Film FilmSteps(agent::AgentModels models, std::unique_ptr<env::Environment> game,
+                       const AgentFilmOptions& options);
 
 }  // namespace hidreamer::pipeline

@@ -79,6 +79,7 @@ void RunAgent(const config::Config& config, const AgentRunOptions& options) {
     journal.SetAside({stage}, {"replay"});
   }
   journal.StartWork(AgentWork(config, options.command));
+  options.begun();
   EnsureWritableDirectory(stage.folder);
   if (const auto changed = journal.Begin(stage); changed.contains("steps")) {
     spdlog::info(

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <string>
 
 #include "hidreamer/config/config.h"
@@ -12,6 +13,7 @@ struct AgentRunOptions {
   std::string command;  // as given, for run.json
   bool force = false;   // begin anew where the directory holds an agent with other settings, which
                         // is kept until the new one is done
+  std::function<void()> begun = [] {};  // called once all is checked, before the work
 };
 
 // hidreamer agent: plays and learns online, resumable to the bit. Writes

@@ -9,6 +9,7 @@
 #include "hidreamer/env/registry.h"
 #include "hidreamer/pipeline/agent_film.h"
 #include "hidreamer/report/image.h"
+#include "hidreamer/report/report_data.h"
 
 namespace hidreamer::pipeline {
 
@@ -47,30 +48,12 @@ void WriteCurve(const std::filesystem::path& run, const config::Config& config,
   for (const agent::TrainingGame& game : games) {
     played.push_back({{"step", game.step}, {"score", game.score}, {"length", game.length}});
   }
-  auto evaluations = nlohmann::json::array();
-  nlohmann::json random;
-  for (const nlohmann::json& record : ReadJsonLines(run / "agent/metrics.jsonl")) {
-    if (record.contains("score")) {
-      evaluations.push_back({{"step", record[over == CurveOver::kSteps ? "env_steps" : "step"]},
-                             {"score", record["score"]},
-                             {"score_error", record["score_error"]},
-                             {"games", record["score_games"]}});
-    }
-    if (record.contains("random_score")) {
-      random = {{"score", record["random_score"]},
-                {"score_error", record["random_score_error"]},
-                {"games", record["random_score_games"]}};
-    }
-  }
-  nlohmann::json curve = {{"game", config.game},      {"seed", config.seed},
-                          {"steps", config.steps},    {"over", "steps"},
-                          {"training_games", played}, {"evaluations", evaluations}};
-  if (over == CurveOver::kUpdates) {
-    curve["over"] = "updates";
-    curve["steps"] = evaluations.empty() ? nlohmann::json(0) : evaluations.back()["step"];
-  }
-  if (!random.is_null()) {
-    curve["random"] = random;
+  const bool steps = over == CurveOver::kSteps;
+  nlohmann::json curve =
+      report::CurveOf(ReadJsonLines(run / "agent/metrics.jsonl"), steps ? "steps" : "updates");
+  curve.update({{"game", config.game}, {"seed", config.seed}, {"training_games", played}});
+  if (steps) {
+    curve["steps"] = config.steps;
   }
   WriteFileAtomically(run / "agent/curve.json", curve.dump(1) + "\n");
 }

@@ -219,6 +219,7 @@ void RunLeading(const config::Config& config, const PipelineOptions& options,
   CheckBeforeWork(config, run, stages, states, options.only);
   SetAsideChanged(run, stages, states);
   run.StartWork(options.command);
+  options.begun();
   StageContext context{.config = config,
                        .run = run,
                        .seeds = SeedTree(static_cast<uint64_t>(config.seed)),

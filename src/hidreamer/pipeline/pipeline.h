@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,7 @@ struct PipelineOptions {
   // Stages to run, by name ("collect/pong", "encoder", …); empty: all. A stage before them that is
   // not done is a user Error.
   std::vector<std::string> only = {};
+  std::function<void()> begun = [] {};  // called once all is checked, before the work
 };
 
 // Runs all stages of the config that are not yet done and, where all were asked for, prints the

@@ -10,12 +10,27 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::array kNames = {
-    "begun.json",    "stage.json",        "curve.json",        "import.json",
-    "metrics.jsonl", "state.json",        "store.json",        "run.json",
-    "config.yaml",   "summary.json",      "report.html",       "columns.bin",
-    "frames.bin",    "model.safetensors", "state.safetensors", "world_model.safetensors",
-    "update.json",   "batch.safetensors", "dream.webp",        ".hidreamer-temporary"};
+constexpr std::array kNames = {"begun.json",
+                               "stage.json",
+                               "curve.json",
+                               "import.json",
+                               "training.json",
+                               "metrics.jsonl",
+                               "state.json",
+                               "store.json",
+                               "run.json",
+                               "config.yaml",
+                               "summary.json",
+                               "report.html",
+                               "columns.bin",
+                               "frames.bin",
+                               "model.safetensors",
+                               "state.safetensors",
+                               "world_model.safetensors",
+                               "update.json",
+                               "batch.safetensors",
+                               "dream.webp",
+                               ".hidreamer-temporary"};
 
 // Whether a stage writes such a file; `file` is relative to the run directory.
 bool IsStageFile(fs::path file) {

@@ -72,8 +72,10 @@ std::string LearningSection(const ReportData& data) {
   }
   std::string out;
   if (!evaluations.empty()) {
-    out = fmt::format("<p>Score of the final policy on {}: <b>{}</b> in {} games{}.</p>",
-                      Escape(curve.value("game", "")), ScoreWithError(evaluations.back()),
+    const bool done = !data.stages.empty() && data.stages.front().done;
+    out = fmt::format("<p>Score of the {} policy on {}: <b>{}</b> in {} games{}.</p>",
+                      done ? "final" : "newest", Escape(curve.value("game", "the game")),
+                      ScoreWithError(evaluations.back()),
                       FormatNumber(evaluations.back().at("games").get<double>()), random_play);
   }
   return out + "<div class=\"plots\">" + RenderLineChart(chart) + "</div>" +

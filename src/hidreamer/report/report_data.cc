@@ -7,9 +7,9 @@
 
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/files.h"
-#include "hidreamer/base/json_lines.h"
 #include "hidreamer/data/episode_store.h"
 #include "hidreamer/env/environment.h"
+#include "hidreamer/report/metrics_file.h"
 
 namespace hidreamer::report {
 namespace {
@@ -46,7 +46,9 @@ StageData LoadStage(const fs::path& run, const std::string& name) {
   const fs::path directory = run / name;
   StageData stage{.name = name, .done = fs::exists(directory / "stage.json")};
   stage.stage = ReadJson(directory / "stage.json");
-  stage.metrics = ReadJsonLines(directory / "metrics.jsonl");
+  MetricsFile metrics(directory / "metrics.jsonl");
+  metrics.Follow();
+  stage.metrics = metrics.records();
   try {
     stage.figures = evaluation::ReadFigures(directory / "figures.json");
   } catch (const Error& error) {
@@ -102,6 +104,48 @@ const nlohmann::json* ReportData::Part(const std::string& name) const {
   return found == parts.end() ? nullptr : &found->second;
 }
 
+std::vector<std::string> StagesOf(const fs::path& run) {
+  std::vector<std::string> stages;
+  for (const char* name : {"agent", "encoder", "tokenizer", "single_vq", "world_model",
+                           "world_model_windows", "world_model_episode"}) {
+    if (fs::is_directory(run / name)) {
+      stages.emplace_back(name);
+    }
+  }
+  for (const auto& game :
+       List(run / "policy", [](const fs::path& p) { return fs::is_directory(p); })) {
+    stages.push_back("policy/" + game);
+  }
+  return stages;
+}
+
+nlohmann::json CurveOf(const std::vector<nlohmann::json>& metrics, const std::string& over) {
+  const char* axis = over == "steps" ? "env_steps" : "step";
+  nlohmann::json curve = {{"over", over},
+                          {"steps", 0},
+                          {"training_games", nlohmann::json::array()},
+                          {"evaluations", nlohmann::json::array()}};
+  for (const nlohmann::json& record : metrics) {
+    const nlohmann::json step = record.value(axis, nlohmann::json());
+    if (record.contains("game_score")) {
+      curve["training_games"].push_back({{"step", step}, {"score", record["game_score"]}});
+    }
+    if (record.contains("score")) {
+      curve["evaluations"].push_back({{"step", step},
+                                      {"score", record["score"]},
+                                      {"score_error", record["score_error"]},
+                                      {"games", record["score_games"]}});
+      curve["steps"] = step;
+    }
+    if (record.contains("random_score")) {
+      curve["random"] = {{"score", record["random_score"]},
+                         {"score_error", record["random_score_error"]},
+                         {"games", record["random_score_games"]}};
+    }
+  }
+  return curve;
+}
+
 ReportData LoadReportData(const fs::path& run) {
   if (!fs::is_directory(run)) {
     throw UserError("give the directory of a run: hidreamer run CONFIG --out DIR makes one",
@@ -123,15 +167,11 @@ ReportData LoadReportData(const fs::path& run) {
   if (const fs::path dream = run / "agent" / "dream.webp"; fs::exists(dream)) {
     data.dream_animation = ReadFile(dream);
   }
-  for (const char* name : {"agent", "encoder", "tokenizer", "single_vq", "world_model",
-                           "world_model_windows", "world_model_episode"}) {
-    if (fs::is_directory(run / name)) {
-      data.stages.push_back(LoadStage(run, name));
-    }
+  for (const std::string& name : StagesOf(run)) {
+    data.stages.push_back(LoadStage(run, name));
   }
-  for (const auto& game :
-       List(run / "policy", [](const fs::path& p) { return fs::is_directory(p); })) {
-    data.stages.push_back(LoadStage(run, "policy/" + game));
+  if (data.curve.is_null() && data.is_agent) {
+    data.curve = CurveOf(data.stages.front().metrics, "steps");
   }
   for (const auto& file :
        List(run / "evaluation", [](const fs::path& p) { return p.extension() == ".json"; })) {

@@ -209,6 +209,8 @@ TrainingResult Train(Learner& learner, const TrainingOptions& options) {
   HID_CHECK(per_epoch > 0, "updates_per_epoch = {}", per_epoch);
   const int64_t record_every = std::max<int64_t>(1, total / kStepRecords);
 
+  WriteFileAtomically(options.directory / "training.json",
+                      nlohmann::json{{"updates", total}}.dump() + "\n");
   Records records(options.directory, first);
   Unread unread(learner, options.directory);
   const auto state_after = [&](int64_t updates) {

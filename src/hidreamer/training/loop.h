@@ -30,6 +30,7 @@ struct TrainingResult {
 
 // Runs all updates of a learner that are not yet done:
 //   directory/checkpoints/       where a killed run goes on, to the bit
+//   directory/training.json      {"updates": how many there are to be}
 //   directory/metrics.jsonl      {"step", "time", "loss", …} and {"step", "epoch", "time", …}
 //   directory/events.out.tfevents.…  the same for TensorBoard
 //   directory/model.safetensors  the "model." entries of the state, without that prefix

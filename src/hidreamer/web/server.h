@@ -36,7 +36,7 @@ class Server {
   std::string address() const;
   const std::string& token() const;  // "" where none is needed
 
-  static constexpr int kMostConnections = 32;  // at once; more are answered with status 503
+  static constexpr int kMostConnections = 256;  // at once; more are answered with status 503
   // Answers until Stop or Ctrl-C.
   void Run();
   void Stop();  // from any thread

@@ -1,0 +1,172 @@
+// Watches runs as a user does: beside the training, afterwards, several at once, in a browser.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <httplib.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <regex>
+#include <thread>
+
+#include "hidreamer/base/files.h"
+#include "program.h"
+
+namespace hidreamer::integration {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using ::testing::HasSubstr;
+using Words = std::vector<std::string>;
+
+class ServeTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    root_ = fs::temp_directory_path() / ("hid_serve_" + std::to_string(::getpid()));
+    fs::remove_all(root_);
+    fs::create_directories(root_);
+  }
+  void TearDown() override { fs::remove_all(root_); }
+
+  // A few seconds of learning on catch.
+  static Words Agent(const fs::path& out, Words more = {}) {
+    Words words = {"agent", "--preset", "test", "--steps", "1600", "--out", out};
+    for (const char* setting : {"threads=1", "collect.prefill=256", "collect.steps_per_update=16",
+                                "tokenizer.warmup_updates=8", "tokenizer.batch=16",
+                                "world_model.batch=4", "policy.batch=8", "policy.start_after=4",
+                                "evaluation.times=2", "evaluation.episodes=2"}) {
+      words.insert(words.end(), {"--set", setting});
+    }
+    words.insert(words.end(), more.begin(), more.end());
+    return words;
+  }
+  // The port of the address that the program prints.
+  static int PortIn(Program& program, const fs::path& log) {
+    std::smatch address;
+    std::string text;
+    while (!std::regex_search(text, address, std::regex("http://127.0.0.1:(\\d+)/"))) {
+      if (program.WaitFor(0.05)) {
+        ADD_FAILURE() << program.Wait().text;
+        return 0;
+      }
+      text = ReadFile(log);
+    }
+    return std::stoi(address[1]);
+  }
+  static json Call(int port, const std::string& name, const json& asked) {
+    const auto got =
+        httplib::Client("127.0.0.1", port).Post("/api/" + name, asked.dump(), "application/json");
+    return got && got->status == 200 ? json::parse(got->body) : json();
+  }
+
+  fs::path root_;
+};
+
+TEST_F(ServeTest, ShowsARunWhileItTrains) {
+  const fs::path log = root_ / "agent.log";
+  Program program(Agent(root_ / "run", {"--serve", "--set", "steps=160000"}), log);
+  const int port = PortIn(program, log);
+  json stage;
+  while (stage.value("updates", 0) < 20) {
+    ASSERT_FALSE(program.WaitFor(0.1)) << program.Wait().text;
+    const json run = Call(port, "runs", json::object()).at("runs").at(0);
+    EXPECT_EQ(run.at("state"), "training");
+    EXPECT_EQ(run.at("games"), json{"catch"});
+    stage = run.at("stages").empty() ? json::object() : run.at("stages").at(0);
+  }
+  EXPECT_EQ(stage.at("total"), 10000);
+  EXPECT_THAT(stage.at("keys"), testing::Contains("env_steps"));
+  program.Signal(SIGINT);
+  EXPECT_EQ(program.Wait().code, 130);
+  EXPECT_TRUE(Call(port, "runs", json::object()).is_null()) << "the page goes with its training";
+}
+
+TEST_F(ServeTest, ATrainingWhosePortIsTakenFindsAnotherAndGoesOn) {
+  httplib::Server other;  // where 8080 is not to be had, somebody has it already
+  other.bind_to_port("127.0.0.1", 8080);
+  const fs::path log = root_ / "agent.log";
+  Program program(Agent(root_ / "run", {"--serve"}), log);
+  const Outcome outcome = program.Wait();
+  EXPECT_EQ(outcome.code, 0);
+  EXPECT_THAT(outcome.text, HasSubstr("cannot listen on 127.0.0.1:8080"));
+  EXPECT_THAT(outcome.text, HasSubstr("open http://127.0.0.1:"));
+  EXPECT_EQ(RunProgram({"serve", root_ / "run", "--port", "8080"}).code, 2);
+}
+
+TEST_F(ServeTest, ComparesRunsOfBothKindsAndShowsTheirPictures) {
+  ASSERT_EQ(RunProgram(Agent(root_ / "a/run")).code, 0);
+  ASSERT_EQ(RunProgram({"run", "debug", "--out", root_ / "b/run"}).code, 0);
+  const fs::path log = root_ / "serve.log";
+  Program program({"serve", root_ / "a/run/", root_ / "b/run", "--port", "0"}, log);
+  const int port = PortIn(program, log);
+  const json runs = Call(port, "runs", json::object()).at("runs");
+  ASSERT_EQ(runs.size(), 2U);
+  EXPECT_EQ(runs[0].at("name"), "a/run");
+  EXPECT_EQ(runs[0].at("state"), "finished");
+  std::vector<std::string> stages;
+  for (const json& stage : runs[1].at("stages")) {
+    stages.push_back(stage.at("name"));
+    EXPECT_EQ(stage.at("updates"), stage.at("total")) << stage.at("name");
+    EXPECT_TRUE(stage.at("done"));
+    EXPECT_GT(stage.at("count"), 0);
+  }
+  EXPECT_THAT(stages, testing::IsSupersetOf({"encoder", "tokenizer", "world_model"}));
+  for (const size_t run : {0, 1}) {
+    json album;
+    for (int i = 0; i < 600 && !album.value("ready", false); ++i) {
+      album = Call(port, "pictures", {{"run", run}, {"newest", i == 0}});
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    }
+    ASSERT_FALSE(album.contains("error")) << album["error"];
+    ASSERT_FALSE(album.at("films").empty());
+    EXPECT_GT(album.at("films").at(0).at("steps"), 1);
+    EXPECT_EQ(album.at("films").at(0).at("codes").is_null(), run == 1);
+  }
+  EXPECT_TRUE(Call(port, "pictures", {{"run", 2}}).is_null());
+  program.Signal(SIGINT);
+  EXPECT_EQ(program.Wait().code, 0);
+}
+
+TEST_F(ServeTest, IsReadInABrowser) {
+  std::string browser;
+  for (const char* name : {"chromium", "chromium-browser", "google-chrome"}) {
+    const std::string command = std::string("command -v ") + name + " >/dev/null 2>&1";
+    browser = browser.empty() && std::system(command.c_str()) == 0 ? name : browser;
+  }
+  if (browser.empty()) {
+    GTEST_SKIP() << "no Chromium is installed";
+  }
+  ASSERT_EQ(RunProgram(Agent(root_ / "run")).code, 0);
+  const fs::path log = root_ / "serve.log";
+  Program program({"serve", root_ / "run", "--port", "0"}, log);
+  const std::string command =
+      "timeout 200 " + browser + " --headless --no-sandbox --disable-gpu --user-data-dir='" +
+      (root_ / "profile").string() + "' --virtual-time-budget=8000 --dump-dom http://127.0.0.1:" +
+      std::to_string(PortIn(program, log)) + "/ 2>/dev/null";
+  std::FILE* const pipe = ::popen(command.c_str(), "r");
+  std::string text(1 << 16, '\0'), page;
+  while (const size_t count = std::fread(text.data(), 1, text.size(), pipe)) {
+    page.append(text, 0, count);
+  }
+  ::pclose(pipe);
+  EXPECT_THAT(page, HasSubstr("<td>finished</td>"));
+  EXPECT_THAT(page, HasSubstr("100 % of 1,600 steps"));
+  EXPECT_THAT(page, HasSubstr("aria-label=\"Score of a game."));
+  EXPECT_THAT(page, HasSubstr("run, evaluations: "));
+  EXPECT_THAT(page, HasSubstr("show run"));
+}
+
+TEST(ServeErrors, NameWhatIsMissing) {
+  EXPECT_EQ(RunProgram({"serve"}).code, 2);
+  const Outcome missing = RunProgram({"serve", "/nonexistent/run"});
+  EXPECT_EQ(missing.code, 2);
+  EXPECT_THAT(missing.text, HasSubstr("there is no run directory"));
+  EXPECT_THAT(RunProgram({"serve", "--help"}).text, HasSubstr("Example: hidreamer serve"));
+}
+
+}  // namespace
+}  // namespace hidreamer::integration
