@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <httplib.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -70,7 +72,7 @@ TEST_F(ServeTest, ShowsARunWhileItTrains) {
   const fs::path log = root_ / "agent.log";
   Program program(Agent(root_ / "run", {"--serve", "--set", "steps=160000"}), log);
   const int port = PortIn(program, log);
-  json stage;
+  json stage = json::object();
   while (stage.value("updates", 0) < 20) {
     ASSERT_FALSE(program.WaitFor(0.1)) << program.Wait().text;
     const json run = Call(port, "runs", json::object()).at("runs").at(0);
@@ -86,15 +88,28 @@ TEST_F(ServeTest, ShowsARunWhileItTrains) {
 }
 
 TEST_F(ServeTest, ATrainingWhosePortIsTakenFindsAnotherAndGoesOn) {
-  httplib::Server other;  // where 8080 is not to be had, somebody has it already
-  other.bind_to_port("127.0.0.1", 8080);
+  // Where 8080 is not to be had, somebody has it already.
+  const int other = ::socket(AF_INET, SOCK_STREAM, 0);
+  const int yes = 1;
+  ::setsockopt(other, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(8080);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  ::bind(other, reinterpret_cast<const sockaddr*>(&address), sizeof(address));
+  ::listen(other, 1);
   const fs::path log = root_ / "agent.log";
   Program program(Agent(root_ / "run", {"--serve"}), log);
   const Outcome outcome = program.Wait();
   EXPECT_EQ(outcome.code, 0);
   EXPECT_THAT(outcome.text, HasSubstr("cannot listen on 127.0.0.1:8080"));
   EXPECT_THAT(outcome.text, HasSubstr("open http://127.0.0.1:"));
-  EXPECT_EQ(RunProgram({"serve", root_ / "run", "--port", "8080"}).code, 2);
+  const fs::path taken = root_ / "taken.log";
+  Program same({"serve", root_ / "run", "--port", "8080"}, taken);
+  EXPECT_TRUE(same.WaitFor(20)) << "it listens where somebody else does";
+  same.Signal(SIGINT);
+  EXPECT_EQ(same.Wait().code, 2);
+  ::close(other);
 }
 
 TEST_F(ServeTest, ComparesRunsOfBothKindsAndShowsTheirPictures) {
@@ -116,7 +131,7 @@ TEST_F(ServeTest, ComparesRunsOfBothKindsAndShowsTheirPictures) {
   }
   EXPECT_THAT(stages, testing::IsSupersetOf({"encoder", "tokenizer", "world_model"}));
   for (const size_t run : {0, 1}) {
-    json album;
+    json album = json::object();
     for (int i = 0; i < 600 && !album.value("ready", false); ++i) {
       album = Call(port, "pictures", {{"run", run}, {"newest", i == 0}});
       std::this_thread::sleep_for(std::chrono::milliseconds(100));

@@ -224,7 +224,7 @@ function showCharts() {
     }
   });
   plot("Score of a game", "score", scores, false, true);
-  plot("Updates or real steps a second", "pace", paces, false, true);
+  plot("Updates or real steps a second", "pace", paces, true, true);  // the prefill is a hundred times faster
   for (const [title, {key, lines}] of [...wanted].sort()) plot(title, key.includes("loss") ? "losses" : "rest", lines, logarithmic && key.includes("loss"));
   for (const id of ["score", "losses", "pace", "rest"]) $(id).hidden = !document.querySelector(`#${id} figure:not([hidden])`);
 }
