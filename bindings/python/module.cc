@@ -17,7 +17,6 @@
 
 #include "hidreamer/agent/agent_models.h"
 #include "hidreamer/agent/beginnings.h"
-#include "hidreamer/agent/dreams.h"
 #include "hidreamer/agent/long_dream.h"
 #include "hidreamer/agent/observation.h"
 #include "hidreamer/agent/online_player.h"
@@ -29,7 +28,6 @@
 #include "hidreamer/env/area_resize.h"
 #include "hidreamer/env/registry.h"
 #include "hidreamer/evaluation/play.h"
-#include "hidreamer/layers/categorical.h"
 #include "hidreamer/pipeline/agent_run.h"
 #include "hidreamer/pipeline/trained_agent.h"
 #include "hidreamer/policy/action_distribution.h"
@@ -80,6 +78,12 @@ class Agent {
       beginnings_ = agent::ReadBeginnings(models_, run_);
     }
     return *beginnings_;
+  }
+
+  void CheckActions(const torch::Tensor& actions) const {
+    Check(actions.numel() == 0 || (actions.min().item<int64_t>() >= 0 &&
+                                   actions.max().item<int64_t>() < options().actions),
+          "actions are in [0, " + std::to_string(options().actions) + ")");
   }
 
   py::array_t<int64_t> Tokenize(const Array<uint8_t>& frames) {
@@ -181,9 +185,7 @@ class Agent {
     Check(actions.ndim() == 2 && actions.shape(0) == windows && actions.shape(1) == length,
           "actions are of shape (B, T)");
     const torch::Tensor chosen = View(actions).clone();
-    Check(chosen.numel() == 0 || (chosen.min().item<int64_t>() >= 0 &&
-                                  chosen.max().item<int64_t>() < options().actions),
-          "actions are in [0, " + std::to_string(options().actions) + ")");
+    CheckActions(chosen);
     const torch::Tensor own = View(codes).clone();
     const torch::NoGradGuard no_grad;
     torch::Tensor firsts = torch::zeros({windows, length}, torch::kBool);
@@ -226,7 +228,6 @@ class Dream {
                            .previous_actions = all.previous_actions.index_select(0, rows),
                            .firsts = all.firsts.index_select(0, rows)});
   }
-  void ResetAll(uint64_t seed) { Reset(dreams(), seed); }
 
   void ResetOne(int64_t i) {
     Check(i >= 0 && i < dreams(), "no dream " + std::to_string(i));
@@ -237,9 +238,7 @@ class Dream {
   py::tuple Step(const Array<int64_t>& actions) {
     Check(actions.ndim() == 1 && actions.shape(0) == dreams(), "actions are of shape (B)");
     const torch::Tensor chosen = View(actions).clone();
-    Check(chosen.min().item<int64_t>() >= 0 &&
-              chosen.max().item<int64_t>() < agent_->options().actions,
-          "actions are in [0, " + std::to_string(agent_->options().actions) + ")");
+    agent_->CheckActions(chosen);
     agent::LongDream::Step step;
     {
       const py::gil_scoped_release released;
@@ -257,8 +256,8 @@ class Dream {
       for (int64_t i = 0; i < dreams(); ++i) {
         draws.push_back(static_cast<float>(rng_.Uniform()));
       }
-      actions = layers::CategoryAt(agent_->models()->Policy(dream_->Features()).probabilities(),
-                                   torch::tensor(draws));
+      actions = policy::ChooseActions(agent_->models()->Policy(dream_->Features()).probabilities(),
+                                      /*temperature=*/1, torch::tensor(draws));
     }
     return ToArray<int64_t>(actions);
   }
@@ -497,7 +496,9 @@ PYBIND11_MODULE(_core, m) {
   py::class_<Dream>(m, "Dream")
       .def(py::init<std::shared_ptr<Agent>, int64_t, uint64_t, double>(), py::arg("agent"),
            py::arg("dreams") = 1, py::arg("seed") = 0, py::arg("temperature") = 0.5)
-      .def("reset", &Dream::ResetAll, py::arg("seed"))
+      .def(
+          "reset", [](Dream& dream, uint64_t seed) { dream.Reset(dream.dreams(), seed); },
+          py::arg("seed"))
       .def("reset_one", &Dream::ResetOne, py::arg("index"))
       .def("step", &Dream::Step, py::arg("actions"))
       .def("act", &Dream::Act)
