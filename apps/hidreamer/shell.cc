@@ -14,13 +14,18 @@
 namespace hidreamer::app {
 namespace {
 
+enum class Below { kCommands, kOptionGroups };  // CLI11 keeps both in one list
+
+std::vector<const CLI::App*> Of(const CLI::App& command, Below which) {
+  return command.get_subcommands([which](const CLI::App* below) {
+    return below->get_name().empty() == (which == Below::kOptionGroups);
+  });
+}
+
 // Visits every command with its full name: "agent", "train policy", …
 void ForEachCommand(const CLI::App& app, const std::string& above,
                     const std::function<void(const std::string&, const CLI::App&)>& visit) {
-  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
-    if (command->get_name().empty()) {
-      continue;  // a group of options
-    }
+  for (const CLI::App* command : Of(app, Below::kCommands)) {
     const std::string name =
         above.empty() ? command->get_name() : above + " " + command->get_name();
     visit(name, *command);
@@ -31,12 +36,10 @@ void ForEachCommand(const CLI::App& app, const std::string& above,
 // Its options, those in option groups included.
 std::vector<const CLI::Option*> OptionsOf(const CLI::App& command) {
   std::vector<const CLI::Option*> options = command.get_options();
-  for (const CLI::App* group : command.get_subcommands([](const CLI::App*) { return true; })) {
-    if (group->get_name().empty()) {
-      for (const CLI::Option* option : OptionsOf(*group)) {
-        if (option != group->get_help_ptr()) {
-          options.push_back(option);
-        }
+  for (const CLI::App* group : Of(command, Below::kOptionGroups)) {
+    for (const CLI::Option* option : OptionsOf(*group)) {
+      if (option != group->get_help_ptr()) {
+        options.push_back(option);
       }
     }
   }
@@ -108,10 +111,8 @@ std::string BashCompletion(const CLI::App& app) {
         words.push_back("--" + long_name);
       }
     }
-    for (const CLI::App* below : command.get_subcommands([](const CLI::App*) { return true; })) {
-      if (!below->get_name().empty()) {
-        words.push_back(below->get_name());
-      }
+    for (const CLI::App* below : Of(command, Below::kCommands)) {
+      words.push_back(below->get_name());
     }
     cases += fmt::format("    '{}') words='{}' ;;\n", name, fmt::join(words, " "));
   });
