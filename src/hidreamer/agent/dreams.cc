@@ -6,14 +6,10 @@
 
 namespace hidreamer::agent {
 
-namespace {
-
 torch::Tensor Uniforms(at::IntArrayRef shape, Rng& rng) {
   // A generator of its own: torch's global one is shared by all threads.
   return torch::rand(shape, at::detail::createCPUGenerator(rng.Next()), torch::kFloat32);
 }
-
-}  // namespace
 
 DreamDraws DrawForDreams(AgentModels models, int64_t batch, const DreamOptions& options, Rng& rng,
                          torch::Device device) {

@@ -6,6 +6,9 @@
 
 namespace hidreamer::agent {
 
+// Numbers uniform in [0, 1), f32, on the CPU; they follow from the next draw of `rng`.
+torch::Tensor Uniforms(at::IntArrayRef shape, Rng& rng);
+
 struct DreamOptions {
   int64_t horizon = 15;
   double temperature = 1;      // of the codes; 0: the likeliest

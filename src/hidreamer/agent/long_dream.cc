@@ -1,8 +1,8 @@
 #include "hidreamer/agent/long_dream.h"
 
-#include <ATen/CPUGeneratorImpl.h>
-
 #include <utility>
+
+#include "hidreamer/agent/dreams.h"
 
 namespace hidreamer::agent {
 
@@ -40,8 +40,7 @@ LongDream::Step LongDream::Play(const torch::Tensor& actions, double temperature
   torch::NoGradGuard no_grad;
   const layers::AutocastGuard autocast(torch::kCPU, precision_);
   const auto& layout = models_->options().world_model.layout;
-  const auto uniforms = torch::rand({dreams(), layout.places, layout.levels},
-                                    at::detail::createCPUGenerator(rng.Next()), torch::kFloat32);
+  const torch::Tensor uniforms = Uniforms({dreams(), layout.places, layout.levels}, rng);
   world_model::Rollout& now = Now();
   const world_model::Outcomes outcomes = now.Imagine(actions, temperature, uniforms);
   history_ = history_
