@@ -2,12 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <httplib.h>
-#include <unistd.h>
 
 #include <csignal>
 #include <filesystem>
 #include <nlohmann/json.hpp>
-#include <regex>
 
 #include "hidreamer/base/files.h"
 #include "program.h"
@@ -20,28 +18,11 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
 
-class Agent : public ::testing::Test {
+class Agent : public ProgramTest {
  protected:
-  void SetUp() override {
-    root_ = fs::temp_directory_path() / ("hid_agent_" + std::to_string(::getpid()));
-    fs::remove_all(root_);
-    fs::create_directories(root_);
-  }
-  void TearDown() override { fs::remove_all(root_); }
-
-  // A few seconds of learning on catch.
   static std::vector<std::string> Command(const fs::path& out) {
-    std::vector<std::string> words = {"agent", "--preset", "test", "--steps", "1600", "--out", out};
-    for (const char* setting : {"threads=2", "collect.prefill=256", "collect.steps_per_update=16",
-                                "tokenizer.warmup_updates=8", "tokenizer.batch=16",
-                                "world_model.batch=4", "policy.batch=8", "policy.start_after=4",
-                                "evaluation.times=2", "evaluation.episodes=2"}) {
-      words.insert(words.end(), {"--set", setting});
-    }
-    return words;
+    return ShortAgent(out, {"threads=2"});
   }
-
-  fs::path root_;
 };
 
 TEST_F(Agent, KilledAtManyMomentsGoesOnToTheBit) {
@@ -242,18 +223,11 @@ TEST_F(Agent, IsPlayedWithInABrowser) {
   ASSERT_EQ(RunProgram(Command(root_ / "run")).code, 0);
   const fs::path log = root_ / "play.log";
   Program program({"play", "--run", root_ / "run", "--port", "0"}, log);
-  std::smatch address;
-  std::string text;
-  while (!std::regex_search(text, address, std::regex("http://127.0.0.1:(\\d+)"))) {
-    ASSERT_FALSE(program.WaitFor(0.05)) << program.Wait().text;
-    text = ReadFile(log);
-  }
-  httplib::Client browser("127.0.0.1", std::stoi(address[1]));
+  const ServedPage page(program, log);
+  httplib::Client browser("127.0.0.1", page.port());
   EXPECT_THAT(browser.Get("/")->body, HasSubstr("</html>"));
   const auto call = [&](const std::string& name, const nlohmann::json& asked, int status = 200) {
-    const auto got = browser.Post("/api/" + name, asked.dump(), "application/json");
-    EXPECT_EQ(got->status, status) << got->body;
-    return nlohmann::json::parse(got->body);
+    return page.Call(name, asked, status);
   };
   EXPECT_EQ(call("game", {})["actions"], (nlohmann::json{"STAY", "LEFT", "RIGHT"}));
   const auto begun = call("begin", {{"session", "a"}, {"seed", 3}, {"lead", 5}});
@@ -266,6 +240,15 @@ TEST_F(Agent, IsPlayedWithInABrowser) {
   }
   EXPECT_EQ(moment["step"], 3);
   EXPECT_EQ(moment["dream"]["probabilities"].size(), 3);
+  const int64_t code = (moment["dream"]["codes"][3 * 9 + 1].get<int64_t>() + 1) % 4;
+  const auto edited = call("edit", {{"session", "a"}, {"place", 9}, {"level", 1}, {"code", code}});
+  EXPECT_EQ(edited["dream"]["codes"][3 * 9 + 1], code);
+  EXPECT_EQ(edited["step"], 3);
+  call("edit", {{"session", "a"}, {"place", 64}, {"level", 1}, {"code", 0}}, 400);
+  call("edit", {{"session", "a"}, {"place", 0}, {"level", 1}, {"code", 99}}, 400);
+  const auto film = call("film", {{"session", "a"}});
+  EXPECT_EQ(film["steps"], 5);  // begun, three steps, an edit
+  EXPECT_EQ(film["film"].get<std::string>().rfind("data:image/webp;base64,", 0), 0);
   EXPECT_EQ(call("rejoin", {{"session", "a"}})["step"], 0);
   EXPECT_EQ(call("step", {{"session", "c"}, {"pilot", "game"}}, 400)["hint"], "begin another");
   call("step", {{"session", "a"}, {"pilot", "nobody"}}, 400);
@@ -283,16 +266,11 @@ TEST_F(Agent, IsPlayedWithFromOtherMachinesWithItsTokenAlone) {
   ASSERT_EQ(RunProgram(Command(root_ / "run")).code, 0);
   const fs::path log = root_ / "play.log";
   Program program({"play", "--run", root_ / "run", "--host", "0.0.0.0", "--port", "0"}, log);
-  std::smatch address;
-  std::string text;
-  const std::regex pattern("http://0.0.0.0:(\\d+)(/\\?token=[0-9a-f]{32})");
-  while (!std::regex_search(text, address, pattern)) {
-    ASSERT_FALSE(program.WaitFor(0.05)) << program.Wait().text;
-    text = ReadFile(log);
-  }
-  httplib::Client browser("127.0.0.1", std::stoi(address[1]));
+  const ServedPage page(program, log);
+  httplib::Client browser("127.0.0.1", page.port());
   EXPECT_EQ(browser.Get("/")->status, 403);
-  EXPECT_EQ(browser.Get(address[2].str())->status, 200);
+  EXPECT_EQ(page.query().size(), 39U);
+  EXPECT_EQ(browser.Get("/" + page.query())->status, 200);
   EXPECT_EQ(browser.Post("/api/game", "{}", "application/json")->status, 403);
   program.Signal(SIGTERM);
   EXPECT_EQ(program.Wait().code, 0);

@@ -23,7 +23,6 @@ namespace fs = std::filesystem;
 using ::testing::AnyOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
-using Words = std::vector<std::string>;
 
 const std::string kDebugConfig = std::string(HID_SOURCE_DIR) + "/configs/debug.yaml";
 const std::string kWeights = std::string(HID_GOLDEN_DIR) + "/parity/encoder.weights.safetensors";
@@ -35,11 +34,6 @@ std::map<std::string, std::string> Tree(const fs::path& root) {
     tree[fs::relative(entry.path(), root)] = entry.is_regular_file() ? ReadFile(entry) : "";
   }
   return tree;
-}
-
-Words operator+(Words words, const Words& more) {
-  words.insert(words.end(), more.begin(), more.end());
-  return words;
 }
 
 Words Collect(const std::string& out, const Words& more = {}) {

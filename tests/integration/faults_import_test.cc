@@ -2,7 +2,6 @@
 // was imported is a finished stage of its run.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cmath>
 #include <csignal>
@@ -58,22 +57,13 @@ nlohmann::json StageOf(const fs::path& folder) {
   return nlohmann::json::parse(ReadFile(folder / "stage.json"));
 }
 
-class Import : public ::testing::Test {
+class Import : public ProgramTest {
  protected:
-  void SetUp() override {
-    root_ = fs::temp_directory_path() / ("hid_import_" + std::to_string(::getpid()));
-    fs::remove_all(root_);
-    fs::create_directories(root_);
-  }
-  void TearDown() override { fs::remove_all(root_); }
-
   fs::path Npz(const std::string& name, const data::Arrays& arrays) const {
     const fs::path path = root_ / name;
     fs::rename(data::WriteNpz("import.npz", arrays, 1), path);
     return path;
   }
-
-  fs::path root_;
 };
 
 TEST_F(Import, RefusesARewardThatIsNoNumberAndWritesNothing) {

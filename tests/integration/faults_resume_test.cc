@@ -1,7 +1,6 @@
 // What happens to trained work when a run is stopped, damaged or asked for something else.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <csignal>
 #include <filesystem>
@@ -19,30 +18,14 @@ namespace {
 
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
-using Words = std::vector<std::string>;
 
-class Resume : public ::testing::Test {
+class Resume : public ProgramTest {
  protected:
-  void SetUp() override {
-    root_ = fs::temp_directory_path() / ("hid_resume_" + std::to_string(::getpid()));
-    fs::remove_all(root_);
-    fs::create_directories(root_);
-  }
-  void TearDown() override { fs::remove_all(root_); }
-
   // Learns catch; 16 updates of random steps, then as many as are asked for.
   static Words Agent(const fs::path& out, int64_t steps, const Words& settings = {}) {
-    Words words = {"agent", "--preset", "test", "--steps", std::to_string(steps), "--out", out};
-    for (const char* setting : {"threads=2", "collect.prefill=256", "collect.steps_per_update=16",
-                                "tokenizer.warmup_updates=8", "tokenizer.batch=16",
-                                "world_model.batch=4", "policy.batch=8", "policy.start_after=4",
-                                "evaluation.times=2", "evaluation.episodes=0"}) {
-      words.insert(words.end(), {"--set", setting});
-    }
-    for (const std::string& setting : settings) {
-      words.insert(words.end(), {"--set", setting});
-    }
-    return words;
+    return ShortAgent(
+        out,
+        Words{"threads=2", "evaluation.episodes=0", "steps=" + std::to_string(steps)} + settings);
   }
 
   // Starts it, waits until it has recorded so many updates or resumed, and sends the signal some
@@ -84,8 +67,6 @@ class Resume : public ::testing::Test {
     EXPECT_TRUE(ReadFile(a / "agent/model.safetensors") == ReadFile(b / "agent/model.safetensors"));
     EXPECT_EQ(ReadFile(a / "agent/curve.json"), ReadFile(b / "agent/curve.json"));
   }
-
-  fs::path root_;
 };
 
 TEST_F(Resume, ASignalInAnEvaluationLosesNothing) {

@@ -2,7 +2,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include <cmath>
 #include <cstdlib>
@@ -24,17 +23,7 @@ const std::vector<std::string> kTiny = {"steps=640",           "threads=1",
                                         "tokenizer.batch=8",   "world_model.batch=4",
                                         "policy.batch=8",      "policy.start_after=2"};
 
-class Models : public ::testing::Test {
- protected:
-  void SetUp() override {
-    root_ = fs::temp_directory_path() / ("hid_models_" + std::to_string(::getpid()));
-    fs::remove_all(root_);
-    fs::create_directories(root_);
-  }
-  void TearDown() override { fs::remove_all(root_); }
-
-  fs::path root_;
-};
+class Models : public ProgramTest {};
 
 TEST_F(Models, AnAgentIsScoredPublishedAndTakenByItsName) {
   const fs::path run = root_ / "run", scores = root_ / "results/catch-test-5.json";
@@ -71,7 +60,7 @@ TEST_F(Models, AnAgentIsScoredPublishedAndTakenByItsName) {
 }
 
 TEST_F(Models, ATableOfSeveralAgentsGoesOnWhereItStopped) {
-  std::string command = fs::path(HID_SOURCE_DIRECTORY) / "scripts/gpu-table";
+  std::string command = fs::path(HID_SOURCE_DIR) / "scripts/gpu-table";
   command += " " + (root_ / "table").string() +
              " --preset test --games catch --seeds 1 2 --jobs 2 --episodes 2 --program " HID_PROGRAM
              " --set";
@@ -91,7 +80,7 @@ TEST_F(Models, ATableOfSeveralAgentsGoesOnWhereItStopped) {
 
 // Weights that play as their model.json says: ten games within four of its standard deviations.
 TEST_F(Models, ThoseInTheRepositoryPlayAsTheySay) {
-  const fs::path models = fs::path(HID_SOURCE_DIRECTORY) / "models";
+  const fs::path models = fs::path(HID_SOURCE_DIR) / "models";
   if (!fs::exists(models)) {
     GTEST_SKIP() << "no models are here";
   }

@@ -1,11 +1,13 @@
 #include "program.h"
 
 #include <fcntl.h>
+#include <httplib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <csignal>
+#include <regex>
 #include <thread>
 #include <utility>
 
@@ -14,10 +16,13 @@
 
 namespace hidreamer::integration {
 
-Program::Program(const std::vector<std::string>& arguments, std::filesystem::path log)
-    : log_(std::move(log)) {
-  std::vector<std::string> words = {HID_PROGRAM};
-  words.insert(words.end(), arguments.begin(), arguments.end());
+Words operator+(Words words, const Words& more) {
+  words.insert(words.end(), more.begin(), more.end());
+  return words;
+}
+
+Program::Program(const Words& arguments, std::filesystem::path log) : log_(std::move(log)) {
+  Words words = Words{HID_PROGRAM} + arguments;
   std::vector<char*> pointers;
   for (std::string& word : words) {
     pointers.push_back(word.data());
@@ -63,12 +68,61 @@ Outcome Program::Wait() {
   return outcome;
 }
 
-Outcome RunProgram(const std::vector<std::string>& arguments) {
+Outcome RunProgram(const Words& arguments) {
   const std::filesystem::path log =
       std::filesystem::temp_directory_path() / ("hid_program_" + std::to_string(::getpid()));
   Outcome outcome = Program(arguments, log).Wait();
   std::filesystem::remove(log);
   return outcome;
+}
+
+ProgramTest::ProgramTest()
+    : root_(std::filesystem::temp_directory_path() /
+            ("hid_program_test_" + std::to_string(::getpid()))) {
+  std::filesystem::remove_all(root_);
+  std::filesystem::create_directories(root_);
+}
+
+ProgramTest::~ProgramTest() { std::filesystem::remove_all(root_); }
+
+Words ShortAgent(const std::filesystem::path& out, const Words& settings) {
+  Words words = {"agent", "--preset", "test", "--steps", "1600", "--out", out};
+  for (const char* setting :
+       {"threads=1", "collect.prefill=256", "collect.steps_per_update=16",
+        "tokenizer.warmup_updates=8", "tokenizer.batch=16", "world_model.batch=4", "policy.batch=8",
+        "policy.start_after=4", "evaluation.times=2", "evaluation.episodes=2"}) {
+    words.insert(words.end(), {"--set", setting});
+  }
+  for (const std::string& setting : settings) {
+    words.insert(words.end(), {"--set", setting});
+  }
+  return words;
+}
+
+ServedPage::ServedPage(Program& program, const std::filesystem::path& log) {
+  static const std::regex address("http://[0-9.]+:(\\d+)/(\\?token=[0-9a-f]{32})?");
+  std::smatch found;
+  for (std::string text; !std::regex_search(text, found, address); text = ReadFile(log)) {
+    if (program.WaitFor(0.05)) {
+      ADD_FAILURE() << program.Wait().text;
+      return;
+    }
+  }
+  port_ = std::stoi(found[1]);
+  query_ = found[2];
+}
+
+nlohmann::json ServedPage::Call(const std::string& name, const nlohmann::json& asked,
+                                int status) const {
+  httplib::Client browser("127.0.0.1", port_);
+  browser.set_read_timeout(60);
+  const auto got = browser.Post("/api/" + name, asked.dump(), "application/json");
+  EXPECT_TRUE(got) << "no answer to " << name;
+  if (!got) {
+    return {};
+  }
+  EXPECT_EQ(got->status, status) << got->body;
+  return nlohmann::json::parse(got->body);
 }
 
 }  // namespace hidreamer::integration

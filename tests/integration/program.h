@@ -1,12 +1,17 @@
 #pragma once
 
+#include <gtest/gtest.h>
 #include <sys/types.h>
 
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 namespace hidreamer::integration {
+
+using Words = std::vector<std::string>;
+Words operator+(Words words, const Words& more);
 
 // How a run of the program ended, and all that it wrote.
 struct Outcome {
@@ -15,11 +20,11 @@ struct Outcome {
   std::string text;  // stdout and stderr together
 };
 
-// The hidreamer program as a child process, with a temporary directory of its own for output.
+// The hidreamer program as a child process.
 class Program {
  public:
   // Starts it. `log` receives its output.
-  Program(const std::vector<std::string>& arguments, std::filesystem::path log);
+  Program(const Words& arguments, std::filesystem::path log);
 
   void Signal(int signal) const;
   // Waits up to `seconds`; false if it still runs.
@@ -35,6 +40,35 @@ class Program {
 };
 
 // Runs it to the end.
-Outcome RunProgram(const std::vector<std::string>& arguments);
+Outcome RunProgram(const Words& arguments);
+
+// A test with an empty directory of its own.
+class ProgramTest : public ::testing::Test {
+ protected:
+  ProgramTest();
+  ~ProgramTest() override;
+
+  const std::filesystem::path root_;
+};
+
+// hidreamer agent on catch for some seconds: 1,600 steps, most networks as small as they can be.
+Words ShortAgent(const std::filesystem::path& out, const Words& settings = {});
+
+// The page that a program serves, as a browser sees it.
+class ServedPage {
+ public:
+  // Waits until the program has written its address into `log`; should it end first, the test
+  // fails.
+  ServedPage(Program& program, const std::filesystem::path& log);
+
+  int port() const { return port_; }
+  const std::string& query() const { return query_; }  // "" or "?token=…"
+  // The answer to POST /api/NAME; the test fails where its status is another.
+  nlohmann::json Call(const std::string& name, const nlohmann::json& asked, int status = 200) const;
+
+ private:
+  int port_ = 0;
+  std::string query_;
+};
 
 }  // namespace hidreamer::integration

@@ -93,6 +93,35 @@ TEST_F(Run, DoesNothingWhereAllIsDone) {
   EXPECT_TRUE(before == Results(whole_));
 }
 
+// Codes have no decoder here: they are drawn with frames of the recording.
+TEST_F(Run, IsPlayedWithInABrowser) {
+  const fs::path log = root_ / "play.log";
+  Program program({"play", whole_, "--port", "0", "--lead", "20"}, log);
+  const ServedPage page(program, log);
+  const nlohmann::json about = page.Call("game", nlohmann::json::object());
+  EXPECT_EQ(about["game"], "catch");
+  EXPECT_EQ(about["grid"], 1);
+  const size_t levels = about["level_codes"].size();
+  const auto begun = page.Call("begin", {{"session", "a"}, {"seed", 3}});
+  EXPECT_EQ(begun["game"]["codes"].size(), levels);
+  EXPECT_EQ(begun["game"]["codes"], begun["dream"]["codes"]);
+  nlohmann::json moment;
+  for (int step = 0; step < 40; ++step) {  // longer than the world model has room for
+    moment = page.Call("step", {{"session", "a"}, {"pilot", "dream"}});
+  }
+  EXPECT_EQ(moment["step"], 40);
+  EXPECT_TRUE(moment["dream"]["value"].is_number());
+  const int64_t code = (moment["dream"]["codes"][0].get<int64_t>() + 1) % 4;
+  const auto edited =
+      page.Call("edit", {{"session", "a"}, {"place", 0}, {"level", 0}, {"code", code}});
+  EXPECT_EQ(edited["dream"]["codes"][0], code);
+  program.Signal(SIGINT);
+  EXPECT_EQ(program.Wait().code, 0);
+  const Outcome other = RunProgram({"play", whole_, "--game", "pong"});
+  EXPECT_EQ(other.code, 2);
+  EXPECT_THAT(other.text, HasSubstr("--game with one of catch"));
+}
+
 TEST_F(Run, KilledAtManyMomentsGoesOnToTheBit) {
   const fs::path out = root_ / "killed";
   int kills = 0;

@@ -4,14 +4,12 @@
 #include <httplib.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
-#include <regex>
 #include <thread>
 
 #include "hidreamer/base/files.h"
@@ -23,59 +21,17 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 using ::testing::HasSubstr;
-using Words = std::vector<std::string>;
 
-class ServeTest : public ::testing::Test {
- protected:
-  void SetUp() override {
-    root_ = fs::temp_directory_path() / ("hid_serve_" + std::to_string(::getpid()));
-    fs::remove_all(root_);
-    fs::create_directories(root_);
-  }
-  void TearDown() override { fs::remove_all(root_); }
-
-  // A few seconds of learning on catch.
-  static Words Agent(const fs::path& out, Words more = {}) {
-    Words words = {"agent", "--preset", "test", "--steps", "1600", "--out", out};
-    for (const char* setting : {"threads=1", "collect.prefill=256", "collect.steps_per_update=16",
-                                "tokenizer.warmup_updates=8", "tokenizer.batch=16",
-                                "world_model.batch=4", "policy.batch=8", "policy.start_after=4",
-                                "evaluation.times=2", "evaluation.episodes=2"}) {
-      words.insert(words.end(), {"--set", setting});
-    }
-    words.insert(words.end(), more.begin(), more.end());
-    return words;
-  }
-  // The port of the address that the program prints.
-  static int PortIn(Program& program, const fs::path& log) {
-    std::smatch address;
-    std::string text;
-    while (!std::regex_search(text, address, std::regex("http://127.0.0.1:(\\d+)/"))) {
-      if (program.WaitFor(0.05)) {
-        ADD_FAILURE() << program.Wait().text;
-        return 0;
-      }
-      text = ReadFile(log);
-    }
-    return std::stoi(address[1]);
-  }
-  static json Call(int port, const std::string& name, const json& asked) {
-    const auto got =
-        httplib::Client("127.0.0.1", port).Post("/api/" + name, asked.dump(), "application/json");
-    return got && got->status == 200 ? json::parse(got->body) : json();
-  }
-
-  fs::path root_;
-};
+class ServeTest : public ProgramTest {};
 
 TEST_F(ServeTest, ShowsARunWhileItTrains) {
   const fs::path log = root_ / "agent.log";
-  Program program(Agent(root_ / "run", {"--serve", "--set", "steps=160000"}), log);
-  const int port = PortIn(program, log);
+  Program program(ShortAgent(root_ / "run", {"steps=160000"}) + Words{"--serve"}, log);
+  const ServedPage page(program, log);
   json stage = json::object();
   while (stage.value("updates", 0) < 20) {
     ASSERT_FALSE(program.WaitFor(0.1)) << program.Wait().text;
-    const json run = Call(port, "runs", json::object()).at("runs").at(0);
+    const json run = page.Call("runs", json::object()).at("runs").at(0);
     EXPECT_EQ(run.at("state"), "training");
     EXPECT_EQ(run.at("games"), json{"catch"});
     stage = run.at("stages").empty() ? json::object() : run.at("stages").at(0);
@@ -84,7 +40,7 @@ TEST_F(ServeTest, ShowsARunWhileItTrains) {
   EXPECT_THAT(stage.at("keys"), testing::Contains("env_steps"));
   program.Signal(SIGINT);
   EXPECT_EQ(program.Wait().code, 130);
-  EXPECT_TRUE(Call(port, "runs", json::object()).is_null()) << "the page goes with its training";
+  EXPECT_FALSE(httplib::Client("127.0.0.1", page.port()).Get("/")) << "it goes with its training";
 }
 
 TEST_F(ServeTest, ATrainingWhosePortIsTakenFindsAnotherAndGoesOn) {
@@ -99,7 +55,7 @@ TEST_F(ServeTest, ATrainingWhosePortIsTakenFindsAnotherAndGoesOn) {
   ::bind(other, reinterpret_cast<const sockaddr*>(&address), sizeof(address));
   ::listen(other, 1);
   const fs::path log = root_ / "agent.log";
-  Program program(Agent(root_ / "run", {"--serve"}), log);
+  Program program(ShortAgent(root_ / "run") + Words{"--serve"}, log);
   const Outcome outcome = program.Wait();
   EXPECT_EQ(outcome.code, 0);
   EXPECT_THAT(outcome.text, HasSubstr("cannot listen on 127.0.0.1:8080"));
@@ -113,12 +69,12 @@ TEST_F(ServeTest, ATrainingWhosePortIsTakenFindsAnotherAndGoesOn) {
 }
 
 TEST_F(ServeTest, ComparesRunsOfBothKindsAndShowsTheirPictures) {
-  ASSERT_EQ(RunProgram(Agent(root_ / "a/run")).code, 0);
+  ASSERT_EQ(RunProgram(ShortAgent(root_ / "a/run")).code, 0);
   ASSERT_EQ(RunProgram({"run", "debug", "--out", root_ / "b/run"}).code, 0);
   const fs::path log = root_ / "serve.log";
   Program program({"serve", root_ / "a/run/", root_ / "b/run", "--port", "0"}, log);
-  const int port = PortIn(program, log);
-  const json runs = Call(port, "runs", json::object()).at("runs");
+  const ServedPage page(program, log);
+  const json runs = page.Call("runs", json::object()).at("runs");
   ASSERT_EQ(runs.size(), 2U);
   EXPECT_EQ(runs[0].at("name"), "a/run");
   EXPECT_EQ(runs[0].at("state"), "finished");
@@ -133,15 +89,17 @@ TEST_F(ServeTest, ComparesRunsOfBothKindsAndShowsTheirPictures) {
   for (const size_t run : {0, 1}) {
     json album = json::object();
     for (int i = 0; i < 600 && !album.value("ready", false); ++i) {
-      album = Call(port, "pictures", {{"run", run}, {"newest", i == 0}});
+      album = page.Call("pictures", {{"run", run}, {"newest", i == 0}});
       std::this_thread::sleep_for(std::chrono::milliseconds(100));
     }
     ASSERT_FALSE(album.contains("error")) << album["error"];
     ASSERT_FALSE(album.at("films").empty());
     EXPECT_GT(album.at("films").at(0).at("steps"), 1);
     EXPECT_EQ(album.at("films").at(0).at("codes").is_null(), run == 1);
+    const bool trained_in_games = album.dump().find("while it trained, catch") != std::string::npos;
+    EXPECT_EQ(trained_in_games, run == 0);
   }
-  EXPECT_TRUE(Call(port, "pictures", {{"run", 2}}).is_null());
+  page.Call("pictures", {{"run", 2}}, 400);
   program.Signal(SIGINT);
   EXPECT_EQ(program.Wait().code, 0);
 }
@@ -155,24 +113,24 @@ TEST_F(ServeTest, IsReadInABrowser) {
   if (browser.empty()) {
     GTEST_SKIP() << "no Chromium is installed";
   }
-  ASSERT_EQ(RunProgram(Agent(root_ / "run")).code, 0);
+  ASSERT_EQ(RunProgram(ShortAgent(root_ / "run")).code, 0);
   const fs::path log = root_ / "serve.log";
   Program program({"serve", root_ / "run", "--port", "0"}, log);
   const std::string command =
       "timeout 200 " + browser + " --headless --no-sandbox --disable-gpu --user-data-dir='" +
       (root_ / "profile").string() + "' --virtual-time-budget=8000 --dump-dom http://127.0.0.1:" +
-      std::to_string(PortIn(program, log)) + "/ 2>/dev/null";
+      std::to_string(ServedPage(program, log).port()) + "/ 2>/dev/null";
   std::FILE* const pipe = ::popen(command.c_str(), "r");
-  std::string text(1 << 16, '\0'), page;
+  std::string text(1 << 16, '\0'), shown;
   while (const size_t count = std::fread(text.data(), 1, text.size(), pipe)) {
-    page.append(text, 0, count);
+    shown.append(text, 0, count);
   }
   ::pclose(pipe);
-  EXPECT_THAT(page, HasSubstr("<td>finished</td>"));
-  EXPECT_THAT(page, HasSubstr("100 % of 1,600 steps"));
-  EXPECT_THAT(page, HasSubstr("aria-label=\"Score of a game."));
-  EXPECT_THAT(page, HasSubstr("run, evaluations: "));
-  EXPECT_THAT(page, HasSubstr("show run"));
+  EXPECT_THAT(shown, HasSubstr("<td>finished</td>"));
+  EXPECT_THAT(shown, HasSubstr("100 % of 1,600 steps"));
+  EXPECT_THAT(shown, HasSubstr("aria-label=\"Score of a game."));
+  EXPECT_THAT(shown, HasSubstr("run, evaluations: "));
+  EXPECT_THAT(shown, HasSubstr("show run"));
 }
 
 TEST(ServeErrors, NameWhatIsMissing) {
