@@ -15,14 +15,15 @@ namespace {
 
 // {PREFIX, PREFIX_error, PREFIX_games}
 nlohmann::json Score(env::Player& player, const config::Config& config, uint64_t seed, int threads,
-                     const std::string& prefix) {
+                     const std::string& prefix, const std::filesystem::path& recording = {}) {
   const auto result = evaluation::ToJson(evaluation::PlayEpisodes(
       [&] { return env::MakeEnvironment(config.game, config.collect.protocol); }, player,
       {.episodes = config.evaluation.episodes,
        .environments = config.evaluation.episodes,
        .threads = threads,
        .seed = seed,
-       .progress = false}));
+       .progress = false,
+       .record = recording}));
   return {{prefix, result["mean"]},
           {prefix + "_error", result["standard_error"]},
           {prefix + "_games", result["count"]}};
@@ -45,7 +46,7 @@ nlohmann::json GameScore::Measure(AgentModels models, torch::Device device, int6
   nlohmann::json scores = random_;
   OnlinePlayer player(std::move(models), policy::kScoringTemperature, device);
   scores.update(Score(player, config_, seeds_.Stream("evaluation", static_cast<uint64_t>(epoch)),
-                      threads_, "score"));
+                      threads_, "score", recording_));
   spdlog::info("{} after {}: {:.2f} ± {:.2f} in {} games; random play {:.2f} ± {:.2f}",
                config_.game, after, scores["score"].get<double>(),
                scores["score_error"].get<double>(), config_.evaluation.episodes,

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -16,6 +17,9 @@ class GameScore {
   // config: game, collect.protocol and evaluation.episodes, of which 0 asks for no games.
   GameScore(const config::Config& config, const SeedTree& seeds, int threads);
 
+  // The first game of each measurement is kept there, a data::EpisodeStore, until the next.
+  void RecordAt(const std::filesystem::path& path) { recording_ = path; }
+
   // {"score", "score_error", "score_games", "random_score", …}, errors are standard errors of
   // means; empty where no games are asked for. Random play is scored once a process. Tells the
   // user, `after` how much learning ("300 updates").
@@ -26,6 +30,7 @@ class GameScore {
   config::Config config_;
   SeedTree seeds_;
   int threads_;
+  std::filesystem::path recording_;  // "": nowhere
   nlohmann::json random_;
 };
 

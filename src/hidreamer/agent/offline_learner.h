@@ -48,6 +48,7 @@ class OfflineLearner : public training::Learner {
   void LoadState(const formats::TensorMap& state) override;
 
   AgentModels models() const { return models_; }
+  void RecordGamesAt(const std::filesystem::path& path) { score_.RecordAt(path); }
 
  private:
   bool learns_policy() const { return options_.learns == Learns::kPolicy; }

@@ -48,6 +48,7 @@ class OnlineLearner : public training::Learner {
   void LoadState(const formats::TensorMap& state) override;
 
   AgentModels models() const { return models_; }
+  void RecordGamesAt(const std::filesystem::path& path) { score_.RecordAt(path); }
   const std::vector<TrainingGame>& games() const { return games_; }
   const data::ReplayBuffer& replay() const { return replay_; }
 

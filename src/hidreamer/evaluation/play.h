@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -24,6 +25,8 @@ struct PlayOptions {
   int64_t threads = 0;          // 0: all cores; the result does not depend on it
   uint64_t seed = 0;
   bool progress = true;
+  // Where the first game is kept as a data::EpisodeStore, replacing the one before; "": nowhere.
+  std::filesystem::path record = {};
 };
 
 struct PlayedEpisode {

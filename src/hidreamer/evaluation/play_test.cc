@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <numeric>
+
+#include "hidreamer/data/episode_store.h"
 #include "hidreamer/env/registry.h"
 #include "hidreamer/env/scripted_player.h"
 
@@ -35,6 +38,30 @@ TEST(PlayTest, ResultDependsOnTheSeedAloneNotOnThreadsOrSlots) {
     EXPECT_EQ(one.episodes[i].length, three.episodes[i].length);
     EXPECT_EQ(one.episodes[i].seed, narrow.episodes[i].seed);
   }
+}
+
+TEST(PlayTest, KeepsTheFirstGameWhereItIsAskedFor) {
+  const std::filesystem::path path =
+      std::filesystem::path(testing::TempDir()) / "hid_play_test_game";
+  env::RandomPlayer player;
+  PlayOptions options = Options(5, 2, 1);
+  const PlayResult unrecorded = PlayEpisodes(MakeCatch, player, options);
+  options.record = path;
+  for (int time = 0; time < 2; ++time) {  // the second replaces the first
+    const PlayResult result = PlayEpisodes(MakeCatch, player, options);
+    EXPECT_EQ(result.Scores(), unrecorded.Scores());
+    const data::EpisodeStore store(path);
+    ASSERT_EQ(store.size(), result.episodes[0].length);
+    EXPECT_EQ(store.episodes().size(), 1U);
+    const auto rewards = store.rewards();
+    EXPECT_EQ(std::accumulate(rewards.begin(), rewards.end(), 0.0), result.episodes[0].score);
+    std::vector<uint8_t> frame(env::kFrameBytes);
+    store.ReadFrames(0, 1, frame.data());
+    const auto game = MakeCatch();
+    game->Reset(result.episodes[0].seed);
+    EXPECT_TRUE(std::equal(frame.begin(), frame.end(), game->frame().begin()));
+  }
+  std::filesystem::remove_all(path);
 }
 
 TEST(PlayTest, HalfScriptedPlayerBeatsTheRandomOne) {

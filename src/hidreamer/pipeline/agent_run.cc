@@ -89,6 +89,7 @@ void RunAgent(const config::Config& config, const AgentRunOptions& options) {
   }
   journal.DoWork([&] {
     agent::OnlineLearner learner(config, replay, journal.precision());
+    learner.RecordGamesAt(stage.folder / kLastGame);
     const training::TrainingResult result =
         training::Train(learner, {.directory = stage.folder,
                                   .checkpoint_seconds = config.checkpoint_seconds,

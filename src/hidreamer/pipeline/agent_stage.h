@@ -15,6 +15,9 @@ namespace hidreamer::pipeline {
 StageRecord AgentStage(const config::Config& config, const std::filesystem::path& run);
 RunJournal::Work AgentWork(const config::Config& config, const std::string& command);
 
+// Beside it: a recording of the first game of the last evaluation while training.
+inline constexpr char kLastGame[] = "last_game";
+
 enum class CurveOver { kSteps, kUpdates };  // real steps of the agent, updates of a part of it
 
 // Writes RUN/agent/curve.json for the report: the games played while learning, and the scores of

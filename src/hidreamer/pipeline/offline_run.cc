@@ -38,6 +38,7 @@ void RunOffline(const config::Config& config, const OfflineRunOptions& options) 
   journal.Begin(stage);
   journal.DoWork([&] {
     agent::OfflineLearner learner(options.source, config, options.learning, journal.precision());
+    learner.RecordGamesAt(stage.folder / kLastGame);
     const training::TrainingResult result = training::Train(
         learner, {.directory = stage.folder,
                   .checkpoint_seconds = config.checkpoint_seconds,
