@@ -1,6 +1,7 @@
 // dream_strip RUN FILE.png: plays RUN's game with the agent that learned it, dreams beside it, and
-// draws both as a strip: above the game, below the dream, which sees no frame after the first.
-#include <hidreamer/agent/agent_models.h>
+// draws both as a strip: above the game through its codes, below the dream, which sees no frame
+// after the first.
+#include <hidreamer/agent/agent.h>
 #include <hidreamer/agent/dream_game.h>
 #include <hidreamer/base/error.h>
 #include <hidreamer/base/files.h>
@@ -12,25 +13,19 @@
 
 using namespace hidreamer;
 
-report::GrayImage Image(const std::vector<uint8_t>& pixels) {
-  report::GrayImage image(agent::kObservationSize, agent::kObservationSize);
-  image.pixels = pixels;
-  return image;
-}
-
 int main(int argc, char** argv) try {
   if (argc != 3) {
     std::fprintf(stderr, "dream_strip RUN FILE.png\n");
     return 2;
   }
-  const agent::AgentModels models = agent::LoadAgentModels(argv[1]);
-  agent::DreamGame both(models, env::MakeEnvironment(models->options().game, "atari100k"));
+  const auto agent = agent::LoadAgent(argv[1], /*game=*/"");
+  agent::DreamGame both(agent, env::MakeEnvironment(agent->game(), "atari100k"));
   both.Begin(/*seed=*/1, /*lead=*/8);
-  std::vector<report::GrayImage> game, dream;
+  std::vector<report::Image> game, dream;
   for (int step = 0; step < 12 && !both.now().game_over; ++step) {
     both.Step(agent::Pilot::kActorInDream, /*action=*/-1, /*temperature=*/0.5);
-    game.push_back(Image(both.now().picture));
-    dream.push_back(Image(both.now().dream.picture));
+    game.push_back(report::ImageOf(both.now().game.picture));
+    dream.push_back(report::ImageOf(both.now().dream.picture));
     std::printf("step %2d: %-6s score %4.1f, dreamed %4.1f\n", step,
                 both.spec().action_names[static_cast<size_t>(both.now().action)].c_str(),
                 both.now().game.score, both.now().dream.score);

@@ -68,7 +68,7 @@ FileKind KindOf(const std::filesystem::path& out) {
 }
 
 void WritePictures(const std::filesystem::path& out, FileKind kind,
-                   const std::vector<report::GrayImage>& pictures) {
+                   const std::vector<report::Image>& pictures) {
   constexpr int64_t kColumns = 4;
   WriteOutputFile(out, kind,
                   kind == FileKind::kWebp
@@ -78,17 +78,13 @@ void WritePictures(const std::filesystem::path& out, FileKind kind,
 
 // An online agent dreams beside a game that it plays: it needs no recording.
 void DreamOfAgent(const DreamArguments& arguments, FileKind kind) {
-  const agent::AgentModels models = agent::LoadAgentModels(arguments.run);
-  if (!arguments.game.empty() && arguments.game != models->options().game) {
-    throw UserError("leave --game out", "{} holds an agent for {}, not {}", arguments.run.string(),
-                    models->options().game, arguments.game);
-  }
+  const auto agent = agent::LoadAgent(arguments.run, arguments.game);
   pipeline::AgentFilmOptions options{.seed = arguments.seed};
   options.lead = arguments.context.value_or(options.lead);
   options.steps = arguments.steps.value_or(options.steps);
-  WritePictures(arguments.out, kind,
-                pipeline::FilmAgent(
-                    models, env::MakeEnvironment(models->options().game, "atari100k"), options));
+  WritePictures(
+      arguments.out, kind,
+      pipeline::FilmAgent(agent, env::MakeEnvironment(agent->game(), "atari100k"), options));
   fmt::print(WordsBeside(arguments.out), "{}: the game, the same by its codes, the dream\n",
              arguments.out.string());
 }
@@ -128,7 +124,7 @@ void Dream(DreamArguments arguments) {
                     length.steps);
   }
   const auto pictures = report::DreamAnimation(dream, [&](int64_t row) {
-    report::GrayImage image(env::kFrameSize, env::kFrameSize);
+    report::Image image(env::kFrameSize, env::kFrameSize);
     artefacts.store->ReadFrames(row, row + 1, image.pixels.data());
     return image;
   });

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <deque>
 #include <filesystem>
 #include <list>
 #include <memory>
@@ -13,6 +14,7 @@
 #include "hidreamer/agent/dream_game.h"
 #include "hidreamer/base/error.h"
 #include "hidreamer/env/registry.h"
+#include "hidreamer/pipeline/agent_film.h"
 #include "hidreamer/report/image.h"
 #include "hidreamer/web/play_page.h"
 #include "hidreamer/web/server.h"
@@ -25,6 +27,7 @@ constexpr int64_t kLongestLead = 100000;
 
 struct PlayArguments {
   std::filesystem::path run;
+  std::string game;
   std::string host = "127.0.0.1";
   int port = 8080;
   int64_t lead = 60;
@@ -32,10 +35,8 @@ struct PlayArguments {
   std::filesystem::path rom_dir;
 };
 
-std::string PngOf(const std::vector<uint8_t>& picture) {
-  report::GrayImage image(agent::kObservationSize, agent::kObservationSize);
-  image.pixels = picture;
-  return report::DataUrl(report::EncodePng(image), "image/png");
+std::string PngOf(const env::Screen& screen) {
+  return report::DataUrl(report::EncodePng(report::ImageOf(screen)), "image/png");
 }
 
 nlohmann::json ToJson(const agent::GameView& view) {
@@ -75,16 +76,14 @@ class Games {
  public:
   explicit Games(const PlayArguments& arguments)
       : arguments_(arguments),
-        models_(agent::LoadAgentModels(arguments.run)),
+        agent_(agent::LoadAgent(arguments.run, arguments.game)),
         actions_(MakeGame()->spec().action_names) {}  // tells at once of a ROM that is missing
 
   nlohmann::json Describe() const {
-    const auto& options = models_->options();
-    return {{"game", options.game},
-            {"run", arguments_.run.string()},
-            {"actions", actions_},
-            {"level_codes", options.tokenizer.level_codes()},
-            {"grid", options.tokenizer.grid}};
+    nlohmann::json about = pipeline::DescribeCodes(*agent_);
+    about.update(
+        {{"game", agent_->game()}, {"run", arguments_.run.string()}, {"actions", actions_}});
+    return about;
   }
 
   nlohmann::json Begin(const nlohmann::json& asked) {
@@ -102,7 +101,7 @@ class Games {
     if (games_.size() == kMostGames) {
       games_.pop_back();
     }
-    games_.push_front({session, std::make_unique<agent::DreamGame>(models_, MakeGame())});
+    games_.push_front({session, std::make_unique<agent::DreamGame>(agent_, MakeGame()), {}});
     return Of(session, [&](agent::DreamGame& game) { game.Begin(seed, lead); });
   }
 
@@ -110,6 +109,35 @@ class Games {
     const std::lock_guard lock(mutex_);
     return Of(asked.at("session").get<std::string>(),
               [](agent::DreamGame& game) { game.Rejoin(); });
+  }
+
+  nlohmann::json Edit(const nlohmann::json& asked) {
+    const std::lock_guard lock(mutex_);
+    return Of(asked.at("session").get<std::string>(), [&](agent::DreamGame& game) {
+      const auto place = asked.at("place").get<int64_t>(), level = asked.at("level").get<int64_t>(),
+                 code = asked.at("code").get<int64_t>();
+      const auto& layout = agent_->world().options().layout;
+      if (place < 0 || place >= layout.places || level < 0 || level >= layout.levels || code < 0 ||
+          code >= layout.codes_of(level)) {
+        throw UserError("", "no code {} at level {} of place {}", code, level, place);
+      }
+      game.Edit(place, level, code);
+    });
+  }
+
+  // The last kFilmSteps moments as an animation.
+  nlohmann::json Film(const nlohmann::json& asked) {
+    std::vector<report::Image> pictures;
+    {
+      const std::lock_guard lock(mutex_);
+      for (const agent::DreamGameMoment& moment : Find(asked.at("session")).moments) {
+        pictures.push_back(pipeline::DrawMoment(moment));
+      }
+    }
+    return {
+        {"steps", pictures.size()},
+        {"film", report::DataUrl(report::EncodeWebpAnimation(pictures, pipeline::kFilmMilliseconds),
+                                 "image/webp")}};
   }
 
   nlohmann::json Step(const nlohmann::json& asked) {
@@ -133,32 +161,43 @@ class Games {
 
  private:
   static constexpr size_t kMostGames = 8;      // the one not used for longest is then forgotten
+  static constexpr size_t kFilmSteps = 300;    // some 0.13 MB each
   static constexpr double kTemperature = 0.5;  // as policies dream
   struct Open {
     std::string session;
     std::unique_ptr<agent::DreamGame> game;
+    std::deque<agent::DreamGameMoment> moments;  // the newest last
   };
 
   std::unique_ptr<env::Environment> MakeGame() const {
-    return env::MakeEnvironment(models_->options().game, arguments_.protocol,
+    return env::MakeEnvironment(agent_->game(), arguments_.protocol,
                                 {.rom_dir = arguments_.rom_dir});
   }
 
-  template <class Do>
-  nlohmann::json Of(const std::string& session, const Do& work) {
+  Open& Find(const std::string& session) {
     const auto open = std::find_if(games_.begin(), games_.end(),
                                    [&](const Open& one) { return one.session == session; });
     if (open == games_.end()) {
       throw UserError("begin another", "this game is no longer kept");
     }
     games_.splice(games_.begin(), games_, open);
-    work(*open->game);
-    return ToJson(open->game->now());
+    return games_.front();
+  }
+
+  template <class Do>
+  nlohmann::json Of(const std::string& session, const Do& work) {
+    Open& open = Find(session);
+    work(*open.game);
+    open.moments.push_back(open.game->now());
+    if (open.moments.size() > kFilmSteps) {
+      open.moments.pop_front();
+    }
+    return ToJson(open.game->now());
   }
 
   PlayArguments arguments_;
   std::mutex mutex_;
-  agent::AgentModels models_;
+  std::shared_ptr<agent::Agent> agent_;
   std::vector<std::string> actions_;
   std::list<Open> games_;  // the last used first
 };
@@ -172,6 +211,8 @@ void Play(const PlayArguments& arguments) {
   server.AddCall("/api/begin", [&](const nlohmann::json& asked) { return games.Begin(asked); });
   server.AddCall("/api/rejoin", [&](const nlohmann::json& asked) { return games.Rejoin(asked); });
   server.AddCall("/api/step", [&](const nlohmann::json& asked) { return games.Step(asked); });
+  server.AddCall("/api/edit", [&](const nlohmann::json& asked) { return games.Edit(asked); });
+  server.AddCall("/api/film", [&](const nlohmann::json& asked) { return games.Film(asked); });
   fmt::print("open {} in a browser; Ctrl-C ends\n", server.address());
   if (!server.token().empty()) {
     fmt::print("whoever has this address can play; everybody else is refused\n");
@@ -187,7 +228,8 @@ void AddPlayCommand(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "play",
       "watch or play, in a browser, the real game and the agent's dream of it side by side");
-  AddRun(*command, arguments->run, "run directory of hidreamer agent")->required();
+  AddRun(*command, arguments->run)->required();
+  command->add_option("--game", arguments->game, "of a staged run (default: the only one)");
   command
       ->add_option(
           "--host", arguments->host,
@@ -202,7 +244,9 @@ void AddPlayCommand(CLI::App& app) {
       ->check(CLI::Range(int64_t{0}, kLongestLead));
   command->add_option("--protocol", arguments->protocol, "atari100k or v5")->capture_default_str();
   command->add_option("--rom-dir", arguments->rom_dir, "where GAME.bin lies");
-  command->footer("Example: hidreamer play runs/agent_pong");
+  command->footer(
+      "Example: hidreamer play pong\n"
+      "Example: hidreamer play runs/demo/pipeline --game breakout");
   command->callback([arguments] { Play(*arguments); });
 }
 

@@ -19,6 +19,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "commands.h"
@@ -29,6 +30,7 @@
 #include "hidreamer/base/interrupt.h"
 #include "hidreamer/env/registry.h"
 #include "hidreamer/pipeline/agent_film.h"
+#include "hidreamer/pipeline/agent_stage.h"
 #include "hidreamer/report/film.h"
 #include "hidreamer/report/run_watch.h"
 #include "hidreamer/report/sections.h"
@@ -141,7 +143,8 @@ class Pictures {
   // Another text where there may be other pictures: a new checkpoint, a new evaluation.
   static std::string StateOf(const std::filesystem::path& run) {
     std::string state;
-    for (const char* name : {"agent/model.safetensors", "summary.json", "evaluation"}) {
+    for (const char* name :
+         {"agent/model.safetensors", "agent/last_game", "summary.json", "evaluation"}) {
       std::error_code code;
       const auto time = std::filesystem::last_write_time(run / name, code);
       state += code ? "-" : fmt::format("{} ", time.time_since_epoch().count());
@@ -153,13 +156,18 @@ class Pictures {
     auto films = nlohmann::json::array();
     const report::ReportData data = report::LoadReportData(run);
     if (agent::HoldsAgent(run)) {
-      const agent::AgentModels models = agent::LoadAgentModels(run);
+      const auto agent = agent::LoadAgent(run, "");
       films.push_back(report::ToJson(pipeline::FilmSteps(
-          models, env::MakeEnvironment(models->options().game, "atari100k"), {.steps = 300})));
+          agent, env::MakeEnvironment(agent->game(), "atari100k"), {.steps = 300})));
     }
-    if (const auto played = run / "evaluation/played/held_out"; std::filesystem::exists(played)) {
-      films.push_back(
-          report::ToJson(report::FilmOfRecording(data::EpisodeStore(played), kRecordedSteps)));
+    const std::pair<std::filesystem::path, std::string> recordings[] = {
+        {run / "agent" / pipeline::kLastGame, "A game of the last evaluation while it trained"},
+        {run / "evaluation/played/held_out", "Games of the last hidreamer evaluate"}};
+    for (const auto& [path, title] : recordings) {
+      if (std::filesystem::exists(path)) {
+        films.push_back(report::ToJson(
+            report::FilmOfRecording(data::EpisodeStore(path), title, kRecordedSteps)));
+      }
     }
     for (const auto& [name, part] : data.PartsOf("dream_")) {
       const std::string game = part->value("game", name);

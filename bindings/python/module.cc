@@ -107,7 +107,7 @@ class Agent {
     {
       const py::gil_scoped_release released;
       const torch::NoGradGuard no_grad;
-      pictures = agent::PicturesOf(models_, models_->tokenizer->Values(view));
+      pictures = models_->Pictures(view);
     }
     return ToArray<uint8_t>(pictures);
   }
@@ -222,7 +222,7 @@ class Dream {
     }
     const torch::Tensor rows = torch::tensor(chosen);
     dream_.emplace(
-        agent_->models(),
+        agent_->models().ptr(),
         world_model::Steps{.codes = all.codes.index_select(0, rows),
                            .values = all.values.index_select(0, rows),
                            .previous_actions = all.previous_actions.index_select(0, rows),
@@ -266,7 +266,7 @@ class Dream {
     torch::Tensor pictures;
     {
       const py::gil_scoped_release released;
-      pictures = agent::PicturesOf(agent_->models(), dream_->values());
+      pictures = agent_->models()->Pictures(dream_->codes());
     }
     return ToArray<uint8_t>(pictures);
   }
@@ -334,6 +334,7 @@ class PythonGame : public env::Environment {
   }
 
   std::span<const uint8_t, env::kFrameBytes> frame() const override { return frame_; }
+  env::Screen screen() const override { return screen_; }
   std::span<const uint8_t, env::kRamBytes> ram() const override { return ram_; }
 
  private:
@@ -347,8 +348,12 @@ class PythonGame : public env::Environment {
     const auto height = static_cast<int>(picture.shape(0)),
                width = static_cast<int>(picture.shape(1));
     const uint8_t* source = picture.data();
-    if (!gray) {
-      gray_.resize(static_cast<size_t>(height) * static_cast<size_t>(width));
+    const auto pixels = static_cast<size_t>(height) * static_cast<size_t>(width);
+    if (gray) {
+      screen_ = env::ScreenOfGray({source, pixels}, height, width);
+    } else {
+      screen_ = {.height = height, .width = width, .rgb = {source, source + 3 * pixels}};
+      gray_.resize(pixels);
       for (size_t i = 0; i < gray_.size(); ++i) {
         gray_[i] = static_cast<uint8_t>(
             (299 * source[3 * i] + 587 * source[3 * i + 1] + 114 * source[3 * i + 2] + 500) / 1000);
@@ -370,6 +375,7 @@ class PythonGame : public env::Environment {
   int height_ = 0, width_ = 0;
   std::optional<env::AreaResizer> resizer_;
   std::vector<uint8_t> gray_;
+  env::Screen screen_;
   std::array<uint8_t, env::kFrameBytes> frame_ = {};
   std::array<uint8_t, env::kRamBytes> ram_ = {};
 };

@@ -94,6 +94,25 @@ world_model::ValuesOfCodes AgentModelsImpl::ValuesOfCodes() const {
   return [tokenizer = tokenizer](const torch::Tensor& codes) { return tokenizer->Values(codes); };
 }
 
+Agent::Sight AgentModelsImpl::See(const uint8_t* stack) {
+  constexpr size_t kNewest = size_t{env::kStackDepth - 1} * env::kFrameBytes;
+  std::vector<uint8_t> picture(kObservationBytes);
+  Observer().Observe(std::span<const uint8_t, env::kFrameBytes>(stack + kNewest, env::kFrameBytes),
+                     picture.data());
+  const tokenizer::SpatialCodes seen = tokenizer->Encode(ToTensor(picture));
+  return {.codes = seen.codes, .values = seen.values};
+}
+
+torch::Tensor AgentModelsImpl::Pictures(const torch::Tensor& codes) {
+  torch::NoGradGuard no_grad;
+  return tokenizer->Decode(tokenizer->Values(codes))
+      .clamp(0, 1)
+      .mul(255)
+      .round()
+      .to(torch::kUInt8)
+      .squeeze(1);
+}
+
 bool HoldsAgent(const std::filesystem::path& run) {
   return std::filesystem::exists(ModelFile(run));
 }

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "hidreamer/agent/agent.h"
 #include "hidreamer/config/config.h"
 #include "hidreamer/formats/tensor_map.h"
 #include "hidreamer/layers/precision.h"
@@ -40,14 +41,20 @@ AgentOptions OptionsOf(const config::Config& config, int64_t actions);
 
 // All networks of an online agent. State names tokenizer., world_model., actor., critic.,
 // slow_critic.
-class AgentModelsImpl : public policy::ActorCritic {
+class AgentModelsImpl : public policy::ActorCritic, public Agent {
  public:
   explicit AgentModelsImpl(const AgentOptions& options);
 
   const AgentOptions& options() const { return options_; }
-  // What actor and critic see, (..., F) f32.
-  torch::Tensor Features(const world_model::States& states) const;
-  world_model::ValuesOfCodes ValuesOfCodes() const;  // the tokenizer's
+  const std::string& game() const override { return options_.game; }
+  int64_t actions() const override { return options_.actions; }
+  layers::Precision precision() const override { return PrecisionOf(options_); }
+  world_model::World& world() override { return *world_model; }
+  policy::ActorCritic& networks() override { return *this; }
+  torch::Tensor Features(const world_model::States& states) const override;
+  Sight See(const uint8_t* stack) override;
+  world_model::ValuesOfCodes ValuesOfCodes() const override;  // the tokenizer's
+  torch::Tensor Pictures(const torch::Tensor& codes) override;
 
   tokenizer::SpatialTokenizer tokenizer{nullptr};
   std::shared_ptr<world_model::World> world_model;

@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "hidreamer/base/error.h"
-#include "hidreamer/layers/categorical.h"
+#include "hidreamer/policy/action_distribution.h"
 
 namespace hidreamer::agent {
 namespace {
@@ -16,33 +16,34 @@ std::vector<T> Numbers(const torch::Tensor& x) {
 
 }  // namespace
 
-DreamGame::DreamGame(AgentModels models, std::unique_ptr<env::Environment> game)
-    : models_(std::move(models)),
-      precision_(PrecisionOf(models_->options())),
-      game_(std::move(game)),
-      choices_(0),
-      draws_(0) {
-  HID_CHECK(game_->num_actions() == models_->options().actions, "a game of {} actions for {}",
-            game_->num_actions(), models_->options().actions);
+DreamGame::DreamGame(std::shared_ptr<Agent> agent, std::unique_ptr<env::Environment> game)
+    : agent_(std::move(agent)), game_(std::move(game)), choices_(0), draws_(0) {
+  HID_CHECK(game_->num_actions() == agent_->actions(), "a game of {} actions for {}",
+            game_->num_actions(), agent_->actions());
 }
 
-void DreamGame::Look(const torch::Tensor& codes, const torch::Tensor& values,
-                     const torch::Tensor& features, GameView& view) {
+void DreamGame::Look(const torch::Tensor& codes, const torch::Tensor& features, GameView& view) {
   view.codes = Numbers<int64_t>(codes);
-  view.probabilities = Numbers<float>(models_->Policy(features).probabilities());
-  view.value = models_->Values(features).item<double>();
-  view.picture = Numbers<uint8_t>(PicturesOf(models_, values));
+  view.probabilities = Numbers<float>(agent_->networks().Policy(features).probabilities());
+  view.value = agent_->networks().Values(features).item<double>();
+  const torch::Tensor picture = agent_->Pictures(codes)[0];
+  view.picture = env::ScreenOfGray(Numbers<uint8_t>(picture), static_cast<int>(picture.size(0)),
+                                   static_cast<int>(picture.size(1)));
 }
 
 void DreamGame::SeeGame(int64_t action, bool first) {
-  now_.picture.resize(kObservationBytes);
-  observer_.Observe(game_->frame(), now_.picture.data());
-  const tokenizer::SpatialCodes seen = models_->tokenizer->Encode(ToTensor(now_.picture));
+  now_.picture = game_->screen();
+  if (first) {
+    stack_.Reset(game_->frame());
+  } else {
+    stack_.Push(game_->frame());
+  }
+  const Agent::Sight seen = agent_->See(stack_.data());
   const world_model::Steps step{.codes = seen.codes.unsqueeze(1),
                                 .values = seen.values.unsqueeze(1),
                                 .previous_actions = torch::tensor({{action}}),
                                 .firsts = torch::full({1, 1}, first, torch::kBool)};
-  const int64_t length = models_->options().world_model.context;
+  const int64_t length = agent_->world().options().context;
   if (first) {
     // Before its start a game is taken to have stood still, each step an episode of its own.
     history_ = step;
@@ -52,13 +53,13 @@ void DreamGame::SeeGame(int64_t action, bool first) {
   } else {
     history_ = history_.FollowedBy(step).Between(1, length + 1);
   }
-  const auto states = models_->world_model->Observe(history_);
-  Look(seen.codes, seen.values, models_->Features(states).select(1, length - 1), now_.game);
+  const auto states = agent_->world().Observe(history_);
+  Look(seen.codes, agent_->Features(states).select(1, length - 1), now_.game);
 }
 
 void DreamGame::Begin(uint64_t seed, int64_t lead) {
   torch::NoGradGuard no_grad;
-  const layers::AutocastGuard autocast(torch::kCPU, precision_);
+  const layers::AutocastGuard autocast(torch::kCPU, agent_->precision());
   const SeedTree seeds(seed);
   choices_ = seeds.Generator("dream_game/choices");
   draws_ = seeds.Generator("dream_game/draws");
@@ -75,7 +76,7 @@ void DreamGame::Begin(uint64_t seed, int64_t lead) {
 }
 
 void DreamGame::Rejoin() {
-  dream_.emplace(models_, history_);
+  dream_.emplace(agent_, history_);
   now_.step = 0;
   now_.action = -1;
   now_.continues = 1;
@@ -84,21 +85,35 @@ void DreamGame::Rejoin() {
 }
 
 int DreamGame::Choose(const GameView& view) {
-  return layers::CategoryAt(torch::tensor(view.probabilities), torch::tensor(choices_.Uniform()))
-      .item<int>();
+  return static_cast<int>(policy::ChooseActions(torch::tensor(view.probabilities),
+                                                policy::kScoringTemperature,
+                                                torch::tensor(choices_.Uniform()))
+                              .item<int64_t>());
 }
 
 void DreamGame::DreamStep(int action, double temperature) {
   const LongDream::Step step = dream_->Play(torch::tensor({int64_t{action}}), temperature, draws_);
-  Look(dream_->codes(), dream_->values(), dream_->Features(), now_.dream);
+  Look(dream_->codes(), dream_->Features(), now_.dream);
   now_.continues = step.continues.item<double>();
   now_.dream.reward = step.rewards.item<double>();
   now_.dream.score += now_.dream.reward;
 }
 
+void DreamGame::Edit(int64_t place, int64_t level, int64_t code) {
+  torch::NoGradGuard no_grad;
+  const world_model::TokenLayout& layout = agent_->world().options().layout;
+  HID_CHECK(place >= 0 && place < layout.places && level >= 0 && level < layout.levels &&
+                code >= 0 && code < layout.codes_of(level),
+            "code {} at level {} of place {}", code, level, place);
+  torch::Tensor codes = dream_->codes().clone();
+  codes[0][place][level] = code;
+  dream_->Replace(codes);
+  Look(codes, dream_->Features(), now_.dream);
+}
+
 void DreamGame::Step(Pilot pilot, int action, double temperature) {
   torch::NoGradGuard no_grad;
-  const layers::AutocastGuard autocast(torch::kCPU, precision_);
+  const layers::AutocastGuard autocast(torch::kCPU, agent_->precision());
   HID_CHECK(!now_.game_over, "step after the end of the game");
   if (pilot != Pilot::kPerson) {
     action = Choose(pilot == Pilot::kActorInGame ? now_.game : now_.dream);

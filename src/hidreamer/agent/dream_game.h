@@ -5,17 +5,17 @@
 #include <optional>
 #include <vector>
 
-#include "hidreamer/agent/agent_models.h"
+#include "hidreamer/agent/agent.h"
 #include "hidreamer/agent/long_dream.h"
-#include "hidreamer/agent/observation.h"
 #include "hidreamer/base/seed.h"
 #include "hidreamer/env/environment.h"
+#include "hidreamer/env/frame_stack.h"
 
 namespace hidreamer::agent {
 
 // A game as the agent takes it at a step, be it real or dreamed.
 struct GameView {
-  std::vector<uint8_t> picture;      // (64, 64) gray, drawn from the codes
+  env::Screen picture;               // drawn from the codes
   std::vector<int64_t> codes;        // (P, L)
   std::vector<float> probabilities;  // (A), the actor's
   double value = 0;                  // discounted score to come, the critic's
@@ -23,9 +23,9 @@ struct GameView {
 };
 
 struct DreamGameMoment {
-  int64_t step = 0;              // since the dream began
-  int action = -1;               // that led here; -1: none yet
-  std::vector<uint8_t> picture;  // (64, 64) gray, of the real game
+  int64_t step = 0;     // since the dream began
+  int action = -1;      // that led here; -1: none yet
+  env::Screen picture;  // of the real game
   GameView game, dream;
   bool game_over = false;
   double continues = 1;  // the dream's probability that it goes on
@@ -38,7 +38,7 @@ enum class Pilot { kPerson, kActorInGame, kActorInDream };
 // dream begins where the game is and then has only its own steps to go by.
 class DreamGame {
  public:
-  DreamGame(AgentModels models, std::unique_ptr<env::Environment> game);
+  DreamGame(std::shared_ptr<Agent> agent, std::unique_ptr<env::Environment> game);
 
   const env::EnvironmentSpec& spec() const { return game_->spec(); }
   const DreamGameMoment& now() const { return now_; }
@@ -47,22 +47,23 @@ class DreamGame {
   void Begin(uint64_t seed, int64_t lead);
   // The dream begins anew where the game is.
   void Rejoin();
+  // Level `level` of place `place` of the dream's newest step becomes `code`, and the dream goes on
+  // from there. Throws an internal Error where there is no such code.
+  void Edit(int64_t place, int64_t level, int64_t code);
   // One step of both. `action` is a person's; `temperature` is of the codes drawn, 0: the
   // likeliest. Throws an internal Error for no action of the game, or once it is over.
   void Step(Pilot pilot, int action, double temperature);
 
  private:
   // What the agent makes of a step: codes, values, features (1, …).
-  void Look(const torch::Tensor& codes, const torch::Tensor& values, const torch::Tensor& features,
-            GameView& view);
+  void Look(const torch::Tensor& codes, const torch::Tensor& features, GameView& view);
   void SeeGame(int64_t action, bool first);
   void DreamStep(int action, double temperature);
   int Choose(const GameView& view);
 
-  AgentModels models_;
-  layers::Precision precision_;
+  std::shared_ptr<Agent> agent_;
   std::unique_ptr<env::Environment> game_;
-  Observer observer_;
+  env::FrameStack stack_;
   Rng choices_, draws_;
   world_model::Steps history_;  // (1, context, …) of the game
   std::optional<LongDream> dream_;

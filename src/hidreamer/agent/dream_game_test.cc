@@ -25,12 +25,14 @@ AgentModels ModelsFor(int64_t actions) {
   return models;
 }
 
-DreamGame Catch() { return DreamGame(ModelsFor(3), env::MakeEnvironment("catch", "atari100k")); }
+DreamGame Catch() {
+  return DreamGame(ModelsFor(3).ptr(), env::MakeEnvironment("catch", "atari100k"));
+}
 
 // Everything that could differ.
 auto Told(const DreamGameMoment& moment) {
-  return std::tuple(moment.step, moment.action, moment.picture, moment.game.codes,
-                    moment.dream.codes, moment.dream.picture, moment.dream.value,
+  return std::tuple(moment.step, moment.action, moment.picture.rgb, moment.game.codes,
+                    moment.dream.codes, moment.dream.picture.rgb, moment.dream.value,
                     moment.dream.score, moment.continues);
 }
 
@@ -40,8 +42,8 @@ TEST(DreamGame, BeginsWhereTheGameIs) {
   const DreamGameMoment& now = game.now();
   EXPECT_EQ(now.step, 0);
   EXPECT_EQ(now.action, -1);
-  EXPECT_EQ(now.picture.size(), kObservationBytes);
-  EXPECT_EQ(now.game.picture.size(), kObservationBytes);
+  EXPECT_EQ(now.picture.rgb.size(), 3 * env::kFrameBytes);
+  EXPECT_EQ(now.game.picture.rgb.size(), 3 * kObservationBytes);
   EXPECT_EQ(now.dream.codes, now.game.codes);
   EXPECT_EQ(now.dream.codes.size(), 64 * 3);
   EXPECT_EQ(now.dream.probabilities, now.game.probabilities);
@@ -75,7 +77,7 @@ TEST(DreamGame, SameSeedGivesTheSameMoments) {
     EXPECT_EQ(Told(one.now()), Told(other.now()));
   }
   other.Begin(2, 3);
-  EXPECT_NE(one.now().picture, other.now().picture);
+  EXPECT_NE(one.now().picture.rgb, other.now().picture.rgb);
 }
 
 TEST(DreamGame, LikeliestCodesNeedNoDraws) {
@@ -91,7 +93,7 @@ TEST(DreamGame, LikeliestCodesNeedNoDraws) {
 
 TEST(DreamGame, SeesTheGameAsThePlayerDoes) {
   AgentModels models = ModelsFor(3);
-  DreamGame game(models, env::MakeEnvironment("catch", "atari100k"));
+  DreamGame game(models.ptr(), env::MakeEnvironment("catch", "atari100k"));
   game.Begin(3, 0);
   OnlinePlayer player(models, /*temperature=*/0);
   const auto alone = env::MakeEnvironment("catch", "atari100k");
@@ -110,6 +112,26 @@ TEST(DreamGame, SeesTheGameAsThePlayerDoes) {
   }
 }
 
+TEST(DreamGame, GoesOnFromAnEditedCode) {
+  DreamGame game = Catch(), other = Catch();
+  for (DreamGame* one : {&game, &other}) {
+    one->Begin(5, 4);
+    one->Step(Pilot::kPerson, 1, 0);
+  }
+  const auto before = game.now().dream.codes;
+  const int64_t code = (before[3 * 10 + 2] + 1) % 4;
+  game.Edit(/*place=*/10, /*level=*/2, code);
+  EXPECT_EQ(game.now().dream.codes[3 * 10 + 2], code);
+  EXPECT_NE(game.now().dream.picture.rgb, other.now().dream.picture.rgb);
+  EXPECT_EQ(game.now().game.codes, other.now().game.codes);
+  EXPECT_EQ(game.now().step, 1);
+  game.Step(Pilot::kPerson, 0, 0);
+  EXPECT_EQ(game.now().step, 2);
+  EXPECT_THROW(game.Edit(64, 0, 0), Error);
+  EXPECT_THROW(game.Edit(0, 3, 0), Error);
+  EXPECT_THROW(game.Edit(0, 0, 8), Error);
+}
+
 TEST(DreamGame, CountsTheGamesScoreUntilItIsOver) {
   DreamGame game = Catch();
   game.Begin(3, 0);
@@ -125,7 +147,7 @@ TEST(DreamGame, CountsTheGamesScoreUntilItIsOver) {
 }
 
 TEST(DreamGame, TakesOnlyAGameOfTheAgentsActions) {
-  EXPECT_THROW(DreamGame(ModelsFor(4), env::MakeEnvironment("catch", "atari100k")), Error);
+  EXPECT_THROW(DreamGame(ModelsFor(4).ptr(), env::MakeEnvironment("catch", "atari100k")), Error);
 }
 
 }  // namespace

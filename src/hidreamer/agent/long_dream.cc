@@ -6,9 +6,8 @@
 
 namespace hidreamer::agent {
 
-LongDream::LongDream(AgentModels models, const world_model::Steps& beginnings)
-    : models_(std::move(models)),
-      precision_(PrecisionOf(models_->options())),
+LongDream::LongDream(std::shared_ptr<Agent> agent, const world_model::Steps& beginnings)
+    : agent_(std::move(agent)),
       history_{.codes = beginnings.codes,
                .values = beginnings.values,
                .previous_actions = beginnings.previous_actions,
@@ -29,30 +28,40 @@ void LongDream::BeginAnew(int64_t i, const world_model::Steps& beginnings, int64
 
 world_model::Rollout& LongDream::Now() {
   if (!rollout_) {
-    const auto& world = models_->options().world_model;
+    const auto& world = agent_->world().options();
     left_ = world.max_steps - world.context;
-    rollout_ = models_->world_model->Begin(history_, left_, models_->ValuesOfCodes());
+    rollout_ = agent_->world().Begin(history_, left_, agent_->ValuesOfCodes());
   }
   return *rollout_;
 }
 
+void LongDream::Replace(const torch::Tensor& codes) {
+  torch::NoGradGuard no_grad;
+  const int64_t newest = history_.length() - 1;
+  history_.codes = history_.codes.clone();
+  history_.values = history_.values.clone();
+  history_.codes.select(1, newest).copy_(codes);
+  history_.values.select(1, newest).copy_(agent_->ValuesOfCodes()(codes));
+  rollout_.reset();
+}
+
 LongDream::Step LongDream::Play(const torch::Tensor& actions, double temperature, Rng& rng) {
   torch::NoGradGuard no_grad;
-  const layers::AutocastGuard autocast(torch::kCPU, precision_);
-  const auto& layout = models_->options().world_model.layout;
+  const layers::AutocastGuard autocast(torch::kCPU, agent_->precision());
+  const auto& layout = agent_->world().options().layout;
   const torch::Tensor uniforms = Uniforms({dreams(), layout.places, layout.levels}, rng);
   world_model::Rollout& now = Now();
   const world_model::Outcomes outcomes = now.Imagine(actions, temperature, uniforms);
   history_ = history_
                  .FollowedBy({.codes = now.codes().unsqueeze(1),
-                              .values = models_->tokenizer->Values(now.codes()).unsqueeze(1),
+                              .values = agent_->ValuesOfCodes()(now.codes()).unsqueeze(1),
                               .previous_actions = actions.unsqueeze(1),
                               .firsts = torch::zeros({dreams(), 1}, torch::kBool)})
                  .Between(1, history_.length() + 1);
   if (--left_ == 0) {
     rollout_.reset();
   }
-  return {.rewards = models_->scalars().Value(outcomes.rewards),
+  return {.rewards = agent_->networks().scalars().Value(outcomes.rewards),
           .continues = torch::sigmoid(outcomes.continues)};
 }
 
@@ -62,18 +71,8 @@ torch::Tensor LongDream::values() const { return history_.values.select(1, histo
 
 torch::Tensor LongDream::Features() {
   torch::NoGradGuard no_grad;
-  const layers::AutocastGuard autocast(torch::kCPU, precision_);
-  return models_->Features(Now().states());
-}
-
-torch::Tensor PicturesOf(AgentModels models, const torch::Tensor& values) {
-  torch::NoGradGuard no_grad;
-  return models->tokenizer->Decode(values)
-      .clamp(0, 1)
-      .mul(255)
-      .round()
-      .to(torch::kUInt8)
-      .squeeze(1);
+  const layers::AutocastGuard autocast(torch::kCPU, agent_->precision());
+  return agent_->Features(Now().states());
 }
 
 }  // namespace hidreamer::agent

@@ -1,8 +1,9 @@
 #pragma once
 
-#include "hidreamer/agent/agent_models.h"
+#include <memory>
+
+#include "hidreamer/agent/agent.h"
 #include "hidreamer/base/seed.h"
-#include "hidreamer/layers/precision.h"
 
 namespace hidreamer::agent {
 
@@ -12,7 +13,7 @@ namespace hidreamer::agent {
 class LongDream {
  public:
   // beginnings (B, context, …)
-  LongDream(AgentModels models, const world_model::Steps& beginnings);
+  LongDream(std::shared_ptr<Agent> agent, const world_model::Steps& beginnings);
 
   int64_t dreams() const { return history_.windows(); }  // B
   // Dream i begins anew in window `from` of `beginnings`.
@@ -22,6 +23,8 @@ class LongDream {
     torch::Tensor rewards;    // (B) f32, plain units
     torch::Tensor continues;  // (B) f32, probability that the game goes on
   };
+  // The newest step's codes become (B, P, L), as if they had been dreamed.
+  void Replace(const torch::Tensor& codes);
   // Plays actions (B) int64; temperature 0: the likeliest codes.
   Step Play(const torch::Tensor& actions, double temperature, Rng& rng);
 
@@ -33,14 +36,10 @@ class LongDream {
  private:
   world_model::Rollout& Now();
 
-  AgentModels models_;
-  layers::Precision precision_;
+  std::shared_ptr<Agent> agent_;
   world_model::Steps history_;                     // (B, context, …)
   std::unique_ptr<world_model::Rollout> rollout_;  // null: to begin at the end of history_
   int64_t left_ = 0;                               // steps that rollout_ has room for
 };
-
-// Pictures (N, 64, 64) u8 that a quantized grid (N, C, G, G) stands for.
-torch::Tensor PicturesOf(AgentModels models, const torch::Tensor& values);
 
 }  // namespace hidreamer::agent

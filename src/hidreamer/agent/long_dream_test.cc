@@ -42,7 +42,7 @@ TEST(LongDream, IsARolloutWhereOneHasRoom) {
   const auto& world = models->options().world_model;
   const int64_t room = world.max_steps - world.context;
   const auto rollout = models->world_model->Begin(beginnings, room, models->ValuesOfCodes());
-  LongDream dream(models, beginnings);
+  LongDream dream(models.ptr(), beginnings);
   Rng rng(1);
   for (int64_t step = 0; step < room; ++step) {
     EXPECT_TRUE(dream.Features().allclose(models->Features(rollout->states())));
@@ -59,7 +59,7 @@ TEST(LongDream, GoesOnFromItsOwnLastStepsWhenTheRoomIsUsedUp) {
   const AgentModels models = TestModels();
   const auto beginnings = SomeBeginnings(models);
   const auto& world = models->options().world_model;
-  LongDream dream(models, beginnings);
+  LongDream dream(models.ptr(), beginnings);
   Rng rng(1);
   world_model::Steps steps = beginnings;
   for (int64_t step = 0; step < world.max_steps - world.context; ++step) {
@@ -77,7 +77,7 @@ TEST(LongDream, GoesOnFromItsOwnLastStepsWhenTheRoomIsUsedUp) {
 TEST(LongDream, OfWhichOneBeginsAnewLeavesTheOthersAlone) {
   const AgentModels models = TestModels();
   const auto beginnings = SomeBeginnings(models);
-  LongDream dream(models, beginnings);
+  LongDream dream(models.ptr(), beginnings);
   Rng rng(1);
   dream.Play(ActionsAt(0), 1, rng);
   const torch::Tensor before = dream.codes().clone();
@@ -86,6 +86,26 @@ TEST(LongDream, OfWhichOneBeginsAnewLeavesTheOthersAlone) {
   EXPECT_TRUE(dream.codes()[2].equal(before[2]));
   EXPECT_TRUE(dream.codes()[1].equal(beginnings.codes[2][beginnings.length() - 1]));
   dream.Play(ActionsAt(1), 1, rng);
+}
+
+TEST(LongDream, GoesOnFromCodesThatReplaceItsNewest) {
+  torch::NoGradGuard no_grad;
+  const AgentModels models = TestModels();
+  const auto beginnings = SomeBeginnings(models);
+  LongDream dream(models.ptr(), beginnings), other(models.ptr(), beginnings);
+  Rng rng(1);
+  dream.Play(ActionsAt(0), 0, rng);
+  other.Play(ActionsAt(0), 0, rng);
+  torch::Tensor codes = dream.codes().clone();
+  codes[1][20][0] = (codes[1][20][0] + 1) % 4;
+  dream.Replace(codes);
+  EXPECT_TRUE(dream.codes().equal(codes));
+  EXPECT_TRUE(dream.values().equal(models->ValuesOfCodes()(codes)));
+  EXPECT_FALSE(dream.Features()[1].equal(other.Features()[1]));
+  other.Replace(other.codes());  // a rollout begins anew in both
+  EXPECT_TRUE(dream.Features()[0].allclose(other.Features()[0], 1e-4, 1e-5));
+  EXPECT_FALSE(other.codes().equal(codes));
+  dream.Play(ActionsAt(1), 0, rng);
 }
 
 }  // namespace

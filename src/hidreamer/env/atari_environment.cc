@@ -65,10 +65,11 @@ std::string ActionName(ale::Action action) {
 struct AtariEnvironment::Emulator {
   ale::ALEInterface ale;
   std::filesystem::path rom;
-  std::vector<ale::Action> actions;       // of the minimal set, ascending
-  ale::Action last = ale::PLAYER_A_NOOP;  // played
-  std::array<uint8_t, 256> gray{};        // of a palette index
-  std::optional<ale::ALEState> start;     // right after ALE's own reset, where restored exactly
+  std::vector<ale::Action> actions;                   // of the minimal set, ascending
+  ale::Action last = ale::PLAYER_A_NOOP;              // played
+  std::array<uint8_t, 256> gray{};                    // of a palette index
+  std::array<std::array<uint8_t, 3>, 256> colours{};  // of a palette index
+  std::optional<ale::ALEState> start;  // right after ALE's own reset, where restored exactly
   std::vector<uint8_t> start_screen;
   bool loaded = false;                   // and nothing played since
   std::vector<uint8_t> previous_screen;  // palette indices of the frame before the last
@@ -117,6 +118,8 @@ AtariEnvironment::AtariEnvironment(const std::string& game, const std::string& p
     int g = 0;
     int b = 0;
     e.ale.theOSystem->colourPalette().getRGB(i, r, g, b);
+    e.colours[static_cast<size_t>(i)] = {static_cast<uint8_t>(r), static_cast<uint8_t>(g),
+                                         static_cast<uint8_t>(b)};
     e.gray[static_cast<size_t>(i)] =
         static_cast<uint8_t>(std::lround(0.299 * r + 0.587 * g + 0.114 * b));
   }
@@ -189,12 +192,28 @@ float AtariEnvironment::PlayFrame(int action) {
 
 void AtariEnvironment::Observe(bool pooled) {
   Emulator& e = *emulator_;
+  pooled_ = pooled;
   const std::span<const uint8_t> screen = e.Screen();
   DrawGray(screen.data(), pooled ? e.previous_screen.data() : screen.data(), screen.size(), e.gray,
            e.picture.data());
   e.resizer->Resize(e.picture.data(), frame_.data());
   const ale::ALERAM& ram = e.ale.getRAM();
   std::copy_n(ram.array(), kRamBytes, ram_.begin());
+}
+
+Screen AtariEnvironment::screen() const {
+  const Emulator& e = *emulator_;
+  const ale::ALEScreen& shown = e.ale.getScreen();
+  Screen screen{.height = static_cast<int>(shown.height()),
+                .width = static_cast<int>(shown.width())};
+  screen.rgb.reserve(3 * shown.arraySize());
+  for (size_t i = 0; i < shown.arraySize(); ++i) {
+    const uint8_t now = shown.getArray()[i];
+    const uint8_t before = pooled_ ? e.previous_screen[i] : now;
+    const auto& colour = e.colours[e.gray[before] > e.gray[now] ? before : now];
+    screen.rgb.insert(screen.rgb.end(), colour.begin(), colour.end());
+  }
+  return screen;
 }
 
 }  // namespace hidreamer::env

@@ -26,6 +26,7 @@ class AtariEnvironment : public Environment {
   void Reset(uint64_t seed) override;
   StepResult Step(int action) override;
   std::span<const uint8_t, kFrameBytes> frame() const override { return frame_; }
+  Screen screen() const override;
   std::span<const uint8_t, kRamBytes> ram() const override { return ram_; }
 
  private:
@@ -41,6 +42,7 @@ class AtariEnvironment : public Environment {
   int64_t max_frames_;
   bool playing_ = false;
   Rng rng_{0};
+  bool pooled_ = false;  // the frame shows the last two of the emulator
   std::unique_ptr<Emulator> emulator_;
   std::array<uint8_t, kFrameBytes> frame_{};
   std::array<uint8_t, kRamBytes> ram_{};

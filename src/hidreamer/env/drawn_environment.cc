@@ -10,6 +10,8 @@ namespace hidreamer::env {
 DrawnEnvironment::DrawnEnvironment(EnvironmentSpec spec, int height, int width,
                                    const EnvironmentOptions& options)
     : spec_(std::move(spec)),
+      height_(height),
+      width_(width),
       resizer_(height, width, kFrameSize, kFrameSize),
       picture_(static_cast<size_t>(height) * static_cast<size_t>(width)),
       max_steps_(std::max<int64_t>(options.max_frames / kFramesPerStep, 1)) {}

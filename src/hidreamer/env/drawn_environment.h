@@ -23,6 +23,7 @@ class DrawnEnvironment : public Environment {
   void Reset(uint64_t seed) final;
   StepResult Step(int action) final;
   std::span<const uint8_t, kFrameBytes> frame() const final { return frame_; }
+  Screen screen() const final { return ScreenOfGray(picture_, height_, width_); }
   std::span<const uint8_t, kRamBytes> ram() const final { return ram_; }
 
  protected:
@@ -41,6 +42,7 @@ class DrawnEnvironment : public Environment {
   void Show();
 
   EnvironmentSpec spec_;
+  int height_, width_;
   AreaResizer resizer_;
   std::vector<uint8_t> picture_;
   int64_t max_steps_;

@@ -30,6 +30,13 @@ struct StepResult {
   int lives = 0;           // 0 all along in games without lives
 };
 
+// What a person sees of a game.
+struct Screen {
+  int height = 0, width = 0;
+  std::vector<uint8_t> rgb = {};  // (height, width, 3), row-major
+};
+Screen ScreenOfGray(std::span<const uint8_t> picture, int height, int width);
+
 // A game seen as gray 84x84 frames. Not thread-safe; instances are independent of each other.
 class Environment {
  public:
@@ -48,6 +55,9 @@ class Environment {
   // The current frame, (84, 84) u8 gray (max-pooled over the last two emulator frames under
   // atari100k).
   virtual std::span<const uint8_t, kFrameBytes> frame() const = 0;
+
+  // The same moment in colours and at full size where the game has them; else frame() in gray.
+  virtual Screen screen() const { return ScreenOfGray(frame(), kFrameSize, kFrameSize); }
 
   // RAM after the last emulator frame; zeros where the game has none.
   virtual std::span<const uint8_t, kRamBytes> ram() const = 0;

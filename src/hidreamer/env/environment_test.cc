@@ -95,6 +95,26 @@ TEST_P(EveryEnvironment, ShowsMovingPictures) {
   EXPECT_GT(changed, 10);
 }
 
+// As gray and as small it is the frame: colours and size are all that differ.
+TEST_P(EveryEnvironment, ShowsTheSameInColours) {
+  const auto game = Make();
+  game->Reset(3);
+  for (int step = 0; step < 5; ++step) {
+    const Screen screen = game->screen();
+    ASSERT_EQ(screen.rgb.size(), static_cast<size_t>(3 * screen.height * screen.width));
+    std::vector<uint8_t> gray;
+    for (size_t i = 0; i < screen.rgb.size(); i += 3) {
+      gray.push_back(static_cast<uint8_t>(std::lround(
+          0.299 * screen.rgb[i] + 0.587 * screen.rgb[i + 1] + 0.114 * screen.rgb[i + 2])));
+    }
+    std::array<uint8_t, kFrameBytes> frame;
+    AreaResizer(screen.height, screen.width, kFrameSize, kFrameSize)
+        .Resize(gray.data(), frame.data());
+    EXPECT_TRUE(std::equal(frame.begin(), frame.end(), game->frame().begin())) << step;
+    game->Step(step % game->num_actions());
+  }
+}
+
 TEST_P(EveryEnvironment, RefusesWrongActions) {
   const auto game = Make();
   game->Reset(1);

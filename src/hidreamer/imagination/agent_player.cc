@@ -6,28 +6,55 @@
 #include "hidreamer/layers/categorical.h"
 
 namespace hidreamer::imagination {
+namespace {
 
-AgentPlayer::AgentPlayer(encoder::Encoder encoder, tokenizer::ResidualQuantizer quantizer,
-                         world_model::WorldModel world_model, policy::PolicyModel policy,
-                         AgentPlayerOptions options, torch::Device device)
-    : encoder_(std::move(encoder)),
-      quantizer_(std::move(quantizer)),
-      world_model_(std::move(world_model)),
-      policy_(std::move(policy)),
+void CheckFits(const PolicyParts& parts) {
+  const auto& trained = parts.policy->options();
+  const auto& layout = parts.world_model->options().layout;
+  const auto& tokens = parts.quantizer->options();
+  const StateFeatures features(trained.feature, parts.world_model->options(),
+                               Codebooks(parts.quantizer));
+  if (trained.feature_width != features.state_width() ||
+      trained.outcome_width != features.outcome_width() || trained.actions > layout.actions ||
+      tokens.levels != layout.levels || tokens.codes != layout.codes ||
+      trained.context + trained.horizon > parts.world_model->options().max_steps) {
+    throw UserError("take encoder, tokenizer, world model and policy from one run",
+                    "the policy of {} does not fit the world model or the tokenizer", trained.game);
+  }
+}
+
+}  // namespace
+
+PolicyParts LoadPolicyParts(const std::filesystem::path& run, const std::string& game) {
+  constexpr char kModel[] = "model.safetensors";
+  const auto policy_path = run / "policy" / game / kModel;
+  if (!std::filesystem::exists(policy_path)) {
+    throw UserError("train one: hidreamer train policy", "{} holds no policy for {}", run.string(),
+                    game);
+  }
+  // A world model that was trained along with the policy lies beside it.
+  const auto joint = run / "policy" / game / "world_model.safetensors";
+  PolicyParts parts = {.encoder = encoder::LoadEncoder(run / "encoder" / kModel),
+                       .quantizer = tokenizer::LoadResidualQuantizer(run / "tokenizer" / kModel),
+                       .world_model = world_model::LoadWorldModel(
+                           std::filesystem::exists(joint) ? joint : run / "world_model" / kModel),
+                       .policy = policy::LoadPolicyModel(policy_path)};
+  CheckFits(parts);
+  parts.encoder->eval();
+  parts.quantizer->eval();
+  return parts;
+}
+
+AgentPlayer::AgentPlayer(const PolicyParts& parts, AgentPlayerOptions options, torch::Device device)
+    : encoder_(parts.encoder),
+      quantizer_(parts.quantizer),
+      world_model_(parts.world_model),
+      policy_(parts.policy),
       features_(policy_->options().feature, world_model_->options(),
                 Codebooks(quantizer_).to(device)),
       options_(options),
       device_(device) {
-  const auto& trained = policy_->options();
-  const auto& layout = world_model_->options().layout;
-  const auto& tokens = quantizer_->options();
-  if (trained.feature_width != features_.state_width() ||
-      trained.outcome_width != features_.outcome_width() || trained.actions > layout.actions ||
-      tokens.levels != layout.levels || tokens.codes != layout.codes ||
-      trained.context + trained.horizon > world_model_->options().max_steps) {
-    throw UserError("take encoder, tokenizer, world model and policy from one run",
-                    "the policy of {} does not fit the world model or the tokenizer", trained.game);
-  }
+  CheckFits(parts);
   encoder_->to(device_);
   quantizer_->to(device_);
   world_model_->to(device_);
@@ -212,20 +239,7 @@ std::unique_ptr<AgentPlayer> LoadAgentPlayer(const std::filesystem::path& run,
                                              const std::string& game,
                                              const AgentPlayerOptions& options,
                                              torch::Device device) {
-  constexpr char kModel[] = "model.safetensors";
-  const auto policy_path = run / "policy" / game / kModel;
-  if (!std::filesystem::exists(policy_path)) {
-    throw UserError("train one: hidreamer train policy", "{} holds no policy for {}", run.string(),
-                    game);
-  }
-  // A world model that was trained along with the policy lies beside it.
-  const auto joint = run / "policy" / game / "world_model.safetensors";
-  return std::make_unique<AgentPlayer>(
-      encoder::LoadEncoder(run / "encoder" / kModel),
-      tokenizer::LoadResidualQuantizer(run / "tokenizer" / kModel),
-      world_model::LoadWorldModel(std::filesystem::exists(joint) ? joint
-                                                                 : run / "world_model" / kModel),
-      policy::LoadPolicyModel(policy_path), options, device);
+  return std::make_unique<AgentPlayer>(LoadPolicyParts(run, game), options, device);
 }
 
 }  // namespace hidreamer::imagination

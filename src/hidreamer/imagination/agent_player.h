@@ -19,6 +19,18 @@
 
 namespace hidreamer::imagination {
 
+// The networks that a game is played with.
+struct PolicyParts {
+  encoder::Encoder encoder{nullptr};
+  tokenizer::ResidualQuantizer quantizer{nullptr};
+  world_model::WorldModel world_model{nullptr};
+  policy::PolicyModel policy{nullptr};
+};
+// From a run directory: RUN/{encoder,tokenizer,world_model,policy/GAME}/model.safetensors; where
+// RUN/policy/GAME/world_model.safetensors exists (joint training) that is the world model. Throws a
+// user Error where one is missing or they do not fit together.
+PolicyParts LoadPolicyParts(const std::filesystem::path& run, const std::string& game);
+
 struct AgentPlayerOptions {
   double temperature = 1;  // of the actions, see policy::ChooseActions
 };
@@ -32,9 +44,9 @@ struct AgentPlayerOptions {
 // then.
 class AgentPlayer : public env::Player {
  public:
-  AgentPlayer(encoder::Encoder encoder, tokenizer::ResidualQuantizer quantizer,
-              world_model::WorldModel world_model, policy::PolicyModel policy,
-              AgentPlayerOptions options = {}, torch::Device device = torch::kCPU);
+  // Throws a user Error where the parts do not fit together.
+  explicit AgentPlayer(const PolicyParts& parts, AgentPlayerOptions options = {},
+                       torch::Device device = torch::kCPU);
 
   std::vector<int> Act(const std::vector<env::PlayerView>& views, std::vector<Rng>& rngs) override;
   std::string name() const override { return "agent"; }
@@ -71,9 +83,6 @@ class AgentPlayer : public env::Player {
   torch::Tensor last_states_;
 };
 
-// From a run directory: RUN/{encoder,tokenizer,world_model,policy/GAME}/model.safetensors; where
-// RUN/policy/GAME/world_model.safetensors exists (joint training) that is the world model. Throws a
-// user Error where one is missing or they do not fit together.
 std::unique_ptr<AgentPlayer> LoadAgentPlayer(const std::filesystem::path& run,
                                              const std::string& game,
                                              const AgentPlayerOptions& options = {},

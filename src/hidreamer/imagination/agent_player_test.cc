@@ -11,24 +11,17 @@ namespace {
 constexpr int64_t kContext = 4, kHorizon = 3;
 constexpr size_t kStackBytes = static_cast<size_t>(env::kStackDepth) * env::kFrameBytes;
 
-struct Parts {
-  encoder::Encoder encoder{nullptr};
-  tokenizer::ResidualQuantizer quantizer{nullptr};
-  world_model::WorldModel world{nullptr};
-  policy::PolicyModel policy{nullptr};
-};
-
-Parts MakeParts(const std::string& feature) {
+PolicyParts MakeParts(const std::string& feature) {
   torch::manual_seed(21);
-  Parts parts;
+  PolicyParts parts;
   parts.encoder = encoder::Encoder(encoder::EncoderOptions{.width = 8});
   parts.quantizer = tokenizer::ResidualQuantizer(
       tokenizer::ResidualQuantizerOptions{.dim = 8, .levels = 2, .codes = 4});
   Rng rng(1);
   auto rows = torch::randn({100, 8});
   parts.quantizer->Seed(rows / rows.norm(2, 1, true), rng);
-  parts.world = TinyWorldModel();
-  const StateFeatures features(feature, parts.world->options(), Codebooks(parts.quantizer));
+  parts.world_model = TinyWorldModel();
+  const StateFeatures features(feature, parts.world_model->options(), Codebooks(parts.quantizer));
   parts.policy =
       policy::PolicyModel(policy::PolicyModelOptions{.game = "tiny",
                                                      .feature = feature,
@@ -46,9 +39,7 @@ Parts MakeParts(const std::string& feature) {
   return parts;
 }
 
-AgentPlayer MakePlayer(const Parts& parts) {
-  return AgentPlayer(parts.encoder, parts.quantizer, parts.world, parts.policy);
-}
+AgentPlayer MakePlayer(const PolicyParts& parts) { return AgentPlayer(parts); }
 
 // Frames of a slot at a step.
 torch::Tensor Frames(int slot, int step) {
@@ -97,14 +88,14 @@ TEST(AgentPlayer, SeesTheSameStatesAsOneForwardPass) {
     codes.push_back(quantizer->Encode(encoder->forward(Frames(0, step)))[0]);
     actions.push_back(played.actions[static_cast<size_t>(step)][0]);
   }
-  const StateFeatures features("hidden", parts.world->options());
+  const StateFeatures features("hidden", parts.world_model->options());
   for (int64_t step = 0; step < kSteps; ++step) {
     // Refilled at calls 3, 6, 9 … from the last 4 steps.
     const int64_t first = std::max<int64_t>(0, step / kHorizon * kHorizon - (kContext - 1));
     const int64_t length = step - first + 1;
     const auto tokens = torch::stack(codes).narrow(0, first, length).unsqueeze(0);
     const auto window = torch::tensor(actions).narrow(0, first, length).unsqueeze(0);
-    const auto expected = FeaturesOfWindows(parts.world, features, tokens, window).states;
+    const auto expected = FeaturesOfWindows(parts.world_model, features, tokens, window).states;
     EXPECT_TRUE(torch::allclose(played.states[static_cast<size_t>(step)][0],
                                 expected[0][length - 1], 1e-4, 1e-5))
         << step;

@@ -2,10 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <utility>
 
 #include "hidreamer/agent/dream_game.h"
-#include "hidreamer/agent/observation.h"
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/interrupt.h"
 #include "hidreamer/report/html.h"
@@ -13,43 +13,45 @@
 namespace hidreamer::pipeline {
 namespace {
 
-constexpr int64_t kEnlargement = 3;
-constexpr int64_t kGap = 2;  // pixels between the pictures, before they are enlarged
+constexpr int64_t kHeight = 192;  // about that of each picture
+constexpr int64_t kGap = 6;       // pixels between them
 constexpr uint8_t kGapShade = 220;
 constexpr int64_t kStill = 6;  // steps for which the beginning is shown
 
-report::GrayImage ToImage(const std::vector<uint8_t>& picture) {
-  report::GrayImage image(agent::kObservationSize, agent::kObservationSize);
-  image.pixels = picture;
-  return image;
-}
-
-report::GrayImage Draw(const agent::DreamGameMoment& moment) {
-  return report::Enlarge(report::Tile({ToImage(moment.picture), ToImage(moment.game.picture),
-                                       ToImage(moment.dream.picture)},
-                                      3, kGap, kGapShade),
-                         kEnlargement);
-}
-
 }  // namespace
 
-std::vector<report::GrayImage> FilmAgent(agent::AgentModels models,
-                                         std::unique_ptr<env::Environment> game,
-                                         const AgentFilmOptions& options) {
-  agent::DreamGame play(std::move(models), std::move(game));
+nlohmann::json DescribeCodes(agent::Agent& agent) {
+  const world_model::TokenLayout& layout = agent.world().options().layout;
+  std::vector<int64_t> level_codes;
+  for (int64_t level = 0; level < layout.levels; ++level) {
+    level_codes.push_back(layout.codes_of(level));
+  }
+  return {{"grid", std::lround(std::sqrt(layout.places))}, {"level_codes", level_codes}};
+}
+
+report::Image DrawMoment(const agent::DreamGameMoment& moment) {
+  return report::Beside({report::ImageOf(moment.picture), report::ImageOf(moment.game.picture),
+                         report::ImageOf(moment.dream.picture)},
+                        kHeight, kGap, kGapShade);
+}
+
+std::vector<report::Image> FilmAgent(std::shared_ptr<agent::Agent> agent,
+                                     std::unique_ptr<env::Environment> game,
+                                     const AgentFilmOptions& options) {
+  agent::DreamGame play(std::move(agent), std::move(game));
   play.Begin(options.seed, options.lead);
-  std::vector<report::GrayImage> film(static_cast<size_t>(kStill), Draw(play.now()));
+  std::vector<report::Image> film(static_cast<size_t>(kStill), DrawMoment(play.now()));
   for (int64_t step = 0; step < options.steps && !play.now().game_over; ++step) {
     play.Step(agent::Pilot::kActorInGame, /*action=*/0, options.temperature);
-    film.push_back(Draw(play.now()));
+    film.push_back(DrawMoment(play.now()));
   }
   return film;
 }
 
-report::Film FilmSteps(agent::AgentModels models, std::unique_ptr<env::Environment> game,
+report::Film FilmSteps(std::shared_ptr<agent::Agent> agent, std::unique_ptr<env::Environment> game,
                        const AgentFilmOptions& options) {
-  const tokenizer::SpatialTokenizerOptions tokens = models->options().tokenizer;
-  agent::DreamGame play(std::move(models), std::move(game));
+  const nlohmann::json layout = DescribeCodes(*agent);
+  agent::DreamGame play(std::move(agent), std::move(game));
   report::Film film{
       .title = "A game of the newest checkpoint",
       .views = {{.name = "the game"}, {.name = "drawn from its codes"}, {.name = "the dream"}}};
@@ -59,9 +61,9 @@ report::Film FilmSteps(agent::AgentModels models, std::unique_ptr<env::Environme
   for (int64_t step = 0;; ++step) {
     const agent::DreamGameMoment& now = play.now();
     score += step == 0 ? 0 : now.game.reward;
-    film.views[0].pictures.push_back(ToImage(now.picture));
-    film.views[1].pictures.push_back(ToImage(now.game.picture));
-    film.views[2].pictures.push_back(ToImage(now.dream.picture));
+    film.views[0].pictures.push_back(report::ImageOf(now.picture));
+    film.views[1].pictures.push_back(report::ImageOf(now.game.picture));
+    film.views[2].pictures.push_back(report::ImageOf(now.dream.picture));
     film.captions.push_back(
         fmt::format("step {}, {}, score {}; dreamed for {} steps: score {}", options.lead + step,
                     now.action < 0 ? "no action yet"
@@ -79,7 +81,8 @@ report::Film FilmSteps(agent::AgentModels models, std::unique_ptr<env::Environme
     }
     play.Step(agent::Pilot::kActorInGame, /*action=*/0, options.temperature);
   }
-  film.codes = {{"grid", tokens.grid}, {"level_codes", tokens.level_codes()}, {"steps", codes}};
+  film.codes = layout;
+  film.codes["steps"] = codes;
   return film;
 }
 

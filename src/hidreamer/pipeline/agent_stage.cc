@@ -59,7 +59,7 @@ void WriteCurve(const std::filesystem::path& run, const config::Config& config,
 }
 
 void WriteFilm(const std::filesystem::path& run, const config::Config& config) {
-  const auto film = FilmAgent(agent::LoadAgentModels(run),
+  const auto film = FilmAgent(agent::LoadAgent(run, ""),
                               env::MakeEnvironment(config.game, config.collect.protocol), {});
   WriteFileAtomically(run / "agent/dream.webp",
                       report::EncodeWebpAnimation(film, kFilmMilliseconds));

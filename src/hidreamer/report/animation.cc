@@ -4,13 +4,13 @@
 
 namespace hidreamer::report {
 
-std::vector<GrayImage> DreamAnimation(const nlohmann::json& dream,
-                                      const std::function<GrayImage(int64_t row)>& frame) {
+std::vector<Image> DreamAnimation(const nlohmann::json& dream,
+                                  const std::function<Image(int64_t row)>& frame) {
   constexpr int64_t kGap = 4;
   constexpr int64_t kFactor = 2;
-  std::vector<GrayImage> pictures;
+  std::vector<Image> pictures;
   const auto add = [&](int64_t left, int64_t right, uint8_t gap_shade) {
-    std::vector<GrayImage> pair = {frame(left), frame(right)};
+    std::vector<Image> pair = {frame(left), frame(right)};
     if (!pair[0].pixels.empty() && !pair[1].pixels.empty()) {
       pictures.push_back(Enlarge(Tile(pair, 2, kGap, gap_shade), kFactor));
     }

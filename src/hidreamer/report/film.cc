@@ -16,12 +16,12 @@ constexpr int64_t kColumns = 32;
 
 nlohmann::json ToJson(const Film& film) {
   nlohmann::json views = nlohmann::json::array();
-  GrayImage size;
   for (const Film::View& view : film.views) {
     if (!view.pictures.empty()) {
-      size = view.pictures.front();
       views.push_back(
           {{"name", view.name},
+           {"width", view.pictures.front().width},
+           {"height", view.pictures.front().height},
            {"picture", DataUrl(EncodePng(Tile(view.pictures, kColumns, /*gap=*/0)), "image/png")}});
     }
   }
@@ -30,17 +30,15 @@ nlohmann::json ToJson(const Film& film) {
           {"captions", film.captions},
           {"codes", film.codes},
           {"columns", std::min(kColumns, std::max<int64_t>(1, std::ssize(film.captions)))},
-          {"width", size.width},
-          {"height", size.height},
           {"views", views}};
 }
 
-Film FilmOfDream(const nlohmann::json& dream, const std::function<GrayImage(int64_t row)>& frame) {
+Film FilmOfDream(const nlohmann::json& dream, const std::function<Image(int64_t row)>& frame) {
   Film film{.title = "The last evaluation's dream of " + dream.value("game", "the game"),
             .views = {{.name = "the game"}, {.name = "the dream"}}};
   const auto add = [&](const nlohmann::json& game, const nlohmann::json& dreamed,
                        const std::string& caption) {
-    GrayImage left = frame(game.get<int64_t>()), right = frame(dreamed.get<int64_t>());
+    Image left = frame(game.get<int64_t>()), right = frame(dreamed.get<int64_t>());
     if (!left.pixels.empty() && !right.pixels.empty()) {
       film.views[0].pictures.push_back(std::move(left));
       film.views[1].pictures.push_back(std::move(right));
@@ -58,10 +56,10 @@ Film FilmOfDream(const nlohmann::json& dream, const std::function<GrayImage(int6
   return film;
 }
 
-Film FilmOfRecording(const data::EpisodeStore& store, int64_t most_steps) {
+Film FilmOfRecording(const data::EpisodeStore& store, const std::string& title,
+                     int64_t most_steps) {
   const int64_t steps = std::min(most_steps, store.size());
-  Film film{.title = "Games of the last evaluation, " + store.info().game,
-            .views = {{.name = "the game"}}};
+  Film film{.title = title + ", " + store.info().game, .views = {{.name = "the game"}}};
   std::vector<uint8_t> frames(static_cast<size_t>(steps * env::kFrameBytes));
   store.ReadFrames(0, steps, frames.data());
   double score = 0;
@@ -69,7 +67,7 @@ Film FilmOfRecording(const data::EpisodeStore& store, int64_t most_steps) {
     const data::EpisodeRange& episode = store.EpisodeOf(row);
     score = row == episode.begin ? 0 : score;
     score += static_cast<double>(store.rewards()[static_cast<size_t>(row)]);
-    GrayImage image(env::kFrameSize, env::kFrameSize);
+    Image image(env::kFrameSize, env::kFrameSize);
     std::copy_n(frames.begin() + row * env::kFrameBytes, env::kFrameBytes, image.pixels.begin());
     film.views[0].pictures.push_back(std::move(image));
     film.captions.push_back(fmt::format("step {} of {}, score {}", row - episode.begin,

@@ -9,7 +9,7 @@
 namespace hidreamer::report {
 namespace {
 
-GrayImage Plain(int64_t shade) { return GrayImage(8, 8, static_cast<uint8_t>(shade)); }
+Image Plain(int64_t shade) { return Image(8, 8, static_cast<uint8_t>(shade)); }
 
 TEST(FilmOfDream, LeavesOutStepsWithoutFrames) {
   const nlohmann::json dream = {{"game", "pong"},
@@ -17,7 +17,7 @@ TEST(FilmOfDream, LeavesOutStepsWithoutFrames) {
                                 {"truth_rows", {3, 4, 5}},
                                 {"dream_rows", {3, 100, 5}}};
   const Film film =
-      FilmOfDream(dream, [](int64_t row) { return row < 100 ? Plain(row) : GrayImage(); });
+      FilmOfDream(dream, [](int64_t row) { return row < 100 ? Plain(row) : Image(); });
   EXPECT_EQ(film.captions,
             (std::vector<std::string>{"before the dream begins", "before the dream begins",
                                       "step 1 of the dream", "step 3 of the dream"}));
@@ -40,7 +40,7 @@ TEST(FilmOfRecording, ShowsEveryGamesScore) {
                    .ram = std::span<const uint8_t, env::kRamBytes>(ram)});
   }
   writer.Finish();
-  const nlohmann::json film = ToJson(FilmOfRecording(data::EpisodeStore(path), 5));
+  const nlohmann::json film = ToJson(FilmOfRecording(data::EpisodeStore(path), "Games", 5));
   EXPECT_EQ(film.at("steps"), 5);
   EXPECT_EQ(film.at("captions").at(2), "step 2 of 3, score 3");
   EXPECT_EQ(film.at("captions").at(4), "step 1 of 3, score 2");

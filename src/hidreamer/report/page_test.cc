@@ -14,8 +14,8 @@ using nlohmann::json;
 using testing::HasSubstr;
 using testing::Not;
 
-GrayImage FakeFrame(const std::string&, int64_t row) {
-  GrayImage image(84, 84, 60);
+Image FakeFrame(const std::string&, int64_t row) {
+  Image image(84, 84, 60);
   const int64_t x = 10 + row % 60;
   for (int64_t y = 30; y < 40; ++y) {
     for (int64_t dx = 0; dx < 8; ++dx) {

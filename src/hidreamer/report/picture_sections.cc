@@ -28,8 +28,8 @@ std::string DreamStrip(const ReportData& data, const json& dream, const std::str
   if (count == 0) {
     return {};
   }
-  std::vector<GrayImage> top;
-  std::vector<GrayImage> bottom;
+  std::vector<Image> top;
+  std::vector<Image> bottom;
   std::vector<std::string> steps;
   const size_t shown = std::min<size_t>(count, kDreamColumns);
   for (size_t i = 0; i < shown; ++i) {
@@ -149,9 +149,9 @@ std::string CodesSection(const ReportData& data) {
   for (const json& group : codes->value("examples", json::array())) {
     const std::string game = group.value("game", "");
     for (const json& code : group.value("codes", json::array())) {
-      std::vector<GrayImage> frames;
+      std::vector<Image> frames;
       for (const json& row : code.at("rows")) {
-        auto image = data.frame ? data.frame(game, row.get<int64_t>()) : GrayImage();
+        auto image = data.frame ? data.frame(game, row.get<int64_t>()) : Image();
         if (!image.pixels.empty()) {
           frames.push_back(std::move(image));
         }

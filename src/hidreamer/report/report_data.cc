@@ -62,7 +62,7 @@ class FrameSource {
  public:
   explicit FrameSource(fs::path data) : data_(std::move(data)) {}
 
-  GrayImage Frame(const std::string& game, int64_t row) {
+  Image Frame(const std::string& game, int64_t row) {
     auto found = stores_.find(game);
     if (found == stores_.end()) {
       std::unique_ptr<data::EpisodeStore> store;
@@ -76,7 +76,7 @@ class FrameSource {
     if (!found->second || row < 0 || row >= found->second->size()) {
       return {};
     }
-    GrayImage image(env::kFrameSize, env::kFrameSize);
+    Image image(env::kFrameSize, env::kFrameSize);
     found->second->ReadFrames(row, row + 1, image.pixels.data());
     return image;
   }

@@ -37,7 +37,7 @@ struct ReportData {
   std::string dream_animation = {};  // RUN/agent/dream.webp, the file's bytes
   bool is_agent = false;             // the run of an online agent
   // A stored frame of a game; an empty picture where the frames are not there.
-  std::function<GrayImage(const std::string& game, int64_t row)> frame = {};
+  std::function<Image(const std::string& game, int64_t row)> frame = {};
 
   // Parts whose name starts with `prefix`, in order.
   std::vector<std::pair<std::string, const nlohmann::json*>> PartsOf(

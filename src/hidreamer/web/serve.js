@@ -249,12 +249,12 @@ class FilmView {
       const picture = new Image();
       picture.onload = () => this.draw();
       picture.src = view.picture;
-      return {picture, canvas: this.canvas(find(".films"), view.name)};
+      return {...view, picture, canvas: this.canvas(find(".films"), view.name, view.width, view.height)};
     });
     if (film.codes) this.addCodes(find(".films"));
     this.draw();
   }
-  canvas(place, name, width = this.film.width, height = this.film.height) {
+  canvas(place, name, width, height) {
     const box = document.createElement("div"), title = document.createElement("div"), canvas = document.createElement("canvas");
     title.textContent = name;
     canvas.width = width; canvas.height = height;
@@ -286,8 +286,8 @@ class FilmView {
   choose(...chosen) { chosen.forEach((value, i) => { this.chosen[i].value = value + 1; }); this.draw(); }
   // The picture of a step, of the view that is drawn from the codes where there is one.
   paint(canvas, view, step) {
-    const {columns, width, height} = this.film;
-    canvas.getContext("2d").drawImage(this.views[view].picture, step % columns * width, Math.floor(step / columns) * height, width, height, 0, 0, width, height);
+    const {columns} = this.film, {picture, width, height} = this.views[view];
+    canvas.getContext("2d").drawImage(picture, step % columns * width, Math.floor(step / columns) * height, width, height, 0, 0, width, height);
   }
   draw() {
     const step = Number(this.slider.value);
@@ -313,7 +313,7 @@ class FilmView {
     if (this.shown === key || !this.views.every(({picture}) => picture.complete)) return;
     this.shown = key;
     this.behind.replaceChildren();
-    const {width, height} = this.film, count = Math.min(12, frames.length);
+    const {width, height} = this.views[0], count = Math.min(12, frames.length);
     for (let i = 0; i < count; ++i) {
       const canvas = document.createElement("canvas"), at = frames[Math.floor(i * frames.length / count)];
       canvas.width = width; canvas.height = height;

@@ -68,9 +68,16 @@ TokenWorld::TokenWorld(const WorldOptions& options) : World(options) {
   reward_ =
       register_module("outcome_reward", torch::nn::Linear(kOutcomeFactor * d, options.reward_bins));
   continue_ = register_module("outcome_continue", torch::nn::Linear(kOutcomeFactor * d, 1));
+  outcomes_of_ = [this](const States& states, const torch::Tensor& action_hidden,
+                        const torch::Tensor&) { return OwnOutcomes(states, action_hidden); };
   torch::NoGradGuard no_grad;
   reward_->weight.zero_();
   reward_->bias.zero_();
+}
+
+TokenWorld::TokenWorld(const WorldOptions& options, WorldModel transformer, OutcomesOf outcomes)
+    : World(options), outcomes_of_(std::move(outcomes)) {
+  transformer_ = register_module("transformer", std::move(transformer));
 }
 
 int64_t TokenWorld::codes_width() const {
@@ -87,9 +94,9 @@ torch::Tensor TokenWorld::StateOf(const torch::Tensor& hidden) const {
       .to(torch::kFloat32);
 }
 
-Outcomes TokenWorld::OutcomesOf(const States& states, const torch::Tensor& action_hidden) {
-  const auto outcome = torch::relu(outcome_->forward(
-      torch::cat({states.codes, states.hidden, action_hidden.to(torch::kFloat32)}, 1)));
+Outcomes TokenWorld::OwnOutcomes(const States& states, const torch::Tensor& action_hidden) {
+  const auto outcome =
+      torch::relu(outcome_->forward(torch::cat({states.codes, states.hidden, action_hidden}, 1)));
   return {.rewards = reward_->forward(outcome).to(torch::kFloat32),
           .continues = continue_->forward(outcome).squeeze(-1).to(torch::kFloat32)};
 }
@@ -126,8 +133,9 @@ Prediction TokenWorld::Predict(const Steps& steps, int64_t from) {
   }
   const auto by_step = hidden.view({b * t, per_step, d});
   const auto state = StateOf(by_step.narrow(1, 0, slots));
-  const Outcomes outcomes = OutcomesOf(
-      {.codes = steps.values.flatten(0, 1).flatten(1), .hidden = state}, by_step.select(1, slots));
+  const Outcomes outcomes =
+      outcomes_of_({.codes = steps.values.flatten(0, 1).flatten(1), .hidden = state},
+                   by_step.select(1, slots).to(torch::kFloat32), episode.actions.flatten());
   return {.hidden = state.view({b, t, -1}),
           .codes = codes,
           .outcomes = {.rewards = outcomes.rewards.view({b, t, -1}),
@@ -162,7 +170,7 @@ class TokenRollout : public Rollout {
         actions, temperature,
         temperature <= 0 ? torch::Tensor()
                          : InSlots(uniforms.unsqueeze(1)).select(1, 0).t().contiguous());
-    const Outcomes outcomes = world_.OutcomesOf(states_, hidden);
+    const Outcomes outcomes = world_.outcomes_of_(states_, hidden.to(torch::kFloat32), actions);
     codes_ = roller_.tokens().unflatten(1, {layout.levels, layout.places}).transpose(1, 2);
     SetStates(values_of_(codes_));
     return outcomes;

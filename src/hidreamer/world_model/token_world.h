@@ -3,6 +3,7 @@
 #include <torch/torch.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -28,6 +29,12 @@ class TokenWorld : public World {
  public:
   explicit TokenWorld(const WorldOptions& options);
 
+  // states (N, …), action_hidden (N, D) f32, actions (N) int64 -> (N, …)
+  using OutcomesOf = std::function<Outcomes(
+      const States& states, const torch::Tensor& action_hidden, const torch::Tensor& actions)>;
+  // Of networks that a staged run has trained. It is to be observed and dreamed with alone.
+  TokenWorld(const WorldOptions& options, WorldModel transformer, OutcomesOf outcomes);
+
   // States of the codes: the quantized grid. Hidden: at the last place's code of every level, which
   // has the whole step behind it.
   int64_t codes_width() const override;
@@ -44,11 +51,12 @@ class TokenWorld : public World {
 
   // hidden (N, S, D) at a step's codes -> (N, L D) at its last place's.
   torch::Tensor StateOf(const torch::Tensor& hidden) const;
-  // states (N, …), action_hidden (N, D). Sees the quantized grid, too: from the hidden states alone
-  // a rare reward, such as a ball's that meets the paddle, is learned late.
-  Outcomes OutcomesOf(const States& states, const torch::Tensor& action_hidden);
+  // By its own networks. They see the quantized grid, too: from the hidden states alone a rare
+  // reward, such as a ball's that meets the paddle, is learned late.
+  Outcomes OwnOutcomes(const States& states, const torch::Tensor& action_hidden);
 
   WorldModel transformer_{nullptr};
+  OutcomesOf outcomes_of_;
   torch::nn::Linear outcome_{nullptr}, reward_{nullptr}, continue_{nullptr};
 };
 
