@@ -23,7 +23,7 @@ namespace {
 constexpr const char* kModelFile = "model.safetensors";
 
 struct ExportArguments {
-  std::filesystem::path source;
+  std::vector<std::filesystem::path> sources;
   std::filesystem::path out, html, model;  // one of them
   std::filesystem::path scores;            // beside model
 };
@@ -46,25 +46,25 @@ std::vector<std::filesystem::path> StagesOf(const std::filesystem::path& run) {
 }
 
 void ExportWeights(const ExportArguments& arguments) {
+  const std::filesystem::path& source = arguments.sources.front();
   if (arguments.out.extension() != ".safetensors" && !IsSpecialFile(arguments.out)) {
     throw UserError("name the file X.safetensors", "cannot export to {}", arguments.out.string());
   }
   CheckOutputFile(arguments.out, FileKind::kSafetensors);
-  if (!std::filesystem::is_directory(arguments.source)) {
-    throw UserError("", "no directory {}", arguments.source.string());
+  if (!std::filesystem::is_directory(source)) {
+    throw UserError("", "no directory {}", source.string());
   }
   formats::SafetensorsFile result;
-  if (std::filesystem::exists(arguments.source / kModelFile)) {
-    result = formats::LoadSafetensors(arguments.source / kModelFile);
+  if (std::filesystem::exists(source / kModelFile)) {
+    result = formats::LoadSafetensors(source / kModelFile);
   } else {
-    const std::vector<std::filesystem::path> stages = StagesOf(arguments.source);
+    const std::vector<std::filesystem::path> stages = StagesOf(source);
     if (stages.empty()) {
       throw UserError("give a run directory or one of its stages", "{} holds no trained model",
-                      arguments.source.string());
+                      source.string());
     }
     for (const std::filesystem::path& stage : stages) {
-      const formats::SafetensorsFile file =
-          formats::LoadSafetensors(arguments.source / stage / kModelFile);
+      const formats::SafetensorsFile file = formats::LoadSafetensors(source / stage / kModelFile);
       formats::InsertWithPrefix(result.tensors, file.tensors, stage.string() + ".");
       for (const auto& [key, value] : file.metadata) {
         result.metadata[stage.string() + "." + key] = value;
@@ -87,21 +87,45 @@ void ExportWeights(const ExportArguments& arguments) {
              result.tensors.size(), numbers);
 }
 
-void ExportDream(const ExportArguments& arguments) {
-  CheckOutputFile(arguments.html, FileKind::kHtml);
-  const std::string page = pipeline::DreamPageOf(arguments.source);
-  WriteOutputFile(arguments.html, FileKind::kHtml, page);
-  fmt::print(WordsBeside(arguments.html),
-             "{}: {:.1f} MB, opens in any browser, here or elsewhere\n", arguments.html.string(),
-             static_cast<double>(page.size()) / 1e6);
+void ExportDream(const std::filesystem::path& run, const std::filesystem::path& file) {
+  CheckOutputFile(file, FileKind::kHtml);
+  const std::string page = pipeline::DreamPageOf(run);
+  WriteOutputFile(file, FileKind::kHtml, page);
+  fmt::print(WordsBeside(file), "{}: {:.1f} MB, opens in any browser, here or elsewhere\n",
+             file.string(), static_cast<double>(page.size()) / 1e6);
+}
+
+// Of several runs DIRECTORY/NAME.html each.
+void ExportDreams(const ExportArguments& arguments) {
+  if (arguments.sources.size() == 1) {
+    ExportDream(arguments.sources.front(), arguments.html);
+    return;
+  }
+  std::map<std::filesystem::path, std::filesystem::path> pages;  // file -> run
+  for (const std::filesystem::path& run : arguments.sources) {
+    const std::string name = std::filesystem::weakly_canonical(run).filename().string() + ".html";
+    if (!pages.emplace(arguments.html / name, run).second) {
+      throw UserError("export them one by one", "two of the runs would be {}", name);
+    }
+  }
+  EnsureWritableDirectory(arguments.html);
+  for (const auto& [file, run] : pages) {
+    CheckOutputFile(file, FileKind::kHtml);
+  }
+  for (const auto& [file, run] : pages) {
+    ExportDream(run, file);
+  }
 }
 
 void Export(const ExportArguments& arguments) {
+  if (arguments.sources.size() > 1 && arguments.html.empty()) {
+    throw UserError("one after the other", "several runs are exported with --html alone");
+  }
   if (!arguments.model.empty()) {
-    pipeline::PackAgent(arguments.source, arguments.model, arguments.scores);
+    pipeline::PackAgent(arguments.sources.front(), arguments.model, arguments.scores);
     fmt::print("{}\n", arguments.model.string());
   } else if (!arguments.html.empty()) {
-    ExportDream(arguments);
+    ExportDreams(arguments);
   } else {
     ExportWeights(arguments);
   }
@@ -113,16 +137,17 @@ void AddExportCommand(CLI::App& app) {
   auto arguments = std::make_shared<ExportArguments>();
   CLI::App* command = app.add_subcommand(
       "export", "write a trained model as one file: for Python, or as a page to play in its dream");
-  AddRun(*command, arguments->source,
-         "a stage of a run (RUN/world_model), or a whole run: then names start with their stage "
-         "(encoder., policy/pong., …)")
+  AddRuns(*command, arguments->sources,
+          "a stage of a run (RUN/world_model), or a whole run: then names start with their stage "
+          "(encoder., policy/pong., …); several with --html")
       ->required();
   auto* what = command->add_option_group("what to write");
   AddOutputFile(*what, "--out", arguments->out,
                 "X.safetensors, the weights; tools/export turns it into .pt");
   AddOutputFile(*what, "--html", arguments->html,
                 "X.html, a page that dreams by itself: anybody opens it and plays in the dream of "
-                "an agent. RUN is that of hidreamer agent, or the name of a published one");
+                "an agent. RUN is that of hidreamer agent, or the name of a published one. Of "
+                "several runs: a directory for a page each");
   CLI::Option* model = what->add_option(
       "--model", arguments->model,
       "directory for an online agent's weights in half precision, and model.json: where they come "
@@ -135,6 +160,7 @@ void AddExportCommand(CLI::App& app) {
   command->footer(
       "Example: hidreamer export runs/seed/world_model --out world_model.safetensors\n"
       "Example: hidreamer export runs/agent_pong --html dream.html\n"
+      "Example: hidreamer export pong breakout --html pages\n"
       "Example: hidreamer export runs/agent_pong --model models/pong --scores pong.json");
   command->callback([arguments] { Export(*arguments); });
 }

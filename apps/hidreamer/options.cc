@@ -66,9 +66,23 @@ void ReadNumbersInDecimal(CLI::App& app) {
   }
 }
 
-CLI::Option* AddRun(CLI::App& command, std::filesystem::path& run, const std::string& help) {
-  return command.add_option("RUN,--run", run, help + ", or the name of an agent in models/")
+namespace {
+
+template <class Runs>
+CLI::Option* AddRunsOrOne(CLI::App& command, Runs& runs, const std::string& help) {
+  return command.add_option("RUN,--run", runs, help + ", or the name of an agent in models/")
       ->transform([](const std::string& text) { return pipeline::FindRun(text).string(); });
+}
+
+}  // namespace
+
+CLI::Option* AddRun(CLI::App& command, std::filesystem::path& run, const std::string& help) {
+  return AddRunsOrOne(command, run, help);
+}
+
+CLI::Option* AddRuns(CLI::App& command, std::vector<std::filesystem::path>& runs,
+                     const std::string& help) {
+  return AddRunsOrOne(command, runs, help);
 }
 
 void CheckIsRun(const std::filesystem::path& run) {

@@ -19,6 +19,10 @@ void ReadNumbersInDecimal(CLI::App& app);
 CLI::Option* AddRun(CLI::App& command, std::filesystem::path& run,
                     const std::string& help = "run directory");
 
+// The same for several.
+CLI::Option* AddRuns(CLI::App& command, std::vector<std::filesystem::path>& runs,
+                     const std::string& help);
+
 // Throws a user Error unless it is a directory that a run or a stage has written into.
 void CheckIsRun(const std::filesystem::path& run);
 

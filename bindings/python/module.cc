@@ -257,7 +257,7 @@ class Dream {
         draws.push_back(static_cast<float>(rng_.Uniform()));
       }
       actions = policy::ChooseActions(agent_->models()->Policy(dream_->Features()).probabilities(),
-                                      /*temperature=*/1, torch::tensor(draws));
+                                      policy::kScoringTemperature, torch::tensor(draws));
     }
     return ToArray<int64_t>(actions);
   }

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <httplib.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <filesystem>
@@ -20,15 +21,34 @@ using ::testing::StartsWith;
 
 class Agent : public ProgramTest {
  protected:
+  static void SetUpTestSuite() {
+    suite_ = fs::temp_directory_path() / ("hid_agent_" + std::to_string(::getpid()));
+    fs::remove_all(suite_);
+    fs::create_directories(suite_);
+    learned_ = RunProgram(Command(suite_ / "run"));
+  }
+  static void TearDownTestSuite() { fs::remove_all(suite_); }
+
+  void SetUp() override {
+    ASSERT_EQ(learned_.code, 0) << learned_.text;
+    fs::copy(suite_ / "run", run_, fs::copy_options::recursive);
+  }
+
   static std::vector<std::string> Command(const fs::path& out) {
     return ShortAgent(out, {"threads=2"});
   }
+
+  static fs::path suite_;
+  static Outcome learned_;
+  const fs::path run_ = root_ / "run";  // a finished agent that nothing disturbed
 };
 
+fs::path Agent::suite_;
+Outcome Agent::learned_;
+
 TEST_F(Agent, KilledAtManyMomentsGoesOnToTheBit) {
-  const fs::path whole = root_ / "whole", out = root_ / "killed";
-  const Outcome undisturbed = RunProgram(Command(whole));
-  ASSERT_EQ(undisturbed.code, 0) << undisturbed.text;
+  const fs::path& whole = run_;
+  const fs::path out = root_ / "killed";
   int kills = 0;
   for (double delay = 0.4; true; delay += 0.25) {
     auto command = Command(out);
@@ -60,8 +80,7 @@ TEST_F(Agent, KilledAtManyMomentsGoesOnToTheBit) {
 }
 
 TEST_F(Agent, AnotherConfigInTheSameDirectoryIsRefused) {
-  ASSERT_EQ(RunProgram(Command(root_ / "run")).code, 0);
-  auto command = Command(root_ / "run");
+  auto command = Command(run_);
   const Outcome again = RunProgram(command);
   EXPECT_EQ(again.code, 0) << again.text;
   EXPECT_THAT(again.text, HasSubstr("were done before"));
@@ -72,64 +91,58 @@ TEST_F(Agent, AnotherConfigInTheSameDirectoryIsRefused) {
 }
 
 TEST_F(Agent, IsJudgedOnAGameThatItHasNotSeen) {
-  ASSERT_EQ(RunProgram(Command(root_ / "run")).code, 0);
   ASSERT_EQ(RunProgram({"collect", "--game", "catch", "--steps", "1200", "--seed", "9", "--out",
                         root_ / "held"})
                 .code,
             0);
-  const fs::path run = root_ / "run";
-  const Outcome given = RunProgram({"evaluate", run, "--fit", root_ / "held", "--held-out",
+  const Outcome given = RunProgram({"evaluate", run_, "--fit", root_ / "held", "--held-out",
                                     root_ / "held", "--frames", "200", "--episodes", "0"});
   ASSERT_EQ(given.code, 0) << given.text;
   const auto part = [&](const std::string& name) {
-    return nlohmann::json::parse(ReadFile(run / "evaluation" / (name + ".json")));
+    return nlohmann::json::parse(ReadFile(run_ / "evaluation" / (name + ".json")));
   };
   EXPECT_EQ(part("prediction")["levels"].size(), 3);
   EXPECT_EQ(part("open_loop_catch")["probe"]["ball_x"]["model"].size(), 12);
-  EXPECT_FALSE(fs::exists(run / "evaluation/returns_catch.json"));  // it did not play there
+  EXPECT_FALSE(fs::exists(run_ / "evaluation/returns_catch.json"));  // it did not play there
 
   const Outcome own = RunProgram(
-      {"evaluate", run, "--frames", "200", "--episodes", "2", "--recorded-steps", "1200"});
+      {"evaluate", run_, "--frames", "200", "--episodes", "2", "--recorded-steps", "1200"});
   ASSERT_EQ(own.code, 0) << own.text;
   EXPECT_THAT(own.text, HasSubstr("dream return, catch"));
   EXPECT_THAT(own.text, HasSubstr("within 30 % of the real one"));
   EXPECT_EQ(part("play_catch_atari100k")["episodes"].size(), 2);
-  const std::string page = ReadFile(run / "report.html");
+  const std::string page = ReadFile(run_ / "report.html");
   for (const char* section : {"summary", "play", "prediction", "open-loop", "probes", "codes"}) {
     EXPECT_THAT(page, HasSubstr("<section id=\"" + std::string(section) + "\""));
   }
   EXPECT_THAT(page, Not(HasSubstr("cannot be read")));
-  const auto measured = fs::last_write_time(run / "evaluation/codes.json");
-  ASSERT_EQ(RunProgram({"probe", run, "--frames", "200", "--recorded-steps", "1200"}).code, 0);
-  EXPECT_EQ(fs::last_write_time(run / "evaluation/codes.json"), measured);
+  const auto measured = fs::last_write_time(run_ / "evaluation/codes.json");
+  ASSERT_EQ(RunProgram({"probe", run_, "--frames", "200", "--recorded-steps", "1200"}).code, 0);
+  EXPECT_EQ(fs::last_write_time(run_ / "evaluation/codes.json"), measured);
 }
 
 TEST_F(Agent, ShowsItsDreamAndItsLearningOnAPage) {
-  const fs::path run = root_ / "run";
-  const Outcome learned = RunProgram(Command(run));
-  ASSERT_EQ(learned.code, 0) << learned.text;
-  EXPECT_THAT(learned.text, HasSubstr("random play"));
-  EXPECT_THAT(ReadFile(run / "report.html"), HasSubstr("data:image/webp;base64,"));
-  const auto curve = nlohmann::json::parse(ReadFile(run / "agent/curve.json"));
+  EXPECT_THAT(learned_.text, HasSubstr("random play"));
+  EXPECT_THAT(ReadFile(run_ / "report.html"), HasSubstr("data:image/webp;base64,"));
+  const auto curve = nlohmann::json::parse(ReadFile(run_ / "agent/curve.json"));
   EXPECT_LT(curve["random"]["score"].get<double>(), 0);
 
   const Outcome dream =
-      RunProgram({"dream", run, "--steps", "5", "--context", "3", "--out", root_ / "dream.png"});
+      RunProgram({"dream", run_, "--steps", "5", "--context", "3", "--out", root_ / "dream.png"});
   EXPECT_EQ(dream.code, 0) << dream.text;
   EXPECT_THAT(ReadFile(root_ / "dream.png"), StartsWith("\x89PNG"));
-  const Outcome other = RunProgram({"dream", run, "--game", "pong"});
+  const Outcome other = RunProgram({"dream", run_, "--game", "pong"});
   EXPECT_EQ(other.code, 2) << other.text;
   EXPECT_THAT(other.text, HasSubstr("holds an agent for catch, not pong"));
 
-  const Outcome report = RunProgram({"report", run, run, "--out", root_ / "both.html"});
+  const Outcome report = RunProgram({"report", run_, run_, "--out", root_ / "both.html"});
   EXPECT_EQ(report.code, 0) << report.text;
   EXPECT_THAT(ReadFile(root_ / "both.html"), HasSubstr("<section id=\"2-learning\""));
 }
 
 TEST_F(Agent, IsSharedAsAPageThatDreamsByItself) {
-  const fs::path run = root_ / "run", page = root_ / "dream.html";
-  ASSERT_EQ(RunProgram(Command(run)).code, 0);
-  const Outcome shared = RunProgram({"export", run, "--html", page});
+  const fs::path page = root_ / "dream.html";
+  const Outcome shared = RunProgram({"export", run_, "--html", page});
   ASSERT_EQ(shared.code, 0) << shared.text;
   const std::string html = ReadFile(page);
   std::smatch held;
@@ -137,19 +150,25 @@ TEST_F(Agent, IsSharedAsAPageThatDreamsByItself) {
   EXPECT_THAT(held[1].str(), HasSubstr("\"game\":\"catch\""));
   EXPECT_THAT(held[1].str(), HasSubstr("\"random\":-"));
   EXPECT_THAT(html, Not(HasSubstr(root_.string())));  // nobody needs to know where it was made
-  EXPECT_EQ(RunProgram({"export", run, "--html", page}).code, 0);  // its own file again
+  EXPECT_EQ(RunProgram({"export", run_, "--html", page}).code, 0);  // its own file again
 
+  const fs::path again = root_ / "again";
+  fs::copy(run_, again, fs::copy_options::recursive);
+  ASSERT_EQ(RunProgram({"export", run_, again, "--html", root_ / "pages"}).code, 0);
+  EXPECT_EQ(ReadFile(root_ / "pages/again.html"), ReadFile(root_ / "pages/run.html"));
+  EXPECT_EQ(RunProgram({"export", run_, run_ / "", "--html", root_ / "pages"}).code, 2);
+  EXPECT_EQ(RunProgram({"export", run_, again, "--out", root_ / "x.safetensors"}).code, 2);
   const Outcome both =
-      RunProgram({"export", run, "--html", page, "--out", root_ / "x.safetensors"});
+      RunProgram({"export", run_, "--html", page, "--out", root_ / "x.safetensors"});
   EXPECT_EQ(both.code, 2) << both.text;
   EXPECT_THAT(both.text, HasSubstr("Exactly 1 option"));
-  EXPECT_EQ(RunProgram({"export", run}).code, 2);
-  fs::remove_all(run / "replay");
-  const Outcome bare = RunProgram({"export", run, "--html", page});
+  EXPECT_EQ(RunProgram({"export", run_}).code, 2);
+  fs::remove_all(run_ / "replay");
+  const Outcome bare = RunProgram({"export", run_, "--html", page});
   EXPECT_EQ(bare.code, 2) << bare.text;
   EXPECT_THAT(bare.text, HasSubstr("with its replay"));
-  fs::remove_all(run / "agent");
-  EXPECT_THAT(RunProgram({"export", run, "--html", page}).text, HasSubstr("no finished agent"));
+  fs::remove_all(run_ / "agent");
+  EXPECT_THAT(RunProgram({"export", run_, "--html", page}).text, HasSubstr("no finished agent"));
 }
 
 // The text's transformer, learning online: the same commands, the same files.
@@ -180,16 +199,14 @@ TEST_F(Agent, AWorldOfTokensIsARunLikeAnyOther) {
 }
 
 TEST_F(Agent, APartOfItIsTrainedAloneOnItsReplay) {
-  const fs::path run = root_ / "run";
-  ASSERT_EQ(RunProgram(Command(run)).code, 0);
-  const std::string before = ReadFile(run / "agent/model.safetensors");
+  const std::string before = ReadFile(run_ / "agent/model.safetensors");
   const std::vector<std::string> policy = {
-      "train", "policy",        run, "--updates", "6", "--set", "evaluation.times=2",
+      "train", "policy",        run_, "--updates", "6", "--set", "evaluation.times=2",
       "--out", root_ / "policy"};
   const Outcome trained = RunProgram(policy);
   ASSERT_EQ(trained.code, 0) << trained.text;
   EXPECT_THAT(trained.text, HasSubstr("catch after 6 updates"));
-  EXPECT_EQ(ReadFile(run / "agent/model.safetensors"), before);
+  EXPECT_EQ(ReadFile(run_ / "agent/model.safetensors"), before);
   const auto curve = nlohmann::json::parse(ReadFile(root_ / "policy/agent/curve.json"));
   EXPECT_EQ(curve["evaluations"].back()["step"], 6);
   EXPECT_EQ(RunProgram({"eval", root_ / "policy", "--episodes", "2"}).code, 0);
@@ -200,17 +217,17 @@ TEST_F(Agent, APartOfItIsTrainedAloneOnItsReplay) {
 
   // Beside the run where no other place is named.
   const Outcome world = RunProgram(
-      {"train", "world", run / "", "--updates", "3", "--anew", "--set", "world_model.channels=8"});
+      {"train", "world", run_ / "", "--updates", "3", "--anew", "--set", "world_model.channels=8"});
   ASSERT_EQ(world.code, 0) << world.text;
   EXPECT_TRUE(fs::exists(root_ / "run_world/agent/model.safetensors"));
   EXPECT_EQ(RunProgram({"report", root_ / "run_world"}).code, 0);
   EXPECT_THAT(ReadFile(root_ / "run_world/report.html"), HasSubstr("No games were played"));
 
-  const Outcome itself = RunProgram({"train", "policy", run, "--out", run});
+  const Outcome itself = RunProgram({"train", "policy", run_, "--out", run_});
   EXPECT_EQ(itself.code, 2);
   EXPECT_THAT(itself.text, HasSubstr("choose another --out"));
-  fs::rename(run / "replay", root_ / "replay");
-  const Outcome bare = RunProgram({"train", "policy", run, "--out", root_ / "bare"});
+  fs::rename(run_ / "replay", root_ / "replay");
+  const Outcome bare = RunProgram({"train", "policy", run_, "--out", root_ / "bare"});
   EXPECT_EQ(bare.code, 2);
   EXPECT_THAT(bare.text, HasSubstr("with its replay"));
   EXPECT_FALSE(fs::exists(root_ / "bare"));  // a refused call leaves no trace
@@ -220,9 +237,8 @@ TEST_F(Agent, APartOfItIsTrainedAloneOnItsReplay) {
 }
 
 TEST_F(Agent, IsPlayedWithInABrowser) {
-  ASSERT_EQ(RunProgram(Command(root_ / "run")).code, 0);
   const fs::path log = root_ / "play.log";
-  Program program({"play", "--run", root_ / "run", "--port", "0"}, log);
+  Program program({"play", "--run", run_, "--port", "0"}, log);
   const ServedPage page(program, log);
   httplib::Client browser("127.0.0.1", page.port());
   EXPECT_THAT(browser.Get("/")->body, HasSubstr("</html>"));
@@ -263,9 +279,8 @@ TEST_F(Agent, IsPlayedWithInABrowser) {
 }
 
 TEST_F(Agent, IsPlayedWithFromOtherMachinesWithItsTokenAlone) {
-  ASSERT_EQ(RunProgram(Command(root_ / "run")).code, 0);
   const fs::path log = root_ / "play.log";
-  Program program({"play", "--run", root_ / "run", "--host", "0.0.0.0", "--port", "0"}, log);
+  Program program({"play", "--run", run_, "--host", "0.0.0.0", "--port", "0"}, log);
   const ServedPage page(program, log);
   httplib::Client browser("127.0.0.1", page.port());
   EXPECT_EQ(browser.Get("/")->status, 403);

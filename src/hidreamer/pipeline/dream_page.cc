@@ -10,6 +10,7 @@
 #include "hidreamer/config/load.h"
 #include "hidreamer/env/registry.h"
 #include "hidreamer/pipeline/trained_agent.h"
+#include "hidreamer/policy/action_distribution.h"
 #include "hidreamer/report/html.h"
 #include "hidreamer/web/dream_page.h"
 
@@ -95,11 +96,9 @@ json DescribeDream(agent::AgentModels models, const world_model::Steps& starts,
     }
     windows.push_back({{"codes", codes}, {"actions", numbers(led_here[b])}});
   }
-  return {{"actions", action_names},
-          {"options", models->options()},
-          {"starts", windows},
-          {"tensors", tensors},
-          {"weights", report::Base64(weights)}};
+  return {{"actions", action_names},      {"action_temperature", policy::kScoringTemperature},
+          {"options", models->options()}, {"starts", windows},
+          {"tensors", tensors},           {"weights", report::Base64(weights)}};
 }
 
 std::string DreamPageOf(const std::filesystem::path& run) {

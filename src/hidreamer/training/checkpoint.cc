@@ -112,7 +112,8 @@ Checkpoint Load(const fs::path& path) {
   }
   return {.updates = description["updates"].get<int64_t>(),
           .state = formats::LoadSafetensors(state).tensors,
-          .identity = description.value("identity", nlohmann::json::object())};
+          .identity = description.value("identity", nlohmann::json::object()),
+          .seconds = description.value("seconds", 0.0)};
 }
 
 // Out of the way, or a run that does more updates would count it among those it keeps.
@@ -141,7 +142,8 @@ void SaveCheckpoint(const fs::path& checkpoints, const Checkpoint& checkpoint, s
   const nlohmann::json description = {{"format", kFormatVersion},
                                       {"updates", checkpoint.updates},
                                       {"checksum", FileChecksum(state)},
-                                      {"identity", checkpoint.identity}};
+                                      {"identity", checkpoint.identity},
+                                      {"seconds", checkpoint.seconds}};
   WriteFileAtomically(directory.path() / "state.json", description.dump(2) + "\n");
   directory.Publish();
   const std::vector<Found> all = List(checkpoints);

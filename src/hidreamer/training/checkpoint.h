@@ -15,6 +15,7 @@ struct Checkpoint {
   int64_t updates = 0;       // updates done
   formats::TensorMap state;  // Learner::State()
   nlohmann::json identity;   // config hash, seed, threads, precision, versions
+  double seconds = 0;        // that the updates took, over all calls; older versions kept none
 };
 
 // Writes the checkpoint and removes all but the last `kept`.

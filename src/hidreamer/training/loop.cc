@@ -76,11 +76,16 @@ nlohmann::json Record(const nlohmann::json& values, int64_t step) {
   return record;
 }
 
-// Restores the newest checkpoint; returns the updates done.
-int64_t Resume(Learner& learner, const TrainingOptions& options) {
+struct Done {
+  int64_t updates = 0;
+  double seconds = 0;
+};
+
+// Restores the newest checkpoint.
+Done Resume(Learner& learner, const TrainingOptions& options) {
   std::optional<Checkpoint> checkpoint = LoadNewestCheckpoint(options.directory / "checkpoints");
   if (!checkpoint.has_value()) {
-    return 0;
+    return {};
   }
   const nlohmann::json config = options.identity.value("config", nlohmann::json());
   if (checkpoint->identity.value("config", nlohmann::json()) != config) {
@@ -102,7 +107,7 @@ int64_t Resume(Learner& learner, const TrainingOptions& options) {
   learner.LoadState(checkpoint->state);
   spdlog::info("{}: goes on at update {} of {}", learner.name(), checkpoint->updates,
                learner.total_updates());
-  return checkpoint->updates;
+  return {.updates = checkpoint->updates, .seconds = checkpoint->seconds};
 }
 
 // The metrics of updates that were not read yet. On a GPU they are read some updates later.
@@ -202,7 +207,9 @@ TrainingResult Train(Learner& learner, const TrainingOptions& options) {
   }
   EnsureWritableDirectory(options.directory);
   const Clock::time_point start = Clock::now();
-  const int64_t first = Resume(learner, options);
+  const Done before = Resume(learner, options);
+  const int64_t first = before.updates;
+  const auto seconds = [&] { return before.seconds + SecondsSince(start); };
   ShareStart(learner, group, first);
   const int64_t total = learner.total_updates();
   const int64_t per_epoch = learner.updates_per_epoch();
@@ -227,8 +234,9 @@ TrainingResult Train(Learner& learner, const TrainingOptions& options) {
   };
   const auto save = [&](int64_t updates) {
     const formats::TensorMap state = state_after(updates);
-    SaveCheckpoint(options.directory / "checkpoints",
-                   {.updates = updates, .state = state, .identity = options.identity});
+    SaveCheckpoint(
+        options.directory / "checkpoints",
+        {.updates = updates, .state = state, .identity = options.identity, .seconds = seconds()});
     if (options.publish_often) {
       publish(state);
     }
@@ -289,14 +297,16 @@ TrainingResult Train(Learner& learner, const TrainingOptions& options) {
   const formats::TensorMap state = state_after(total);
   publish(state);
   if (options.keep_last_state) {
-    SaveCheckpoint(options.directory / "checkpoints",
-                   {.updates = total, .state = state, .identity = options.identity}, /*kept=*/1);
+    SaveCheckpoint(
+        options.directory / "checkpoints",
+        {.updates = total, .state = state, .identity = options.identity, .seconds = seconds()},
+        /*kept=*/1);
   }
   if (group.size() > 1) {
     spdlog::info("{} processes: {:.1f} % of the time spent in exchanging gradients and waiting",
                  group.size(), 100 * group.seconds() / SecondsSince(start));
   }
-  return {.updates = total - first, .seconds = SecondsSince(start)};
+  return {.updates = total - first, .seconds = seconds()};
 }
 
 }  // namespace hidreamer::training

@@ -25,6 +25,7 @@ struct TrainingOptions {
 
 struct TrainingResult {
   int64_t updates = 0;  // done by this call
+  // Of all calls that the result is made of; what a kill lost does not count.
   double seconds = 0;
 };
 

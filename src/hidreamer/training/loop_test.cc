@@ -184,6 +184,20 @@ TEST_F(TrainingLoop, AnInterruptedRunGoesOnToTheBit) {
   EXPECT_EQ(Records("halves"), Records("whole"));
 }
 
+TEST_F(TrainingLoop, ItsTimeIsThatOfAllCalls) {
+  LinearLearner first;
+  first.interrupt_at = 16;
+  EXPECT_THROW(Train(first, Options("a")), Interrupted);
+  SetInterruptRequested(false);
+  std::optional<Checkpoint> kept = LoadNewestCheckpoint(root_ / "a/checkpoints");
+  ASSERT_TRUE(kept.has_value());
+  EXPECT_GT(kept->seconds, 0);
+  kept->seconds = 1000;  // as if it had taken so long
+  SaveCheckpoint(root_ / "a/checkpoints", *kept);
+  LinearLearner second;
+  EXPECT_GT(Train(second, Options("a")).seconds, 1000);
+}
+
 TEST_F(TrainingLoop, AKilledRunGoesOnToTheBit) {
   // The program is started anew for each: torch 2 does not train in a fork of one that has trained.
   GTEST_FLAG_SET(death_test_style, "threadsafe");

@@ -391,6 +391,7 @@ class Agent {
     this.world = new World(weights, dream.options.world_model);
     this.actor = new Actor(weights, dream.options);
     this.numbers = weights.count;
+    this.actionTemperature = dream.action_temperature;
   }
 }
 
@@ -410,8 +411,11 @@ class Dream {
     this.rollout = this.rollout.push(this.values, action);
     this.probabilities = this.agent.actor.probabilities(this.rollout);
   }
-  // The agent's own choice.
-  choose() { return categoryAt(this.probabilities, this.uniform()); }
+  // The agent's own choice, drawn as hidreamer eval draws it.
+  choose() {
+    const likelier = this.probabilities.map(share => share ** (1 / this.agent.actionTemperature));
+    return categoryAt(likelier, this.uniform());
+  }
   step(action, temperature) {
     const {world} = this.agent, uniforms = Float64Array.from({length: this.codes.length}, this.uniform);
     const next = world.follow(this.rollout.hidden, this.rollout.local, action);
