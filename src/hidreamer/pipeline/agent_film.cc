@@ -15,7 +15,7 @@ namespace {
 
 constexpr int64_t kHeight = 192;  // about that of each picture
 constexpr int64_t kGap = 6;       // pixels between them
-constexpr uint8_t kGapShade = 220;
+constexpr uint8_t kGapShade = 24;
 constexpr int64_t kStill = 6;  // steps for which the beginning is shown
 
 }  // namespace
