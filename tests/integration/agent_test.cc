@@ -7,8 +7,10 @@
 #include <csignal>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "hidreamer/base/files.h"
+#include "hidreamer/web/test_browser.h"
 #include "program.h"
 
 namespace hidreamer::integration {
@@ -276,6 +278,78 @@ TEST_F(Agent, IsPlayedWithInABrowser) {
   EXPECT_EQ(browser.Get("/", {{"Host", "evil.example"}})->status, 403);
   program.Signal(SIGINT);
   EXPECT_EQ(program.Wait().code, 0);
+}
+
+// The page with a script added, which presses its keys and buttons; its calls go on to the program.
+TEST_F(Agent, IsPlayedByKeysAndButtonsOfThePage) {
+  if (web::Installed({"chromium", "chromium-browser", "google-chrome"}).empty()) {
+    GTEST_SKIP() << "no Chromium is installed";
+  }
+  const fs::path log = root_ / "play.log";
+  Program program({"play", run_, "--port", "0"}, log);
+  const ServedPage page(program, log);
+  std::string html = httplib::Client("127.0.0.1", page.port()).Get("/")->body;
+  html.insert(html.rfind("</body>"), R"(<script>
+    const told = {}, wait = milliseconds => new Promise(done => setTimeout(done, milliseconds));
+    const key = name => document.dispatchEvent(new KeyboardEvent("keydown", {key: name, bubbles: true}));
+    const until = async holds => { for (let i = 0; i < 400 && !holds(); ++i) await wait(10); return holds(); };
+    (async () => {
+      told.plays = await until(() => moment && moment.step > 1);
+      key("t"); told["after T"] = $("pilot").value;
+      key("t"); told["after T again"] = $("pilot").value;
+      key("p"); await until(() => !busy);
+      const paused = moment.step;
+      await wait(300); told["steps while paused"] = moment.step - paused;
+      key("."); await until(() => moment.step > paused); told["after ."] = moment.step - paused;
+      key("ArrowLeft"); told["after an arrow"] = $("pilot").value;
+      key("."); await until(() => moment.step > paused + 1); told["played"] = about.actions[moment.action];
+      const {size, gap, cell} = layout(), scale = $("codes").clientWidth / $("codes").width, box = $("codes").getBoundingClientRect();
+      $("codes").dispatchEvent(new MouseEvent("click", {bubbles: true, clientX: box.left + (size + gap + 2.5 * cell) * scale,
+        clientY: box.top + 1.5 * cell * scale}));
+      told["clicked"] = [$("row").value, $("column").value, document.activeElement === $("levels").children[1].lastChild];
+      const before = moment.dream.codes, input = $("levels").children[1].lastChild;
+      input.value = (Number(input.value) + 1) % about.level_codes[1];
+      input.dispatchEvent(new Event("input")); await until(() => moment.dream.codes !== before);
+      told["edited codes"] = moment.dream.codes.flatMap((code, i) => code === before[i] ? [] : [i]);
+      key("."); $("length").value = 5; $("length").oninput();
+      $("length").focus(); $("length").blur(); pause(false);
+      let longest = 0; for (let i = 0; i < 150; ++i) { await wait(10); longest = Math.max(longest, i < 30 ? 0 : moment.step); }
+      told["longest dream"] = longest;
+      pause(true); await until(() => !busy);
+      HTMLAnchorElement.prototype.click = function() { told["saved"] = [this.download, this.href.slice(0, 16)]; };
+      await save();
+      document.body.replaceChildren(Object.assign(document.createElement("pre"), {textContent: JSON.stringify(told)}));
+    })();
+    </script>)");
+  httplib::Server between;
+  between.Get("/", [&](const httplib::Request&, httplib::Response& answer) {
+    answer.set_content(html, "text/html");
+  });
+  between.Post("/api/.*", [&](const httplib::Request& asked, httplib::Response& answer) {
+    const auto got =
+        httplib::Client("127.0.0.1", page.port()).Post(asked.path, asked.body, "application/json");
+    answer.status = got->status;
+    answer.set_content(got->body, "application/json");
+  });
+  const int port = between.bind_to_any_port("127.0.0.1");
+  std::thread server([&] { between.listen_after_bind(); });
+  const std::string shown = web::PageInBrowser("http://127.0.0.1:" + std::to_string(port) + "/",
+                                               root_ / "profile", 20000);
+  between.stop();
+  server.join();
+  EXPECT_EQ(nlohmann::json::parse(web::LastPre(shown), nullptr, /*allow_exceptions=*/false),
+            (nlohmann::json{{"plays", true},
+                            {"after T", "person"},
+                            {"after T again", "game"},
+                            {"steps while paused", 0},
+                            {"after .", 1},
+                            {"after an arrow", "person"},
+                            {"played", "LEFT"},
+                            {"clicked", {"2", "3", true}},
+                            {"edited codes", {31}},
+                            {"longest dream", 5},
+                            {"saved", {"catch.webp", "data:image/webp;"}}}))
+      << shown.substr(0, 2000);
 }
 
 TEST_F(Agent, IsPlayedWithFromOtherMachinesWithItsTokenAlone) {

@@ -7,12 +7,12 @@
 
 #include <chrono>
 #include <csignal>
-#include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <thread>
 
 #include "hidreamer/base/files.h"
+#include "hidreamer/web/test_browser.h"
 #include "program.h"
 
 namespace hidreamer::integration {
@@ -105,27 +105,15 @@ TEST_F(ServeTest, ComparesRunsOfBothKindsAndShowsTheirPictures) {
 }
 
 TEST_F(ServeTest, IsReadInABrowser) {
-  std::string browser;
-  for (const char* name : {"chromium", "chromium-browser", "google-chrome"}) {
-    const std::string command = std::string("command -v ") + name + " >/dev/null 2>&1";
-    browser = browser.empty() && std::system(command.c_str()) == 0 ? name : browser;
-  }
-  if (browser.empty()) {
+  if (web::Installed({"chromium", "chromium-browser", "google-chrome"}).empty()) {
     GTEST_SKIP() << "no Chromium is installed";
   }
   ASSERT_EQ(RunProgram(ShortAgent(root_ / "run")).code, 0);
   const fs::path log = root_ / "serve.log";
   Program program({"serve", root_ / "run", "--port", "0"}, log);
-  const std::string command =
-      "timeout 200 " + browser + " --headless --no-sandbox --disable-gpu --user-data-dir='" +
-      (root_ / "profile").string() + "' --virtual-time-budget=8000 --dump-dom http://127.0.0.1:" +
-      std::to_string(ServedPage(program, log).port()) + "/ 2>/dev/null";
-  std::FILE* const pipe = ::popen(command.c_str(), "r");
-  std::string text(1 << 16, '\0'), shown;
-  while (const size_t count = std::fread(text.data(), 1, text.size(), pipe)) {
-    shown.append(text, 0, count);
-  }
-  ::pclose(pipe);
+  const std::string shown = web::PageInBrowser(
+      "http://127.0.0.1:" + std::to_string(ServedPage(program, log).port()) + "/",
+      root_ / "profile", 8000);
   EXPECT_THAT(shown, HasSubstr("<td>finished</td>"));
   EXPECT_THAT(shown, HasSubstr("100 % of 1,600 steps"));
   EXPECT_THAT(shown, HasSubstr("aria-label=\"Score of a game."));

@@ -5,15 +5,13 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <cstdio>
-#include <cstdlib>
-
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/files.h"
 #include "hidreamer/base/temporary_directory.h"
 #include "hidreamer/config/load.h"
 #include "hidreamer/policy/action_distribution.h"
 #include "hidreamer/web/dream_page.h"
+#include "hidreamer/web/test_browser.h"
 
 namespace hidreamer::pipeline {
 namespace {
@@ -148,26 +146,6 @@ void ExpectSame(const json& page, const json& program) {
   }
 }
 
-// The first of these programs that is installed, or "".
-std::string Installed(const std::vector<std::string>& programs) {
-  for (const std::string& program : programs) {
-    if (std::system(("command -v " + program + " >/dev/null 2>&1").c_str()) == 0) {
-      return program;
-    }
-  }
-  return "";
-}
-
-std::string OutputOf(const std::string& command) {
-  std::FILE* const pipe = ::popen(command.c_str(), "r");
-  std::string text(1 << 16, '\0'), all;
-  while (const size_t count = std::fread(text.data(), 1, text.size(), pipe)) {
-    all.append(text, 0, count);
-  }
-  ::pclose(pipe);
-  return all;
-}
-
 // A page with a dream of its own, in a directory that goes with it.
 class SharedPage {
  public:
@@ -189,18 +167,9 @@ class SharedPage {
   }
   // The JSON that the page, opened at #`part`, ends up with; "" where nothing can open it.
   std::string InBrowser(const std::string& html, const std::string& part) const {
-    const std::string browser = Installed({"chromium", "chromium-browser", "google-chrome"});
-    if (browser.empty()) {
-      return "";
-    }
-    const std::string shown =
-        OutputOf(fmt::format("timeout 200 {} --headless --no-sandbox --disable-gpu "
-                             "--user-data-dir='{}' --dump-dom 'file://{}#{}' 2>/dev/null",
-                             browser, (directory_.path() / "profile").string(),
-                             Write("dream.html", html).string(), part));
-    const size_t begin = shown.rfind("<pre"), end = shown.rfind("</pre>");
-    return begin < end ? shown.substr(shown.find('>', begin) + 1, end - shown.find('>', begin) - 1)
-                       : "nothing";
+    const std::string shown = web::PageInBrowser(
+        "file://" + Write("dream.html", html).string() + "#" + part, directory_.path() / "profile");
+    return shown.empty() ? "" : web::LastPre(shown);
   }
 
  private:
@@ -213,7 +182,7 @@ class SharedPage {
 class DreamPageOfCase : public testing::TestWithParam<PageCase> {};
 
 TEST_P(DreamPageOfCase, DreamsInNodeAsInTheProgram) {
-  const std::string node = Installed({"node", "nodejs"});
+  const std::string node = web::Installed({"node", "nodejs"});
   if (node.empty()) {
     GTEST_SKIP() << "no node is installed";
   }
@@ -222,8 +191,8 @@ TEST_P(DreamPageOfCase, DreamsInNodeAsInTheProgram) {
     const page = require("fs").readFileSync(process.argv[2], "utf8");
     const [, dream, engine] = /id="dream">([^<]*)<\/script>\s*<script>([^]*?)<\/script>/.exec(page);
     console.log(new Function("data", engine + "; return traceDream(data);")(JSON.parse(dream)));)");
-  const std::string got = OutputOf(fmt::format("{} '{}' '{}'", node, script.string(),
-                                               page.Write("dream.html", page.html()).string()));
+  const std::string got = web::OutputOf(fmt::format(
+      "{} '{}' '{}'", node, script.string(), page.Write("dream.html", page.html()).string()));
   ExpectSame(json::parse(got), page.Expected());
 }
 

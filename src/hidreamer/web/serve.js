@@ -202,9 +202,12 @@ function plot(title, section, lines, logarithmic = false, wide = false) {
 }
 
 function showCharts() {
-  const logarithmic = $("log").checked, wanted = new Map(), scores = [], paces = [];
+  const logarithmic = $("log").checked, wanted = new Map(), curves = new Map(), paces = [];
+  const several = new Set(runs.flatMap(run => run.games)).size > 1;  // their scores are not to be compared
   runs.forEach((run, index) => {
-    const colour = style("--c" + index % 6);
+    const colour = style("--c" + index % 6), curve = "Score of a game" + (several ? " of " + run.games.join(", ") : "");
+    if (!curves.has(curve)) curves.set(curve, []);
+    const scores = curves.get(curve);
     for (const stage of run.stages) {
       const of = run.stages.length > 1 ? ", " + stage.name : "";
       scores.push({name: run.name + ", evaluations", colour, points: pointsOf(stage, "score", true), dots: true},
@@ -223,7 +226,8 @@ function showCharts() {
       }
     }
   });
-  plot("Score of a game", "score", scores, false, true);
+  for (const [title, chart] of charts) if (title.startsWith("Score of a game") && !curves.has(title)) chart.set([]);
+  for (const [title, scores] of curves) plot(title, "score", scores, false, true);
   plot("Updates or real steps a second", "pace", paces, true, true);  // the prefill is a hundred times faster
   for (const [title, {key, lines}] of [...wanted].sort()) plot(title, key.includes("loss") ? "losses" : "rest", lines, logarithmic && key.includes("loss"));
   for (const id of ["score", "losses", "pace", "rest"]) $(id).hidden = !document.querySelector(`#${id} figure:not([hidden])`);
