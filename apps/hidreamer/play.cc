@@ -81,10 +81,9 @@ class Games {
 
   nlohmann::json Describe() const {
     nlohmann::json about = pipeline::DescribeCodes(*agent_);
-    about.update(
-        {{"game", agent_->game()},
-         {"run", std::filesystem::weakly_canonical(arguments_.run).filename().string()},
-         {"actions", actions_}});
+    about.update({{"game", agent_->game()},
+                  {"run", std::filesystem::weakly_canonical(arguments_.run).filename().string()},
+                  {"actions", actions_}});
     return about;
   }
 
