@@ -87,33 +87,30 @@ void ExportWeights(const ExportArguments& arguments) {
              result.tensors.size(), numbers);
 }
 
-void ExportDream(const std::filesystem::path& run, const std::filesystem::path& file) {
-  CheckOutputFile(file, FileKind::kHtml);
-  const std::string page = pipeline::DreamPageOf(run);
-  WriteOutputFile(file, FileKind::kHtml, page);
-  fmt::print(WordsBeside(file), "{}: {:.1f} MB, opens in any browser, here or elsewhere\n",
-             file.string(), static_cast<double>(page.size()) / 1e6);
-}
-
-// Of several runs DIRECTORY/NAME.html each.
+// A page of each run: FILE, or of several DIRECTORY/NAME.html.
 void ExportDreams(const ExportArguments& arguments) {
-  if (arguments.sources.size() == 1) {
-    ExportDream(arguments.sources.front(), arguments.html);
-    return;
+  std::map<std::filesystem::path, std::string> pages;
+  const bool several = arguments.sources.size() > 1;
+  if (!several) {
+    CheckOutputFile(arguments.html, FileKind::kHtml);
   }
-  std::map<std::filesystem::path, std::filesystem::path> pages;  // file -> run
   for (const std::filesystem::path& run : arguments.sources) {
     const std::string name = std::filesystem::weakly_canonical(run).filename().string() + ".html";
-    if (!pages.emplace(arguments.html / name, run).second) {
+    const auto file = several ? arguments.html / name : arguments.html;
+    if (!pages.emplace(file, pipeline::DreamPageOf(run)).second) {
       throw UserError("export them one by one", "two of the runs would be {}", name);
     }
   }
-  EnsureWritableDirectory(arguments.html);
-  for (const auto& [file, run] : pages) {
+  if (several) {
+    EnsureWritableDirectory(arguments.html);
+  }
+  for (const auto& [file, page] : pages) {
     CheckOutputFile(file, FileKind::kHtml);
   }
-  for (const auto& [file, run] : pages) {
-    ExportDream(run, file);
+  for (const auto& [file, page] : pages) {
+    WriteOutputFile(file, FileKind::kHtml, page);
+    fmt::print(WordsBeside(file), "{}: {:.1f} MB, opens in any browser, here or elsewhere\n",
+               file.string(), static_cast<double>(page.size()) / 1e6);
   }
 }
 

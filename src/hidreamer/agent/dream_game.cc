@@ -101,6 +101,7 @@ void DreamGame::DreamStep(int action, double temperature) {
 
 void DreamGame::Edit(int64_t place, int64_t level, int64_t code) {
   torch::NoGradGuard no_grad;
+  const layers::AutocastGuard autocast(torch::kCPU, agent_->precision());
   const world_model::TokenLayout& layout = agent_->world().options().layout;
   HID_CHECK(place >= 0 && place < layout.places && level >= 0 && level < layout.levels &&
                 code >= 0 && code < layout.codes_of(level),
