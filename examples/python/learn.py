@@ -1,4 +1,4 @@
-"""Learns a small game of your own, then plays it and dreams of it.  Usage: learn.py RUN [STEPS]"""
+"""Learns a small game of your own, then plays it and dreams of it.  Usage: learn.py RUN [KEY=VALUE …]"""
 
 import sys
 
@@ -41,8 +41,8 @@ class Rain(gymnasium.Env):
 
 
 hidreamer.register_game("rain", Rain)
-steps = int(sys.argv[2]) if len(sys.argv) > 2 else None
-agent = hidreamer.train("rain", preset="test", out=sys.argv[1], steps=steps)
+settings = dict(word.split("=") for word in sys.argv[2:])  # "steps=3000"; hidreamer agent --defaults names all keys
+agent = hidreamer.train("rain", preset="test", out=sys.argv[1], settings=settings)
 print("scores in the game:", agent.score(episodes=5))
 
 dream = hidreamer.Dream(agent, dreams=100)

@@ -12,7 +12,8 @@ EXAMPLES = Path(__file__).resolve().parents[3] / "examples/python"
 
 def test_a_game_of_ones_own_is_learned(tmp_path):
     done = subprocess.run(
-        [sys.executable, EXAMPLES / "learn.py", tmp_path / "run", "1200"],
+        [sys.executable, EXAMPLES / "learn.py", tmp_path / "run", "steps=1200", "threads=1"]
+        + ["tokenizer.warmup_updates=20", "evaluation.times=1", "evaluation.episodes=2"],
         capture_output=True,
         text=True,
     )

@@ -19,6 +19,7 @@ TINY = {
     "evaluation.times": 1,
     "evaluation.episodes": 0,
     "tokenizer.batch": 8,
+    "tokenizer.warmup_updates": 10,
     "world_model.batch": 4,
     "policy.batch": 8,
     "policy.start_after": 2,
