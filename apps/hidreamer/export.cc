@@ -157,7 +157,7 @@ void AddExportCommand(CLI::App& app) {
   command->footer(
       "Example: hidreamer export runs/seed/world_model --out world_model.safetensors\n"
       "Example: hidreamer export runs/agent_pong --html dream.html\n"
-      "Example: hidreamer export pong breakout --html pages\n"
+      "Example: hidreamer export pong breakout ms_pacman --html pages\n"
       "Example: hidreamer export runs/agent_pong --model models/pong --scores pong.json");
   command->callback([arguments] { Export(*arguments); });
 }

@@ -323,8 +323,10 @@ TEST_F(FaultsOfFiles, ResultsArePrintedEvenWhereTheFileCannotBeWrittenInTheEnd) 
                   root_ / "log");
   while (!program.WaitFor(0.02) && ReadFile("log").find("playing") == std::string::npos) {
   }
+  program.Signal(SIGSTOP);
   fs::remove_all("out");
   WriteFileAtomically("out", "a file");
+  program.Signal(SIGCONT);
   const Outcome outcome = program.Wait();
   EXPECT_EQ(outcome.code, 2) << outcome.text;
   EXPECT_THAT(outcome.text, HasSubstr("3000 games by random"));
