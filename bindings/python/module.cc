@@ -465,7 +465,7 @@ PYBIND11_MODULE(_core, m) {
       // Another process loads the run again; copies share the networks.
       .def("__reduce__",
            [](const py::object& self) {
-             return py::make_tuple(self.get_type(), py::make_tuple(self.attr("run")));
+             return py::make_tuple(py::type::of(self), py::make_tuple(self.attr("run")));
            })
       .def("__deepcopy__", [](const py::object& self, const py::dict&) { return self; })
       .def("__repr__", [](const Agent& agent) { return "Agent('" + agent.run() + "')"; })

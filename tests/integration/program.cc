@@ -39,6 +39,13 @@ Program::Program(const Words& arguments, std::filesystem::path log) : log_(std::
   }
 }
 
+Program::~Program() {
+  if (!ended_) {
+    Signal(SIGKILL);
+    ::waitpid(process_, nullptr, 0);
+  }
+}
+
 void Program::Signal(int signal) const { ::kill(process_, signal); }
 
 bool Program::WaitFor(double seconds) {

@@ -20,11 +20,14 @@ struct Outcome {
   std::string text;  // stdout and stderr together
 };
 
-// The hidreamer program as a child process.
+// The hidreamer program as a child process, which does not outlive it.
 class Program {
  public:
   // Starts it. `log` receives its output.
   Program(const Words& arguments, std::filesystem::path log);
+  ~Program();
+  Program(const Program&) = delete;
+  Program& operator=(const Program&) = delete;
 
   void Signal(int signal) const;
   // Waits up to `seconds`; false if it still runs.
