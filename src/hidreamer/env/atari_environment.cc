@@ -192,7 +192,6 @@ float AtariEnvironment::PlayFrame(int action) {
 
 void AtariEnvironment::Observe(bool pooled) {
   Emulator& e = *emulator_;
-  pooled_ = pooled;
   const std::span<const uint8_t> screen = e.Screen();
   DrawGray(screen.data(), pooled ? e.previous_screen.data() : screen.data(), screen.size(), e.gray,
            e.picture.data());
@@ -209,7 +208,7 @@ Screen AtariEnvironment::screen() const {
   screen.rgb.reserve(3 * shown.arraySize());
   for (size_t i = 0; i < shown.arraySize(); ++i) {
     const uint8_t now = shown.getArray()[i];
-    const uint8_t before = pooled_ ? e.previous_screen[i] : now;
+    const uint8_t before = max_pool_ ? e.previous_screen[i] : now;
     const auto& colour = e.colours[e.gray[before] > e.gray[now] ? before : now];
     screen.rgb.insert(screen.rgb.end(), colour.begin(), colour.end());
   }

@@ -42,7 +42,6 @@ class AtariEnvironment : public Environment {
   int64_t max_frames_;
   bool playing_ = false;
   Rng rng_{0};
-  bool pooled_ = false;  // the frame shows the last two of the emulator
   std::unique_ptr<Emulator> emulator_;
   std::array<uint8_t, kFrameBytes> frame_{};
   std::array<uint8_t, kRamBytes> ram_{};

@@ -19,6 +19,11 @@ inline std::string Installed(const std::vector<std::string>& programs) {
   return "";
 }
 
+// "" where none is installed.
+inline std::string Browser() {
+  return Installed({"chromium", "chromium-browser", "google-chrome"});
+}
+
 inline std::string OutputOf(const std::string& command) {
   std::FILE* const pipe = ::popen(command.c_str(), "r");
   std::string text(1 << 16, '\0'), all;
@@ -34,7 +39,7 @@ inline std::string OutputOf(const std::string& command) {
 // browser's own.
 inline std::string PageInBrowser(const std::string& address, const std::filesystem::path& profile,
                                  int milliseconds = 0) {
-  const std::string browser = Installed({"chromium", "chromium-browser", "google-chrome"});
+  const std::string browser = Browser();
   if (browser.empty()) {
     return "";
   }
