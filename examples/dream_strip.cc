@@ -1,8 +1,8 @@
 // dream_strip RUN FILE.png: plays RUN's game with the agent that learned it, dreams beside it, and
 // draws both as a strip: above the game through its codes, below the dream, which sees no frame
 // after the first.
-#include <hidreamer/agent/agent.h>
 #include <hidreamer/agent/dream_game.h>
+#include <hidreamer/agent/load_agent.h>
 #include <hidreamer/base/error.h>
 #include <hidreamer/base/files.h>
 #include <hidreamer/env/registry.h>

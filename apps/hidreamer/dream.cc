@@ -8,6 +8,7 @@
 
 #include "commands.h"
 #include "hidreamer/agent/agent_models.h"
+#include "hidreamer/agent/load_agent.h"
 #include "hidreamer/base/error.h"
 #include "hidreamer/config/load.h"
 #include "hidreamer/env/registry.h"

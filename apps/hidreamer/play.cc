@@ -12,6 +12,7 @@
 
 #include "commands.h"
 #include "hidreamer/agent/dream_game.h"
+#include "hidreamer/agent/load_agent.h"
 #include "hidreamer/base/error.h"
 #include "hidreamer/env/registry.h"
 #include "hidreamer/pipeline/agent_film.h"
@@ -198,7 +199,7 @@ class Games {
 
   PlayArguments arguments_;
   std::mutex mutex_;
-  std::shared_ptr<agent::Agent> agent_;
+  std::shared_ptr<imagination::Agent> agent_;
   std::vector<std::string> actions_;
   std::list<Open> games_;  // the last used first
 };

@@ -24,6 +24,7 @@
 
 #include "commands.h"
 #include "hidreamer/agent/agent_models.h"
+#include "hidreamer/agent/load_agent.h"
 #include "hidreamer/base/cores.h"
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/files.h"

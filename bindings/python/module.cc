@@ -19,7 +19,6 @@
 #include "hidreamer/agent/beginnings.h"
 #include "hidreamer/agent/long_dream.h"
 #include "hidreamer/agent/observation.h"
-#include "hidreamer/agent/online_player.h"
 #include "hidreamer/base/cores.h"
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/interrupt.h"
@@ -28,6 +27,7 @@
 #include "hidreamer/env/area_resize.h"
 #include "hidreamer/env/registry.h"
 #include "hidreamer/evaluation/play.h"
+#include "hidreamer/imagination/player.h"
 #include "hidreamer/pipeline/agent_run.h"
 #include "hidreamer/pipeline/trained_agent.h"
 #include "hidreamer/policy/action_distribution.h"
@@ -151,7 +151,7 @@ class Agent {
 
   std::vector<double> Score(int64_t episodes, uint64_t seed, double temperature) const {
     const py::gil_scoped_release released;
-    agent::OnlinePlayer player(models_, temperature);
+    imagination::Player player(models_.ptr(), temperature);
     const auto factory = [&] { return env::MakeEnvironment(options().game, kProtocol); };
     return evaluation::PlayEpisodes(
                factory, player, {.episodes = episodes, .seed = SeedTree(seed).Stream("evaluate")})

@@ -94,12 +94,24 @@ world_model::ValuesOfCodes AgentModelsImpl::ValuesOfCodes() const {
   return [tokenizer = tokenizer](const torch::Tensor& codes) { return tokenizer->Values(codes); };
 }
 
-Agent::Sight AgentModelsImpl::See(const uint8_t* stack) {
-  constexpr size_t kNewest = size_t{env::kStackDepth - 1} * env::kFrameBytes;
-  std::vector<uint8_t> picture(kObservationBytes);
-  Observer().Observe(std::span<const uint8_t, env::kFrameBytes>(stack + kNewest, env::kFrameBytes),
-                     picture.data());
-  const tokenizer::SpatialCodes seen = tokenizer->Encode(ToTensor(picture));
+torch::Device AgentModelsImpl::device() const { return actor->parameters().front().device(); }
+
+torch::Tensor AgentModelsImpl::Frames(const std::vector<env::PlayerView>& games) {
+  std::vector<uint8_t> pixels(games.size() * kObservationBytes);
+  Observer observer;
+  for (size_t i = 0; i < games.size(); ++i) {
+    observer.Observe(games[i].environment->frame(), pixels.data() + i * kObservationBytes);
+  }
+  return ToTensor(pixels, device());
+}
+
+torch::Tensor AgentModelsImpl::Frames(const data::EpisodeStore& recording,
+                                      const std::vector<int64_t>& rows) {
+  return ToTensor(ObserveRows(recording, rows), device());
+}
+
+imagination::Agent::Sight AgentModelsImpl::See(const torch::Tensor& frames) {
+  const tokenizer::SpatialCodes seen = tokenizer->Encode(frames);
   return {.codes = seen.codes, .values = seen.values};
 }
 

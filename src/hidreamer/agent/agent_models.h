@@ -9,9 +9,9 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "hidreamer/agent/agent.h"
 #include "hidreamer/config/config.h"
 #include "hidreamer/formats/tensor_map.h"
+#include "hidreamer/imagination/agent.h"
 #include "hidreamer/layers/precision.h"
 #include "hidreamer/policy/actor_critic.h"
 #include "hidreamer/tokenizer/spatial_tokenizer.h"
@@ -41,7 +41,7 @@ AgentOptions OptionsOf(const config::Config& config, int64_t actions);
 
 // All networks of an online agent. State names tokenizer., world_model., actor., critic.,
 // slow_critic.
-class AgentModelsImpl : public policy::ActorCritic, public Agent {
+class AgentModelsImpl : public policy::ActorCritic, public imagination::Agent {
  public:
   explicit AgentModelsImpl(const AgentOptions& options);
 
@@ -52,7 +52,11 @@ class AgentModelsImpl : public policy::ActorCritic, public Agent {
   world_model::World& world() override { return *world_model; }
   policy::ActorCritic& networks() override { return *this; }
   torch::Tensor Features(const world_model::States& states) const override;
-  Sight See(const uint8_t* stack) override;
+  torch::Device device() const override;
+  torch::Tensor Frames(const std::vector<env::PlayerView>& games) override;  // (N, 1, 64, 64) f32
+  torch::Tensor Frames(const data::EpisodeStore& recording,
+                       const std::vector<int64_t>& rows) override;
+  Sight See(const torch::Tensor& frames) override;
   world_model::ValuesOfCodes ValuesOfCodes() const override;  // the tokenizer's
   torch::Tensor Pictures(const torch::Tensor& codes) override;
 

@@ -2,11 +2,12 @@
 
 #include <algorithm>
 
+#include "hidreamer/agent/observation.h"
 #include "hidreamer/agent/replay_reader.h"
-#include "hidreamer/agent/windows.h"
 #include "hidreamer/base/error.h"
 #include "hidreamer/config/load.h"
 #include "hidreamer/formats/safetensors.h"
+#include "hidreamer/imagination/windows.h"
 
 namespace hidreamer::agent {
 namespace {
@@ -39,7 +40,8 @@ world_model::Steps ChooseInReplay(AgentModels models, const data::ReplayBuffer& 
     throw UserError("play more steps", "the replay holds no {} steps of one game to begin in",
                     length);
   }
-  return ReadWindows(models, replay.Read(starts, length), torch::kCPU);
+  const data::ReplayBatch windows = replay.Read(starts, length);
+  return imagination::ReadWindows(*models, windows, ToTensor(windows.frames));
 }
 
 }  // namespace

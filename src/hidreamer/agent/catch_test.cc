@@ -22,7 +22,7 @@ TEST(OnlineAgent, SolvesCatch) {
   for (int64_t update = 0; update < learner.total_updates(); ++update) {
     learner.Update(update);
   }
-  OnlinePlayer player(learner.models(), policy::kScoringTemperature);
+  imagination::Player player(learner.models().ptr(), policy::kScoringTemperature);
   const auto result = evaluation::ToJson(evaluation::PlayEpisodes(
       [] { return env::MakeEnvironment("catch", "atari100k"); }, player,
       {.episodes = 20, .environments = 20, .threads = 1, .seed = 3, .progress = false}));

@@ -16,7 +16,8 @@ std::vector<T> Numbers(const torch::Tensor& x) {
 
 }  // namespace
 
-DreamGame::DreamGame(std::shared_ptr<Agent> agent, std::unique_ptr<env::Environment> game)
+DreamGame::DreamGame(std::shared_ptr<imagination::Agent> agent,
+                     std::unique_ptr<env::Environment> game)
     : agent_(std::move(agent)), game_(std::move(game)), choices_(0), draws_(0) {
   HID_CHECK(game_->num_actions() == agent_->actions(), "a game of {} actions for {}",
             game_->num_actions(), agent_->actions());
@@ -38,7 +39,8 @@ void DreamGame::SeeGame(int64_t action, bool first) {
   } else {
     stack_.Push(game_->frame());
   }
-  const Agent::Sight seen = agent_->See(stack_.data());
+  const imagination::Agent::Sight seen = agent_->See(
+      agent_->Frames({{.first = first, .environment = game_.get(), .stack = stack_.data()}}));
   const world_model::Steps step{.codes = seen.codes.unsqueeze(1),
                                 .values = seen.values.unsqueeze(1),
                                 .previous_actions = torch::tensor({{action}}),

@@ -5,11 +5,11 @@
 #include <optional>
 #include <vector>
 
-#include "hidreamer/agent/agent.h"
 #include "hidreamer/agent/long_dream.h"
 #include "hidreamer/base/seed.h"
 #include "hidreamer/env/environment.h"
 #include "hidreamer/env/frame_stack.h"
+#include "hidreamer/imagination/agent.h"
 
 namespace hidreamer::agent {
 
@@ -38,7 +38,7 @@ enum class Pilot { kPerson, kActorInGame, kActorInDream };
 // dream begins where the game is and then has only its own steps to go by.
 class DreamGame {
  public:
-  DreamGame(std::shared_ptr<Agent> agent, std::unique_ptr<env::Environment> game);
+  DreamGame(std::shared_ptr<imagination::Agent> agent, std::unique_ptr<env::Environment> game);
 
   const env::EnvironmentSpec& spec() const { return game_->spec(); }
   const DreamGameMoment& now() const { return now_; }
@@ -61,7 +61,7 @@ class DreamGame {
   void DreamStep(int action, double temperature);
   int Choose(const GameView& view);
 
-  std::shared_ptr<Agent> agent_;
+  std::shared_ptr<imagination::Agent> agent_;
   std::unique_ptr<env::Environment> game_;
   env::FrameStack stack_;
   Rng choices_, draws_;

@@ -4,10 +4,12 @@
 
 #include <algorithm>
 
-#include "hidreamer/agent/online_player.h"
+#include "hidreamer/agent/agent_models.h"
+#include "hidreamer/agent/observation.h"
 #include "hidreamer/base/error.h"
 #include "hidreamer/config/load.h"
 #include "hidreamer/env/registry.h"
+#include "hidreamer/imagination/player.h"
 
 namespace hidreamer::agent {
 namespace {
@@ -95,7 +97,7 @@ TEST(DreamGame, SeesTheGameAsThePlayerDoes) {
   AgentModels models = ModelsFor(3);
   DreamGame game(models.ptr(), env::MakeEnvironment("catch", "atari100k"));
   game.Begin(3, 0);
-  OnlinePlayer player(models, /*temperature=*/0);
+  imagination::Player player(models.ptr(), /*temperature=*/0);
   const auto alone = env::MakeEnvironment("catch", "atari100k");
   alone->Reset(SeedTree(3).Stream("dream_game/reset"));
   std::vector<Rng> rngs = {Rng(0)};

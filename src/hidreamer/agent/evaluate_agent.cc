@@ -6,15 +6,16 @@
 #include <cmath>
 #include <optional>
 
-#include "hidreamer/agent/online_player.h"
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/files.h"
 #include "hidreamer/data/collect.h"
 #include "hidreamer/env/registry.h"
 #include "hidreamer/env/scripted_player.h"
+#include "hidreamer/evaluation/dream_return.h"
 #include "hidreamer/evaluation/parts.h"
 #include "hidreamer/evaluation/play.h"
 #include "hidreamer/evaluation/run_parts.h"
+#include "hidreamer/imagination/player.h"
 #include "hidreamer/policy/action_distribution.h"
 
 namespace hidreamer::agent {
@@ -167,7 +168,7 @@ Recordings Record(const std::filesystem::path& run, const AgentModels& models,
         data::EpisodeStore(path).size() == options.recorded_steps) {
       continue;
     }
-    OnlinePlayer player(models, /*temperature=*/1);
+    imagination::Player player(models.ptr(), /*temperature=*/1);
     data::CollectEpisodes({.game = models->options().game,
                            .protocol = options.protocol,
                            .steps = options.recorded_steps,
@@ -181,7 +182,7 @@ Recordings Record(const std::filesystem::path& run, const AgentModels& models,
 
 std::vector<Figure> EvaluateAgent(const std::filesystem::path& run,
                                   const EvaluateOptions& options) {
-  const AgentModels models = LoadAgentModels(run);
+  AgentModels models = LoadAgentModels(run);
   const std::string& game = models->options().game;
   const MeasureOptions& measure = options.measure;
   const auto wanted = [&](Part part) {
@@ -211,7 +212,7 @@ std::vector<Figure> EvaluateAgent(const std::filesystem::path& run,
                                              .seed = SeedTree(measure.seed).Stream("evaluate")};
           env::RandomPlayer random;
           const auto baseline = evaluation::PlayEpisodes(factory, random, play);
-          OnlinePlayer player(models, policy::kScoringTemperature);
+          imagination::Player player(models.ptr(), policy::kScoringTemperature);
           return ToJson(evaluation::PlayEpisodes(factory, player, play), &baseline);
         },
         evaluation::PlayFigures);
@@ -264,7 +265,16 @@ std::vector<Figure> EvaluateAgent(const std::filesystem::path& run,
   }
   if (wanted(Part::kOutcomes) && own_play) {
     measured(
-        "returns_" + game, [&] { return MeasureDreamReturn(models, held_out, measure); },
+        "returns_" + game,
+        [&] {
+          const auto& world = models->options().world_model;
+          return evaluation::MeasureDreamReturn(
+              *models, held_out,
+              {.starts = 4 * measure.windows,
+               .horizon = std::min(measure.steps, world.max_steps - world.context),
+               .temperature = measure.temperature,
+               .seed = measure.seed});
+        },
         ReturnsFigures);
   }
   return parts.figures();

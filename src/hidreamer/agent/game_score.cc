@@ -4,10 +4,10 @@
 
 #include <string>
 
-#include "hidreamer/agent/online_player.h"
 #include "hidreamer/env/registry.h"
 #include "hidreamer/env/scripted_player.h"
 #include "hidreamer/evaluation/play.h"
+#include "hidreamer/imagination/player.h"
 #include "hidreamer/policy/action_distribution.h"
 
 namespace hidreamer::agent {
@@ -34,8 +34,7 @@ nlohmann::json Score(env::Player& player, const config::Config& config, uint64_t
 GameScore::GameScore(const config::Config& config, const SeedTree& seeds, int threads)
     : config_(config), seeds_(seeds), threads_(threads) {}
 
-nlohmann::json GameScore::Measure(AgentModels models, torch::Device device, int64_t epoch,
-                                  const std::string& after) {
+nlohmann::json GameScore::Measure(AgentModels models, int64_t epoch, const std::string& after) {
   if (config_.evaluation.episodes == 0) {
     return nlohmann::json::object();
   }
@@ -44,7 +43,7 @@ nlohmann::json GameScore::Measure(AgentModels models, torch::Device device, int6
     random_ = Score(random, config_, seeds_.Stream("evaluation/random"), threads_, "random_score");
   }
   nlohmann::json scores = random_;
-  OnlinePlayer player(std::move(models), policy::kScoringTemperature, device);
+  imagination::Player player(models.ptr(), policy::kScoringTemperature);
   scores.update(Score(player, config_, seeds_.Stream("evaluation", static_cast<uint64_t>(epoch)),
                       threads_, "score", recording_));
   spdlog::info("{} after {}: {:.2f} ± {:.2f} in {} games; random play {:.2f} ± {:.2f}",

@@ -23,8 +23,7 @@ class GameScore {
   // {"score", "score_error", "score_games", "random_score", …}, errors are standard errors of
   // means; empty where no games are asked for. Random play is scored once a process. Tells the
   // user, `after` how much learning ("300 updates").
-  nlohmann::json Measure(AgentModels models, torch::Device device, int64_t epoch,
-                         const std::string& after);
+  nlohmann::json Measure(AgentModels models, int64_t epoch, const std::string& after);
 
  private:
   config::Config config_;

@@ -2,11 +2,12 @@
 
 #include <utility>
 
-#include "hidreamer/agent/dreams.h"
+#include "hidreamer/imagination/dreams.h"
 
 namespace hidreamer::agent {
 
-LongDream::LongDream(std::shared_ptr<Agent> agent, const world_model::Steps& beginnings)
+LongDream::LongDream(std::shared_ptr<imagination::Agent> agent,
+                     const world_model::Steps& beginnings)
     : agent_(std::move(agent)),
       history_{.codes = beginnings.codes,
                .values = beginnings.values,
@@ -49,7 +50,8 @@ LongDream::Step LongDream::Play(const torch::Tensor& actions, double temperature
   torch::NoGradGuard no_grad;
   const layers::AutocastGuard autocast(torch::kCPU, agent_->precision());
   const auto& layout = agent_->world().options().layout;
-  const torch::Tensor uniforms = Uniforms({dreams(), layout.places, layout.levels}, rng);
+  const torch::Tensor uniforms =
+      imagination::Uniforms({dreams(), layout.places, layout.levels}, rng);
   world_model::Rollout& now = Now();
   const world_model::Outcomes outcomes = now.Imagine(actions, temperature, uniforms);
   history_ = history_

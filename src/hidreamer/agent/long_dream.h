@@ -2,8 +2,8 @@
 
 #include <memory>
 
-#include "hidreamer/agent/agent.h"
 #include "hidreamer/base/seed.h"
+#include "hidreamer/imagination/agent.h"
 
 namespace hidreamer::agent {
 
@@ -13,7 +13,7 @@ namespace hidreamer::agent {
 class LongDream {
  public:
   // beginnings (B, context, …)
-  LongDream(std::shared_ptr<Agent> agent, const world_model::Steps& beginnings);
+  LongDream(std::shared_ptr<imagination::Agent> agent, const world_model::Steps& beginnings);
 
   int64_t dreams() const { return history_.windows(); }  // B
   // Dream i begins anew in window `from` of `beginnings`.
@@ -36,7 +36,7 @@ class LongDream {
  private:
   world_model::Rollout& Now();
 
-  std::shared_ptr<Agent> agent_;
+  std::shared_ptr<imagination::Agent> agent_;
   world_model::Steps history_;                     // (B, context, …)
   std::unique_ptr<world_model::Rollout> rollout_;  // null: to begin at the end of history_
   int64_t left_ = 0;                               // steps that rollout_ has room for

@@ -3,15 +3,13 @@
 #include <algorithm>
 #include <map>
 
-#include "hidreamer/agent/dreams.h"
 #include "hidreamer/agent/observation.h"
 #include "hidreamer/agent/pong_sight.h"
-#include "hidreamer/agent/windows.h"
 #include "hidreamer/evaluation/game_artefacts.h"
 #include "hidreamer/evaluation/open_loop_evaluation.h"
 #include "hidreamer/evaluation/statistics.h"
 #include "hidreamer/imagination/outcome_metrics.h"
-#include "hidreamer/policy/return_comparison.h"
+#include "hidreamer/imagination/windows.h"
 
 namespace hidreamer::agent {
 namespace {
@@ -25,11 +23,6 @@ torch::Tensor Pictures(const data::EpisodeStore& store, const std::vector<int64_
 // `count` rows spread evenly over [0, size).
 std::vector<int64_t> Spread(int64_t size, int64_t count) {
   return evaluation::SpreadWindowStarts({{.begin = 0, .end = size}}, 1, 1, count);
-}
-
-world_model::Steps ReadWindows(AgentModels models, const data::EpisodeStore& store,
-                               const std::vector<int64_t>& starts, int64_t length) {
-  return ReadWindows(models, ReadRecording(store, starts, length), torch::kCPU);
 }
 
 std::vector<int64_t> Shifted(const std::vector<int64_t>& rows, int64_t by) {
@@ -209,8 +202,8 @@ OneStep MeasureOneStep(AgentModels models, const data::EpisodeStore& held_out,
       valid.push_back(row < held_out.size() && held_out.EpisodeOf(row).begin != row);
       next.push_back(valid.back() != 0 ? row : start + context - 1);
     }
-    auto steps = ReadWindows(models, held_out, chunk, context)
-                     .FollowedBy(ReadWindows(models, held_out, next, 1));
+    auto steps = imagination::ReadWindows(*models, held_out, chunk, context)
+                     .FollowedBy(imagination::ReadWindows(*models, held_out, next, 1));
     steps.firsts.select(1, context).fill_(false);  // an invalid one only fills the row
     const auto prediction = models->world_model->Predict(steps, context);
     const int64_t last = context - 1;
@@ -250,20 +243,21 @@ OneStep MeasureOneStep(AgentModels models, const data::EpisodeStore& held_out,
 
 namespace {
 
-// Dreams of the likeliest codes of `steps` steps, (B, H, P, L): under the recorded actions, and
-// under another window's.
+// Codes of dreams of `steps` steps, the likeliest at each, (B, H, P, L): under the recorded
+// actions, and under another window's.
 struct OpenLoopDreams {
   torch::Tensor own, shuffled;
 };
 OpenLoopDreams DreamUnderRecordedActions(AgentModels models, const world_model::Steps& windows,
-                                         int64_t steps, Rng& rng) {
+                                         int64_t steps) {
   const int64_t context = models->options().world_model.context;
-  const auto seen = windows.Between(0, context);
   const auto actions = windows.actions.narrow(1, context - 1, steps);
-  DreamOptions options{.horizon = steps, .temperature = 0, .keep_codes = true, .actions = actions};
-  const auto own = DreamOn(models, seen, options, rng).codes;
-  options.actions = actions.roll(1, 0);
-  return {own, DreamOn(models, seen, options, rng).codes};
+  const auto dream = [&](const torch::Tensor& under) {
+    return world_model::RunOpenLoop(*models->world_model, windows.Between(0, context), under,
+                                    models->ValuesOfCodes(), /*temperature=*/0)
+        .codes;
+  };
+  return {dream(actions), dream(actions.roll(1, 0))};
 }
 
 int64_t Horizon(AgentModels models, const MeasureOptions& options) {
@@ -283,11 +277,10 @@ nlohmann::json MeasureOpenLoop(AgentModels models, const data::EpisodeStore& fit
   if (starts.empty()) {
     return nlohmann::json::object();
   }
-  Rng rng = SeedTree(options.seed).Generator("open_loop");
   std::map<std::string, std::vector<torch::Tensor>> parts;
   for (const auto& chunk : Chunks(starts, kChunk)) {
-    const auto windows = ReadWindows(models, held_out, chunk, context + steps);
-    const auto dreams = DreamUnderRecordedActions(models, windows, steps, rng);
+    const auto windows = imagination::ReadWindows(*models, held_out, chunk, context + steps);
+    const auto dreams = DreamUnderRecordedActions(models, windows, steps);
     const auto truth = windows.codes.narrow(1, context, steps);
     parts["truth"].push_back(truth);
     parts["model"].push_back(dreams.own);
@@ -342,7 +335,6 @@ nlohmann::json MeasurePongSight(AgentModels models, const data::EpisodeStore& he
         paddle_copying;
   };
   std::map<int64_t, Row> table;
-  Rng rng = SeedTree(options.seed).Generator("open_loop");
   Share within2, within1, seen2;
   for (const auto& rows : Chunks(Spread(held_out.size() - 1, options.frames), kChunk)) {
     const auto pictures = Pictures(held_out, rows);
@@ -354,9 +346,9 @@ nlohmann::json MeasurePongSight(AgentModels models, const data::EpisodeStore& he
     seen2.Add(Distance(LookAtPong(pictures, background), x, y).le(2), in_play);
   }
   for (const auto& chunk : Chunks(starts, kChunk)) {
-    const auto windows = ReadWindows(models, held_out, chunk, context + longest);
+    const auto windows = imagination::ReadWindows(*models, held_out, chunk, context + longest);
     const int64_t last = context - 1;
-    const auto dreams = DreamUnderRecordedActions(models, windows, longest, rng);
+    const auto dreams = DreamUnderRecordedActions(models, windows, longest);
     const auto now_rows = Shifted(chunk, last);
     const auto now = LookAtPong(Pictures(held_out, now_rows), background);
     const auto before = LookAtPong(Pictures(held_out, Shifted(now_rows, -1)), background);
@@ -405,36 +397,6 @@ nlohmann::json MeasurePongSight(AgentModels models, const data::EpisodeStore& he
                                  {"paddle_error_copying_px", row.paddle_copying.value()}});
   }
   return result;
-}
-
-nlohmann::json MeasureDreamReturn(AgentModels models, const data::EpisodeStore& own_play,
-                                  const MeasureOptions& options) {
-  torch::NoGradGuard no_grad;
-  const int64_t context = models->options().world_model.context;
-  const int64_t horizon = Horizon(models, options);
-  Rng rng = SeedTree(options.seed).Generator("dream_return");
-  std::vector<torch::Tensor> dreamed, continues, real;
-  for (const auto& chunk :
-       Chunks(evaluation::SpreadWindowStarts(own_play.episodes(), context + horizon - 1, 1,
-                                             4 * options.windows),
-              kChunk)) {
-    const auto dream = DreamOn(models, ReadWindows(models, own_play, chunk, context),
-                               {.horizon = horizon, .temperature = options.temperature}, rng);
-    dreamed.push_back(dream.rewards);
-    continues.push_back(dream.continues);
-    for (const int64_t row : Shifted(chunk, context - 1)) {
-      const float* const followed = own_play.rewards().data() + row;
-      real.push_back(torch::tensor(std::vector(followed, followed + horizon)));
-    }
-  }
-  if (dreamed.empty()) {
-    return nlohmann::json::object();
-  }
-  nlohmann::json part =
-      policy::CompareReturns(torch::cat(dreamed), torch::cat(continues), torch::stack(real));
-  part["game"] = models->options().game;
-  part["horizon"] = horizon;
-  return part;
 }
 
 }  // namespace hidreamer::agent

@@ -50,9 +50,4 @@ nlohmann::json MeasureOpenLoop(AgentModels models, const data::EpisodeStore& fit
 nlohmann::json MeasurePongSight(AgentModels models, const data::EpisodeStore& held_out,
                                 const MeasureOptions& options);
 
-// "returns_GAME": {"game", "horizon"} and policy::ReturnComparison's, dreamed and real, from the
-// same states of a recording in which the agent itself played.
-nlohmann::json MeasureDreamReturn(AgentModels models, const data::EpisodeStore& own_play,
-                                  const MeasureOptions& options);
-
 }  // namespace hidreamer::agent

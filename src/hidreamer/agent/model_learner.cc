@@ -177,7 +177,7 @@ training::Metrics ModelLearner::UpdateParts(const ReplayReader& reader, int64_t 
   {
     const layers::AutocastGuard autocast(device_, precision_);
     const auto batch = reader.replay().Read(starts, config.window, /*frames=*/false);
-    steps = ReadWindows(models_, batch, frames);
+    steps = imagination::ReadWindows(*models_, batch, frames);
   }
   const double share =
       training::WarmupCosine(update, config.warmup_updates, total, config.final_lr_share);

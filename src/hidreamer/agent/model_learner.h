@@ -5,8 +5,8 @@
 
 #include "hidreamer/agent/agent_models.h"
 #include "hidreamer/agent/replay_reader.h"
-#include "hidreamer/agent/windows.h"
 #include "hidreamer/base/seed.h"
+#include "hidreamer/imagination/windows.h"
 #include "hidreamer/layers/precision.h"
 #include "hidreamer/policy/ac_cpc.h"
 #include "hidreamer/training/captured_graph.h"

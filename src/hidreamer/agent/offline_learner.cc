@@ -92,7 +92,7 @@ nlohmann::json OfflineLearner::EndEpoch(int64_t epoch) {
     return nlohmann::json::object();
   }
   return score_.Measure(
-      models_, device_, epoch,
+      models_, epoch,
       fmt::format("{} updates", std::min((epoch + 1) * updates_per_epoch(), options_.updates)));
 }
 

@@ -58,7 +58,7 @@ OnlineLearner::OnlineLearner(const config::Config& config, std::filesystem::path
   }
   model_learner_ = std::make_unique<ModelLearner>(models_, config, seeds_, precision, device_);
   policy_trainer_ = std::make_unique<PolicyTrainer>(models_, config, seeds_, precision, device_);
-  agent_player_ = std::make_unique<OnlinePlayer>(models_, /*temperature=*/1, device_);
+  agent_player_ = std::make_unique<imagination::Player>(models_.ptr(), /*temperature=*/1);
   fixed_player_ =
       env::MakePlayer(config.collect.policy == "agent" ? "random" : config.collect.policy);
   observers_.resize(static_cast<size_t>(count));
@@ -281,8 +281,8 @@ nlohmann::json OnlineLearner::EndEpoch(int64_t epoch) {
   if (config_.collect.policy != "agent") {
     return nlohmann::json::object();
   }
-  nlohmann::json scores = score_.Measure(
-      models_, device_, epoch, fmt::format("{} of {} steps", replay_.size(), config_.steps));
+  nlohmann::json scores =
+      score_.Measure(models_, epoch, fmt::format("{} of {} steps", replay_.size(), config_.steps));
   if (!scores.empty()) {
     scores["env_steps"] = replay_.size();
   }
@@ -343,7 +343,7 @@ void OnlineLearner::LoadState(const formats::TensorMap& state) {
   }
   const auto head_start = state.find("state.head_start");
   head_start_done_ = head_start == state.end() ? 0 : head_start->second.item<int64_t>();
-  agent_player_ = std::make_unique<OnlinePlayer>(models_, /*temperature=*/1, device_);
+  agent_player_ = std::make_unique<imagination::Player>(models_.ptr(), /*temperature=*/1);
   ReplayGames();
 }
 

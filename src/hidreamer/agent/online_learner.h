@@ -8,11 +8,11 @@
 #include "hidreamer/agent/agent_models.h"
 #include "hidreamer/agent/game_score.h"
 #include "hidreamer/agent/model_learner.h"
-#include "hidreamer/agent/online_player.h"
 #include "hidreamer/agent/policy_trainer.h"
 #include "hidreamer/agent/replay_reader.h"
 #include "hidreamer/data/replay_buffer.h"
 #include "hidreamer/env/vector_environment.h"
+#include "hidreamer/imagination/player.h"
 #include "hidreamer/training/learner.h"
 
 namespace hidreamer::agent {
@@ -89,7 +89,7 @@ class OnlineLearner : public training::Learner {
   std::vector<TrainingGame> games_;
   AgentModels models_{nullptr};
   AgentModels dreaming_{nullptr};  // copy of tokenizer and world model; `overlap` alone
-  std::unique_ptr<OnlinePlayer> agent_player_;
+  std::unique_ptr<imagination::Player> agent_player_;
   std::unique_ptr<env::Player> fixed_player_;  // prefill, and policies other than "agent"
   std::unique_ptr<ModelLearner> model_learner_;
   std::unique_ptr<PolicyTrainer> policy_trainer_;

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "hidreamer/agent/windows.h"
 #include "hidreamer/base/cores.h"
 #include "hidreamer/base/part.h"
+#include "hidreamer/imagination/windows.h"
 #include "hidreamer/training/device.h"
 
 namespace hidreamer::agent {
@@ -14,8 +14,8 @@ constexpr int64_t kDreamsOfPart = 64;  // fewer cost more each, more leave threa
 
 world_model::Steps Read(AgentModels models, const ReplayReader& reader,
                         const std::vector<data::ReplayIndex>& starts, int64_t length) {
-  return ReadWindows(models, reader.replay().Read(starts, length, /*frames=*/false),
-                     reader.Frames(starts, length));
+  return imagination::ReadWindows(*models, reader.replay().Read(starts, length, /*frames=*/false),
+                                  reader.Frames(starts, length));
 }
 
 }  // namespace
@@ -120,35 +120,17 @@ policy::Dreams PolicyTrainer::Imagine(Part& part) {
   const auto& config = config_.policy;
   const layers::AutocastGuard autocast(device_, precision_);
   const auto context = Read(dreaming_, *reader_, part.starts, config.context);
-  const DreamOptions options{.horizon = config.horizon, .temperature = config.temperature};
-  const DreamDraws draws =
-      DrawForDreams(dreaming_, std::ssize(part.starts), options, part.rng, device_);
-  if (!device_.is_cuda() || !dreaming_->world_model->RolloutsCanBeCaptured()) {
-    return DreamOn(dreaming_, context, options, draws);
+  const imagination::DreamOptions options{.horizon = config.horizon,
+                                          .temperature = config.temperature};
+  const imagination::DreamDraws draws =
+      imagination::DrawForDreams(*dreaming_, std::ssize(part.starts), options, part.rng, device_);
+  if (!device_.is_cuda()) {  // several parts at a time, each with a rollout of its own
+    return imagination::DreamOn(*dreaming_, context, options, draws);
   }
-  if (!dream_) {
-    dream_ = std::make_unique<training::CapturedGraph>([this, dreaming = dreaming_, options](
-                                                           const training::CapturedGraph::Tensors&
-                                                               x)
-                                                           -> training::CapturedGraph::Tensors {
-      const layers::AutocastGuard inner(device_, precision_);
-      const policy::Dreams dreams = DreamOn(
-          dreaming, {.codes = x[0], .values = x[1], .previous_actions = x[2], .firsts = x[3]},
-          options, {x[4], x.size() > 5 ? x[5] : torch::Tensor()});
-      return {dreams.states, dreams.actions, dreams.log_probs, dreams.rewards, dreams.continues};
-    });
+  if (!loop_) {
+    loop_ = std::make_unique<imagination::DreamLoop>(*dreaming_, options, precision_, device_);
   }
-  training::CapturedGraph::Tensors inputs = {
-      context.codes, context.values, context.previous_actions, context.firsts, draws.actions};
-  if (draws.codes.defined()) {
-    inputs.push_back(draws.codes);
-  }
-  const auto dreamed = dream_->Run(inputs);
-  return {.states = dreamed[0],
-          .actions = dreamed[1],
-          .log_probs = dreamed[2],
-          .rewards = dreamed[3],
-          .continues = dreamed[4]};
+  return loop_->Run(context, draws);
 }
 
 policy::Dreams PolicyTrainer::RealSteps(const Part& part) {

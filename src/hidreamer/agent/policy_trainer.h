@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "hidreamer/agent/agent_models.h"
-#include "hidreamer/agent/dreams.h"
 #include "hidreamer/agent/replay_reader.h"
 #include "hidreamer/base/seed.h"
+#include "hidreamer/imagination/dreams.h"
 #include "hidreamer/layers/precision.h"
 #include "hidreamer/policy/actor_critic_learner.h"
 #include "hidreamer/training/captured_graph.h"
@@ -60,7 +60,7 @@ class PolicyTrainer {
   layers::Precision precision_;
   torch::Device device_;
   policy::ActorCriticLearner learner_;
-  std::unique_ptr<training::CapturedGraph> dream_;  // on a GPU; by the networks of the first update
+  std::unique_ptr<imagination::DreamLoop> loop_;  // on a GPU; by the networks of the first update
 
   // Of the update under way:
   AgentModels dreaming_{nullptr};

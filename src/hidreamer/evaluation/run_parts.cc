@@ -9,11 +9,13 @@
 #include "hidreamer/encoder/encoder.h"
 #include "hidreamer/env/registry.h"
 #include "hidreamer/env/scripted_player.h"
+#include "hidreamer/evaluation/dream_return.h"
 #include "hidreamer/evaluation/play.h"
 #include "hidreamer/formats/safetensors.h"
-#include "hidreamer/imagination/agent_player.h"
 #include "hidreamer/imagination/outcome_metrics.h"
+#include "hidreamer/imagination/player.h"
 #include "hidreamer/imagination/replay_windows.h"
+#include "hidreamer/imagination/staged_agent.h"
 #include "hidreamer/policy/action_distribution.h"
 #include "hidreamer/policy/policy_model.h"
 #include "hidreamer/tokenizer/token_metrics.h"
@@ -268,39 +270,21 @@ json MeasureOutcomesPart(const LoadedRun& run, size_t index) {
 
 json MeasureReturnsPart(const LoadedRun& run, size_t index) {
   const std::string& name = run.games[index];
-  const auto agent = imagination::LoadAgentPlayer(run.path, name);
+  const auto agent =
+      std::make_shared<imagination::StagedAgent>(imagination::LoadStagedNetworks(run.path, name));
+  imagination::Player player(agent, /*temperature=*/1);
   const fs::path recording = run.path / "evaluation" / "played" / name;
   data::CollectEpisodes({.game = name,
                          .protocol = run.stores[index]->info().protocol,
                          .steps = kPlayedSteps,
                          .environments = 4,
                          .seed = run.seeds.Stream("returns/" + name)},
-                        *agent, recording);
-  const data::EpisodeStore store(recording);
-  encoder::Encoder encoder = encoder::LoadEncoder(run.path / "encoder" / "model.safetensors");
-  const tokenizer::ResidualQuantizer quantizer = run.artefacts[index].quantizer;
-  const tokenizer::TokenizedGame played =
-      tokenizer::TokenizeStore(quantizer, store, encoder::EmbedStore(encoder, store));
-  policy::PolicyModel policy =
-      policy::LoadPolicyModel(run.path / "policy" / name / "model.safetensors");
-  policy->eval();
-  const world_model::WorldModel model = PolicyWorldModel(run, index);
-  const auto& options = policy->options();
-  const imagination::StateFeatures features(options.feature, model->options(),
-                                            imagination::Codebooks(quantizer));
-  const imagination::ReplayWindows windows(played, played.episodes);
-  if (windows.longest() < options.context + options.horizon) {
-    return json::object();
-  }
-  const policy::ReturnComparison returns = imagination::CompareReturns(
-      policy, model, features, windows, run.config->evaluation.open_loop_windows,
-      run.seeds.Stream("returns/dreams/" + name));
-  return {{"game", name},
-          {"horizon", options.horizon},
-          {"starts", returns.starts},
-          {"real_mean", returns.real_mean},
-          {"dream_mean", returns.dream_mean},
-          {"correlation", returns.correlation}};
+                        player, recording);
+  const world_model::WorldOptions& world = agent->world().options();
+  return MeasureDreamReturn(*agent, data::EpisodeStore(recording),
+                            {.starts = run.config->evaluation.open_loop_windows,
+                             .horizon = world.max_steps - world.context,
+                             .seed = run.seeds.Stream("returns/dreams/" + name)});
 }
 
 json MeasurePlayPart(const LoadedRun& run, const std::string& game, const std::string& protocol) {
@@ -314,9 +298,10 @@ json MeasurePlayPart(const LoadedRun& run, const std::string& game, const std::s
                             .seed = run.seeds.Stream("play/" + game + "/" + protocol)};
   env::RandomPlayer random;
   const PlayResult baseline = PlayEpisodes(factory, random, options);
-  const auto agent =
-      imagination::LoadAgentPlayer(run.path, game, {.temperature = policy::kScoringTemperature});
-  return ToJson(PlayEpisodes(factory, *agent, options), &baseline);
+  imagination::Player agent(
+      std::make_shared<imagination::StagedAgent>(imagination::LoadStagedNetworks(run.path, game)),
+      policy::kScoringTemperature);
+  return ToJson(PlayEpisodes(factory, agent, options), &baseline);
 }
 
 }  // namespace hidreamer::evaluation

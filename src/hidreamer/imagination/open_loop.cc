@@ -1,10 +1,10 @@
 #include "hidreamer/imagination/open_loop.h"
 
-#include <ATen/CPUGeneratorImpl.h>
-
 #include "hidreamer/base/error.h"
+#include "hidreamer/base/seed.h"
+#include "hidreamer/imagination/dreams.h"
 #include "hidreamer/training/device.h"
-#include "hidreamer/world_model/code_roller.h"
+#include "hidreamer/world_model/token_world.h"
 
 namespace hidreamer::imagination {
 
@@ -12,25 +12,29 @@ OpenLoopOutput DreamUnderActions(world_model::WorldModel model, const torch::Ten
                                  const torch::Tensor& actions, int64_t horizon,
                                  const CodeSampling& sampling) {
   torch::NoGradGuard no_grad;
-  const int64_t context = context_tokens.size(1);
+  const int64_t batch = context_tokens.size(0), context = context_tokens.size(1);
   HID_CHECK(actions.size(1) == context + horizon - 1, "{} actions for {} + {} steps",
             actions.size(1), context, horizon);
-  world_model::Decoder decoder(model, context_tokens.size(0), context + horizon);
-  world_model::CodeRoller roller(model, decoder);
-  // On the CPU, so that all devices see the same numbers.
-  const auto generator = at::make_generator<at::CPUGeneratorImpl>(sampling.seed);
-  const auto uniforms =
-      training::ToDevice(torch::rand({horizon, context_tokens.size(2), context_tokens.size(0)},
-                                     generator, torch::kFloat64),
-                         context_tokens.device());
-  roller.Start(context_tokens, actions.narrow(1, 0, context - 1));
-  std::vector<torch::Tensor> tokens, hidden;
-  for (int64_t h = 0; h < horizon; ++h) {
-    roller.Advance(actions.select(1, context - 1 + h), sampling.temperature, uniforms[h]);
-    tokens.push_back(roller.tokens());
-    hidden.push_back(roller.hidden());
-  }
-  return {torch::stack(tokens, 1), torch::stack(hidden, 1)};
+  const world_model::TokenLayout& layout = model->options().layout;
+  // Without outcomes no one asks for the values.
+  const auto values = [](const torch::Tensor& codes) {
+    return torch::zeros({codes.size(0), 1, 1, 1}, codes.options().dtype(torch::kFloat32));
+  };
+  const bool was_training = model->is_training();
+  world_model::TokenWorld world(model, /*value_channels=*/1, context, context + horizon);
+  world.eval();
+  Rng rng(sampling.seed);
+  const auto dream = world_model::RunOpenLoop(
+      world,
+      world_model::StepsOfSlots(layout, context_tokens, actions.narrow(1, 0, context - 1), values),
+      actions.narrow(1, context - 1, horizon), values, sampling.temperature,
+      training::ToDevice(Uniforms({horizon, batch, layout.places, layout.levels}, rng),
+                         context_tokens.device()));
+  model->train(was_training);
+  const auto levels = [&](const torch::Tensor& x) {
+    return x.unflatten(2, {layout.levels, model->options().width});
+  };
+  return {dream.codes.transpose(2, 3).flatten(2), levels(dream.hidden)};
 }
 
 }  // namespace hidreamer::imagination

@@ -151,34 +151,4 @@ OutcomeScores ScoreHeads(policy::PolicyModel policy, world_model::WorldModel mod
                        torch::cat(true_continues));
 }
 
-policy::ReturnComparison CompareReturns(policy::PolicyModel policy, world_model::WorldModel model,
-                                        const StateFeatures& features, const ReplayWindows& windows,
-                                        int64_t count, uint64_t seed) {
-  torch::NoGradGuard no_grad;
-  const auto device = policy->parameters().front().device();
-  const int64_t context = policy->options().context;
-  const int64_t horizon = policy->options().horizon;
-  const SeedTree seeds(seed);
-  auto rng = seeds.Generator("starts");
-  Dreamer dreamer(model, features, std::min(count, kBatch), context + horizon);
-  std::vector<torch::Tensor> real, dreamed, continues;
-  for (int64_t done = 0; done < count; done += kBatch) {
-    // Whole batches, so that one cache serves them all; what is too much is cut off below.
-    const int64_t batch = std::min(count, kBatch);
-    // The recording goes on for the whole horizon after each start (action of the last context row
-    // included).
-    const auto drawn = windows.Draw(batch, context + horizon - 1, 0, rng);
-    const auto dream = dreamer.Roll(policy, drawn.tokens.narrow(1, 0, context).to(device),
-                                    drawn.actions.narrow(1, 0, context - 1).to(device), horizon,
-                                    seeds.Stream("dream", static_cast<uint64_t>(done)));
-    real.push_back(drawn.rewards.narrow(1, context - 1, horizon));
-    dreamed.push_back(dream.rewards);
-    continues.push_back(dream.continues);
-  }
-  const auto all = [&](const std::vector<torch::Tensor>& batches) {
-    return torch::cat(batches).narrow(0, 0, count);
-  };
-  return policy::CompareReturns(all(dreamed), all(continues), all(real));
-}
-
 }  // namespace hidreamer::imagination

@@ -8,11 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "hidreamer/imagination/dream.h"
 #include "hidreamer/imagination/replay_windows.h"
 #include "hidreamer/imagination/state_features.h"
 #include "hidreamer/policy/policy_model.h"
-#include "hidreamer/policy/return_comparison.h"
 #include "hidreamer/world_model/world_model.h"
 
 namespace hidreamer::imagination {
@@ -52,11 +50,5 @@ OutcomeScores ScoreOutcomes(const torch::Tensor& predicted_rewards,
 OutcomeScores ScoreHeads(policy::PolicyModel policy, world_model::WorldModel model,
                          const StateFeatures& features, const ReplayWindows& windows,
                          const std::vector<int64_t>& starts);
-
-// Dream return against real return of the same policy: `windows` must be a recording of `policy`
-// at play. `count` start states, drawn from `seed`.
-policy::ReturnComparison CompareReturns(policy::PolicyModel policy, world_model::WorldModel model,
-                                        const StateFeatures& features, const ReplayWindows& windows,
-                                        int64_t count, uint64_t seed);
 
 }  // namespace hidreamer::imagination

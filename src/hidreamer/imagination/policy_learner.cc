@@ -12,9 +12,8 @@
 namespace hidreamer::imagination {
 namespace {
 
-constexpr double kEventfulShare = 0.5;     // of the windows for the heads
-constexpr int64_t kHeadDose = 8;           // while dreaming the heads see 1/8 of the batch
-constexpr int64_t kShortContextEvery = 4;  // every 4th batch of dreams starts from fewer real steps
+constexpr double kEventfulShare = 0.5;  // of the windows for the heads
+constexpr int64_t kHeadDose = 8;        // while dreaming the heads see 1/8 of the batch
 constexpr double kWorldModelRate = 1e-4;
 constexpr int64_t kEpochs = 20;  // validations over the whole training
 constexpr int64_t kValidationWindows = 256;
@@ -36,8 +35,7 @@ PolicyLearner::PolicyLearner(tokenizer::TokenizedGame game, world_model::WorldMo
       seeds_(seeds.Subtree(game_.game)),
       device_(device),
       precision_(precision),
-      features_(config.features, world_model_->options(),
-                codebooks.defined() ? codebooks.to(device) : codebooks) {
+      features_(config.features, world_model_->options(), codebooks.to(device)) {
   const auto& world = world_model_->options();
   const int64_t steps = config.context + config.horizon;
   if (steps > world.max_steps) {
@@ -55,10 +53,6 @@ PolicyLearner::PolicyLearner(tokenizer::TokenizedGame game, world_model::WorldMo
   const auto parts = data::SplitEpisodes(game_.episodes, split.validation, seeds_);
   train_ = std::make_unique<ReplayWindows>(game_, parts.train);
   validation_ = std::make_unique<ReplayWindows>(game_, parts.validation);
-  if (train_->longest() < config.context) {
-    throw UserError("collect longer episodes or shorten policy.context",
-                    "no training episode of {} has {} steps", game_.game, config.context);
-  }
   data::NoteLeftOut("policy", game_.game, parts.train, std::min(steps, train_->longest()));
   updates_per_epoch_ = std::max<int64_t>(1, (total_updates() + kEpochs - 1) / kEpochs);
 
@@ -79,7 +73,9 @@ PolicyLearner::PolicyLearner(tokenizer::TokenizedGame game, world_model::WorldMo
   model_->to(device_);
   world_model_->to(device_);
   world_model_->eval();
-  dreamer_ = std::make_unique<Dreamer>(world_model_, features_, config.batch, steps, precision);
+  dreamer_ = std::make_unique<StagedDreamer>(world_model_, model_, codebooks.to(device_));
+  dreams_ = std::make_unique<DreamLoop>(*dreamer_, DreamOptions{.horizon = config.horizon},
+                                        precision, device_);
 
   auto heads = training::NamedParameters(*model_->reward, "reward.");
   Append(heads, training::NamedParameters(*model_->continues, "continue."));
@@ -119,8 +115,8 @@ ReplayBatch PolicyLearner::DrawForHeads(int64_t update) const {
 
 ReplayBatch PolicyLearner::DrawForDreams(int64_t update) const {
   auto rng = seeds_.Generator("policy/contexts", static_cast<uint64_t>(update));
-  return train_->DrawSeeds(config_.batch, ContextOf(update), config_.horizon,
-                           config_.seed_near_reward, rng);
+  return train_->DrawContexts(config_.batch, config_.context, config_.horizon,
+                              config_.seed_near_reward, rng);
 }
 
 formats::TensorMap PolicyLearner::BatchOf(int64_t update) {
@@ -167,20 +163,15 @@ void PolicyLearner::UpdateHeads(int64_t update, training::Metrics& metrics) {
   head_optimizer_->Step(config_.lr);
 }
 
-int64_t PolicyLearner::ContextOf(int64_t update) const {
-  if (update % kShortContextEvery != 0) {
-    return config_.context;
-  }
-  auto rng = seeds_.Generator("policy/context", static_cast<uint64_t>(update));
-  return 1 + rng.UniformInt(config_.context);
-}
-
 void PolicyLearner::UpdateActorCritic(int64_t update, training::Metrics& metrics) {
-  const auto seeds = DrawForDreams(update);
-  const auto dream = dreamer_->Roll(
-      model_, training::ToDevice(seeds.tokens, device_),
-      training::ToDevice(seeds.actions.narrow(1, 0, seeds.actions.size(1) - 1), device_),
-      config_.horizon, seeds_.Stream("policy/dream", static_cast<uint64_t>(update)));
+  const ReplayBatch seen = DrawForDreams(update);
+  const world_model::Steps context = world_model::StepsOfSlots(
+      world_model_->options().layout, training::ToDevice(seen.tokens, device_),
+      training::ToDevice(seen.actions.slice(1, 0, -1), device_), dreamer_->ValuesOfCodes());
+  Rng rng = seeds_.Generator("policy/dream", static_cast<uint64_t>(update));
+  const auto dream =
+      dreams_->Run(context, imagination::DrawForDreams(*dreamer_, config_.batch,
+                                                       {.horizon = config_.horizon}, rng, device_));
   actor_critic_->ComputeTargets(dream, static_cast<double>(update - config_.head_updates) /
                                            static_cast<double>(config_.updates));
   actor_critic_->LearnActor();

@@ -7,8 +7,9 @@
 
 #include "hidreamer/base/seed.h"
 #include "hidreamer/config/config.h"
-#include "hidreamer/imagination/dream.h"
+#include "hidreamer/imagination/dreams.h"
 #include "hidreamer/imagination/replay_windows.h"
+#include "hidreamer/imagination/staged_agent.h"
 #include "hidreamer/imagination/state_features.h"
 #include "hidreamer/policy/actor_critic_learner.h"
 #include "hidreamer/policy/policy_model.h"
@@ -31,9 +32,9 @@ namespace hidreamer::imagination {
 class PolicyLearner : public training::Learner {
  public:
   // Contents are shared; with world_model_frozen false the given world model is trained. codebooks
-  // (L, V, Dq) are needed for policy.features codes. Throws a user Error where context + horizon do
-  // not fit into the world model or the recorded episodes. precision: of products in dreams and in
-  // the world model's states of real windows; the networks learn in f32.
+  // (L, V, Dq). Throws a user Error where context + horizon do not fit into the world model.
+  // precision: of products in dreams and in the world model's states of real windows; the networks
+  // learn in f32.
   PolicyLearner(tokenizer::TokenizedGame game, world_model::WorldModel world_model,
                 torch::Tensor codebooks, const config::PolicyConfig& config,
                 const config::SplitConfig& split, const SeedTree& seeds,
@@ -67,7 +68,6 @@ class PolicyLearner : public training::Learner {
   void UpdateHeads(int64_t update, training::Metrics& metrics);
   void UpdateActorCritic(int64_t update, training::Metrics& metrics);
   void UpdateWorldModel(int64_t update, training::Metrics& metrics);
-  int64_t ContextOf(int64_t update) const;
 
   tokenizer::TokenizedGame game_;
   world_model::WorldModel world_model_;
@@ -80,7 +80,8 @@ class PolicyLearner : public training::Learner {
   std::unique_ptr<ReplayWindows> train_;
   std::unique_ptr<ReplayWindows> validation_;
   policy::PolicyModel model_{nullptr};
-  std::unique_ptr<Dreamer> dreamer_;
+  std::unique_ptr<StagedDreamer> dreamer_;
+  std::unique_ptr<DreamLoop> dreams_;
   std::unique_ptr<training::Adam> head_optimizer_;
   std::unique_ptr<policy::ActorCriticLearner> actor_critic_;
   std::unique_ptr<training::Adam> world_model_optimizer_;  // null while frozen

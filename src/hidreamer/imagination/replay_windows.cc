@@ -41,18 +41,21 @@ std::vector<int64_t> ReplayWindows::Starts(int64_t length) const {
   return starts;
 }
 
+ReplayBatch ReplayWindows::Rows(const torch::Tensor& rows) const {
+  const torch::Tensor all = rows.flatten();
+  const auto take = [&](const torch::Tensor& of) {
+    return of.index_select(0, all).unflatten(0, rows.sizes());
+  };
+  return {.tokens = take(game_.tokens),
+          .actions = take(game_.actions),
+          .rewards = take(game_.rewards),
+          .continues = 1 - take(game_.terminals).to(torch::kFloat32),
+          .weights = torch::ones({rows.size(0)})};
+}
+
 ReplayBatch ReplayWindows::At(const std::vector<int64_t>& starts, int64_t length) const {
-  const auto first = torch::tensor(starts, torch::kLong).unsqueeze(1);
-  const auto rows = (first + torch::arange(length, torch::kLong)).flatten();  // (B T)
-  const auto batch = static_cast<int64_t>(starts.size());
-  ReplayBatch result;
-  result.tokens = game_.tokens.index_select(0, rows).view({batch, length, -1});
-  result.actions = game_.actions.index_select(0, rows).view({batch, length});
-  result.rewards = game_.rewards.index_select(0, rows).view({batch, length});
-  result.continues =
-      (1 - game_.terminals.index_select(0, rows).to(torch::kFloat32)).view({batch, length});
-  result.weights = torch::ones({batch});
-  return result;
+  return Rows(torch::tensor(starts, torch::kLong).unsqueeze(1) +
+              torch::arange(length, torch::kLong));
 }
 
 ReplayBatch ReplayWindows::Draw(int64_t batch, int64_t length, double rewarding, Rng& rng) const {
@@ -85,31 +88,36 @@ ReplayBatch ReplayWindows::Draw(int64_t batch, int64_t length, double rewarding,
   return result;
 }
 
-ReplayBatch ReplayWindows::DrawSeeds(int64_t batch, int64_t length, int64_t horizon,
-                                     double near_reward, Rng& rng) const {
-  std::vector<int64_t> chosen;
-  const auto starts = Starts(length);
-  if (starts.empty()) {
-    throw UserError("collect longer episodes or shorten the context",
-                    "no recorded episode of {} has {} steps", game_.game, length);
+ReplayBatch ReplayWindows::DrawContexts(int64_t batch, int64_t length, int64_t horizon,
+                                        double near_reward, Rng& rng) const {
+  int64_t size = 0;
+  for (const auto& episode : episodes_) {
+    size += episode.size();
   }
+  std::vector<int64_t> last, begins;
   for (int64_t i = 0; i < batch; ++i) {
-    int64_t start =
-        starts[static_cast<size_t>(rng.UniformInt(static_cast<int64_t>(starts.size())))];
     if (rng.Bernoulli(near_reward) && !reward_rows_.empty()) {
       const auto pick =
           static_cast<size_t>(rng.UniformInt(static_cast<int64_t>(reward_rows_.size())));
-      // The last row of the context lies 0 … horizon - 1 rows before the reward's; a reward so
-      // early that no context of this length goes before it is left to the uniform draw.
-      const int64_t near = reward_rows_[pick] - rng.UniformInt(horizon) - (length - 1);
-      const int64_t earliest = episode_of_reward_[pick].begin;
-      if (reward_rows_[pick] - (length - 1) >= earliest) {
-        start = std::max(near, earliest);
-      }
+      begins.push_back(episode_of_reward_[pick].begin);
+      last.push_back(std::max(reward_rows_[pick] - rng.UniformInt(horizon), begins.back()));
+      continue;
     }
-    chosen.push_back(start);
+    int64_t row = rng.UniformInt(size);
+    auto episode = episodes_.begin();
+    for (; row >= episode->size(); ++episode) {
+      row -= episode->size();
+    }
+    begins.push_back(episode->begin);
+    last.push_back(episode->begin + row);
   }
-  return At(chosen, length);
+  const auto column = [](const std::vector<int64_t>& of) {
+    return torch::tensor(of, torch::kLong).unsqueeze(1);
+  };
+  const torch::Tensor rows = column(last) + torch::arange(1 - length, 1, torch::kLong);
+  ReplayBatch contexts = Rows(torch::maximum(rows, column(begins)));
+  contexts.actions = contexts.actions.masked_fill(rows < column(begins), 0);
+  return contexts;
 }
 
 }  // namespace hidreamer::imagination

@@ -34,11 +34,12 @@ class ReplayWindows {
   // estimates the plain mean over all windows. Throws a user Error if no window is that long.
   ReplayBatch Draw(int64_t batch, int64_t length, double rewarding, Rng& rng) const;
 
-  // Contexts of `length` rows from which to dream. For a share `near_reward` of them a recorded
-  // reward follows within `horizon` steps of the last row (its own action included): a reward is
-  // drawn, then the distance to it. Others are uniform. weights are 1.
-  ReplayBatch DrawSeeds(int64_t batch, int64_t length, int64_t horizon, double near_reward,
-                        Rng& rng) const;
+  // The last `length` rows up to a drawn one, from which to dream. Before an episode's start its
+  // first row again, with action 0: it is taken to have stood still. For a share `near_reward` of
+  // them a recorded reward follows within `horizon` steps (the drawn row's own action included): a
+  // reward is drawn, then the distance to it. Others are uniform. weights are 1.
+  ReplayBatch DrawContexts(int64_t batch, int64_t length, int64_t horizon, double near_reward,
+                           Rng& rng) const;
 
   // The windows that start at the given rows.
   ReplayBatch At(const std::vector<int64_t>& starts, int64_t length) const;
@@ -46,6 +47,8 @@ class ReplayWindows {
   std::vector<int64_t> Starts(int64_t length) const;
 
  private:
+  ReplayBatch Rows(const torch::Tensor& rows) const;  // (B, T)
+
   const tokenizer::TokenizedGame& game_;
   std::vector<data::EpisodeRange> episodes_;
   std::vector<data::EpisodeRange> episode_of_reward_;  // beside reward_rows_

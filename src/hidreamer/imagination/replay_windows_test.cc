@@ -24,14 +24,25 @@ TEST(ReplayWindows, StayInsideEpisodes) {
   const ReplayWindows windows(game, game.episodes);
   EXPECT_EQ(windows.longest(), 24);
   Rng rng(1);
-  for (const auto& batch :
-       {windows.Draw(64, 10, 0.5, rng), windows.DrawSeeds(64, 10, 15, 0.5, rng)}) {
-    const auto rows = batch.tokens.select(2, 0);
-    const auto first = rows.select(1, 0), last = rows.select(1, 9);
-    EXPECT_TRUE(torch::equal(first.div(24, "floor"), last.div(24, "floor")));
-    EXPECT_TRUE(torch::equal(last - first, torch::full({64}, 9, torch::kLong)));
-  }
+  const auto rows = windows.Draw(64, 10, 0.5, rng).tokens.select(2, 0);
+  const auto first = rows.select(1, 0), last = rows.select(1, 9);
+  EXPECT_TRUE(torch::equal(first.div(24, "floor"), last.div(24, "floor")));
+  EXPECT_TRUE(torch::equal(last - first, torch::full({64}, 9, torch::kLong)));
   EXPECT_THROW(windows.Draw(2, 25, 0.5, rng), Error);
+}
+
+TEST(ReplayWindows, ContextsStandStillBeforeTheirEpisode) {
+  auto game = SparseGame();
+  game.actions.fill_(1);
+  const ReplayWindows windows(game, game.episodes);
+  Rng rng(1);
+  const auto batch = windows.DrawContexts(2000, 10, 15, 0.5, rng);
+  const auto rows = batch.tokens.select(2, 0);  // (B, T)
+  const auto last = rows.narrow(1, 9, 1), begin = last.div(24, "floor") * 24;
+  const auto wanted = last + torch::arange(-9, 1, torch::kLong);
+  EXPECT_TRUE(rows.equal(torch::maximum(wanted, begin)));
+  EXPECT_TRUE(batch.actions.equal(wanted.ge(begin).to(torch::kLong)));
+  EXPECT_TRUE((last == 144 - 1).any().item<bool>() && (last == 0).any().item<bool>());
 }
 
 TEST(ReplayWindows, OftenDrawnRewardsWeighLess) {
@@ -47,11 +58,11 @@ TEST(ReplayWindows, OftenDrawnRewardsWeighLess) {
   EXPECT_NEAR(batch.weights.mean().item<double>(), 1, 0.05);
 }
 
-TEST(ReplayWindows, SeedsNearRewardsCanReachThem) {
+TEST(ReplayWindows, ContextsNearRewardsCanReachThem) {
   const auto game = SparseGame();
   const ReplayWindows windows(game, game.episodes);
   Rng rng(3);
-  const auto last = windows.DrawSeeds(300, 4, 6, 1.0, rng).tokens.select(2, 0).select(1, 3);
+  const auto last = windows.DrawContexts(300, 4, 6, 1.0, rng).tokens.select(2, 0).select(1, 3);
   EXPECT_GE(last.min().item<int64_t>(), 60 - 5);
   EXPECT_LE(last.max().item<int64_t>(), 60);
   EXPECT_EQ(std::get<0>(at::_unique(last)).numel(), 6);

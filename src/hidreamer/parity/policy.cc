@@ -13,7 +13,7 @@
 #include "hidreamer/policy/returns.h"
 #include "hidreamer/policy/two_hot.h"
 #include "hidreamer/training/optimizer.h"
-#include "hidreamer/world_model/code_roller.h"
+#include "hidreamer/world_model/token_world.h"
 
 namespace hidreamer::parity {
 namespace {
@@ -145,17 +145,25 @@ void CheckRollout(const ParityComponent& component, std::vector<ParityRow>& rows
   const auto seed_actions = component.Input("rollout_seed_actions");  // (B, C)
   const auto actions = component.Input("rollout_actions");            // (B, H)
   const int64_t context = seed_tokens.size(1);
-  world_model::Decoder decoder(model, seed_tokens.size(0), context + actions.size(1));
-  world_model::CodeRoller roller(model, decoder);
-  roller.Start(seed_tokens, seed_actions.narrow(1, 0, context - 1));
-  std::vector<torch::Tensor> tokens, hidden = {roller.hidden()};
+  const world_model::TokenLayout& layout = model->options().layout;
+  const auto no_values = [](const torch::Tensor& codes) {
+    return torch::zeros({codes.size(0), 1, 1, 1});
+  };
+  world_model::TokenWorld world(model, /*value_channels=*/1, context, context + actions.size(1));
+  world.eval();
+  const auto rollout =
+      world.Begin(world_model::StepsOfSlots(layout, seed_tokens,
+                                            seed_actions.narrow(1, 0, context - 1), no_values),
+                  actions.size(1), no_values);
+  std::vector<torch::Tensor> tokens, hidden = {rollout->states().hidden};
   for (const auto& action : actions.unbind(1)) {
-    roller.Advance(action.contiguous(), /*temperature=*/0);
-    tokens.push_back(roller.tokens());
-    hidden.push_back(roller.hidden());
+    rollout->Imagine(action.contiguous(), /*temperature=*/0, {});
+    tokens.push_back(rollout->codes().squeeze(1));
+    hidden.push_back(rollout->states().hidden);
   }
   rows.push_back(component.Compare("rollout_tokens", torch::stack(tokens, 1)));
-  rows.push_back(component.Compare("rollout_hidden", torch::stack(hidden, 1)));
+  rows.push_back(component.Compare("rollout_hidden",
+                                   torch::stack(hidden, 1).unflatten(2, {layout.levels, -1})));
 }
 
 void CheckLosses(const ParityComponent& component, std::vector<ParityRow>& rows) {

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
-#include "hidreamer/imagination/dream.h"
+#include "hidreamer/imagination/dreams.h"
+#include "hidreamer/imagination/staged_agent.h"
 #include "hidreamer/performance/workload.h"
 #include "hidreamer/world_model/world_model_learner.h"
 
@@ -106,29 +107,36 @@ Workload WorldModelForward(const WorkloadOptions& options) {
 
 Workload Imagination(const WorkloadOptions& options) {
   const int64_t batch = options.quick ? 2 : 32, context = options.quick ? 3 : 16;
-  const int64_t horizon = options.quick ? 2 : 15;
+  const imagination::DreamOptions dreams{.horizon = options.quick ? 2 : 15};
   world_model::WorldModel model = MakeModel(options);
+  const world_model::TokenLayout layout = model->options().layout;
+  const auto codebooks = torch::randn({layout.levels, layout.codes, model->options().width},
+                                      torch::TensorOptions(options.device));
   const imagination::StateFeatures features("hidden", model->options());
   policy::PolicyModel policy(policy::PolicyModelOptions{.game = "random",
                                                         .feature_width = features.state_width(),
                                                         .outcome_width = features.outcome_width(),
-                                                        .actions = kActions});
+                                                        .actions = kActions,
+                                                        .context = context,
+                                                        .horizon = dreams.horizon});
   policy->to(options.device);
-  policy->eval();
+  auto dreamer = std::make_shared<imagination::StagedDreamer>(model, policy, codebooks);
+  auto loop =
+      std::make_shared<imagination::DreamLoop>(*dreamer, dreams, options.precision, options.device);
   const auto whole = torch::TensorOptions(options.device).dtype(torch::kLong);
-  auto dreamer = std::make_shared<imagination::Dreamer>(model, features, batch, context + horizon,
-                                                        options.precision);
-  const torch::Tensor tokens = torch::randint(
-      model->options().layout.codes, {batch, context, model->options().layout.levels}, whole);
-  const torch::Tensor actions = torch::randint(kActions, {batch, context - 1}, whole);
-  return {.shape = fmt::format("{} rollouts, context {}, horizon {}", batch, context, horizon),
-          .precision = options.precision,
-          .run =
-              [=, seed = kWorkloadSeed]() mutable {
-                dreamer->Roll(policy, tokens, actions, horizon, seed++);
-              },
-          .items = static_cast<double>(batch * horizon),
-          .unit = "dreamed steps"};
+  const world_model::Steps steps = world_model::StepsOfSlots(
+      layout, torch::randint(layout.codes, {batch, context, layout.levels}, whole),
+      torch::randint(kActions, {batch, context - 1}, whole), dreamer->ValuesOfCodes());
+  return {
+      .shape = fmt::format("{} rollouts, context {}, horizon {}", batch, context, dreams.horizon),
+      .precision = options.precision,
+      .run =
+          [=, rng = Rng(kWorkloadSeed)]() mutable {
+            loop->Run(steps,
+                      imagination::DrawForDreams(*dreamer, batch, dreams, rng, options.device));
+          },
+      .items = static_cast<double>(batch * dreams.horizon),
+      .unit = "dreamed steps"};
 }
 
 Workload WindowSampling(const WorkloadOptions& options) {

@@ -20,7 +20,7 @@ constexpr int64_t kStill = 6;  // steps for which the beginning is shown
 
 }  // namespace
 
-nlohmann::json DescribeCodes(agent::Agent& agent) {
+nlohmann::json DescribeCodes(imagination::Agent& agent) {
   const world_model::TokenLayout& layout = agent.world().options().layout;
   std::vector<int64_t> level_codes;
   for (int64_t level = 0; level < layout.levels; ++level) {
@@ -35,7 +35,7 @@ report::Image DrawMoment(const agent::DreamGameMoment& moment) {
                         kHeight, kGap, kGapShade);
 }
 
-std::vector<report::Image> FilmAgent(std::shared_ptr<agent::Agent> agent,
+std::vector<report::Image> FilmAgent(std::shared_ptr<imagination::Agent> agent,
                                      std::unique_ptr<env::Environment> game,
                                      const AgentFilmOptions& options) {
   agent::DreamGame play(std::move(agent), std::move(game));
@@ -48,8 +48,8 @@ std::vector<report::Image> FilmAgent(std::shared_ptr<agent::Agent> agent,
   return film;
 }
 
-report::Film FilmSteps(std::shared_ptr<agent::Agent> agent, std::unique_ptr<env::Environment> game,
-                       const AgentFilmOptions& options) {
+report::Film FilmSteps(std::shared_ptr<imagination::Agent> agent,
+                       std::unique_ptr<env::Environment> game, const AgentFilmOptions& options) {
   const nlohmann::json layout = DescribeCodes(*agent);
   agent::DreamGame play(std::move(agent), std::move(game));
   report::Film film{

@@ -4,9 +4,9 @@
 #include <memory>
 #include <vector>
 
-#include "hidreamer/agent/agent.h"
 #include "hidreamer/agent/dream_game.h"
 #include "hidreamer/env/environment.h"
+#include "hidreamer/imagination/agent.h"
 #include "hidreamer/report/film.h"
 #include "hidreamer/report/image.h"
 
@@ -23,18 +23,18 @@ constexpr int kFilmMilliseconds = 120;  // a step is shown for
 
 // A real game that the agent plays, the same frames drawn from their codes, and the dream under the
 // same actions, side by side, a picture a step. The dream sees no frame after its beginning.
-std::vector<report::Image> FilmAgent(std::shared_ptr<agent::Agent> agent,
+std::vector<report::Image> FilmAgent(std::shared_ptr<imagination::Agent> agent,
                                      std::unique_ptr<env::Environment> game,
                                      const AgentFilmOptions& options);
 // One picture of it.
 report::Image DrawMoment(const agent::DreamGameMoment& moment);
 // How an agent's codes are laid out: {"grid", "level_codes"}.
-nlohmann::json DescribeCodes(agent::Agent& agent);
+nlohmann::json DescribeCodes(imagination::Agent& agent);
 
 // The same for a page that shows it step by step: `steps` steps, the codes beside them; the dream
 // begins anew where the game is every kFilmDream steps. Throws Interrupted on Ctrl-C.
 constexpr int64_t kFilmDream = 50;
-report::Film FilmSteps(std::shared_ptr<agent::Agent> agent, std::unique_ptr<env::Environment> game,
-                       const AgentFilmOptions& options);
+report::Film FilmSteps(std::shared_ptr<imagination::Agent> agent,
+                       std::unique_ptr<env::Environment> game, const AgentFilmOptions& options);
 
 }  // namespace hidreamer::pipeline

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "hidreamer/agent/load_agent.h"
 #include "hidreamer/base/files.h"
 #include "hidreamer/base/json_lines.h"
 #include "hidreamer/config/dump.h"

@@ -1,9 +1,9 @@
 #include <algorithm>
 
-#include "hidreamer/agent/online_player.h"
+#include "hidreamer/agent/load_agent.h"
 #include "hidreamer/data/collect.h"
 #include "hidreamer/env/scripted_player.h"
-#include "hidreamer/imagination/agent_player.h"
+#include "hidreamer/imagination/player.h"
 #include "hidreamer/pipeline/stages.h"
 
 namespace hidreamer::pipeline {
@@ -11,9 +11,8 @@ namespace hidreamer::pipeline {
 std::unique_ptr<env::Player> MakeAnyPlayer(const std::string& policy, const std::string& game,
                                            double temperature, torch::Device device) {
   if (!env::IsPlayerName(policy) && std::filesystem::is_directory(policy)) {
-    return agent::HoldsAgent(policy)
-               ? agent::LoadOnlinePlayer(policy, game, temperature, device)
-               : imagination::LoadAgentPlayer(policy, game, {.temperature = temperature}, device);
+    return std::make_unique<imagination::Player>(
+        agent::LoadAgent(policy, game, {.device = device, .pictures = false}), temperature);
   }
   return env::MakePlayer(policy);  // a user Error for an unknown name
 }

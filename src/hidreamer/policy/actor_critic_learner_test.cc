@@ -40,8 +40,7 @@ Dreams OneDream() {
           .actions = torch::tensor({{0, 1}}, torch::kLong),
           .log_probs = torch::full({1, 2}, -std::log(2.0F)),
           .rewards = torch::tensor({{1.0F, 0.0F}}),
-          .continues = torch::tensor({{1.0F, 0.5F}}),
-          .codes = {}};
+          .continues = torch::tensor({{1.0F, 0.5F}})};
 }
 
 nlohmann::json UpdateOnce(const ActorCriticLearnerOptions& options, double progress) {

@@ -273,8 +273,11 @@ class StepRollout : public Rollout {
 
   const States& states() const override { return states_; }
   const torch::Tensor& codes() const override { return codes_; }
+  void Restart(const Steps& context) override;
   Outcomes Imagine(const torch::Tensor& actions, double temperature,
                    const torch::Tensor& uniforms) override;
+  void Follow(const torch::Tensor& actions, const torch::Tensor& codes,
+              const torch::Tensor& values) override;
 
  private:
   // Takes in the next step: values (B, C, G, G), and the action (B) that led to it.
@@ -283,7 +286,7 @@ class StepRollout : public Rollout {
 
   StepWorld& world_;
   ValuesOfCodes values_of_;
-  int64_t position_, room_;           // the next one, and how many there is room for
+  int64_t position_ = 0, room_;       // the next one, and how many there is room for
   std::vector<torch::Tensor> grids_;  // newest first, (B, C, G, G)
   torch::Tensor local_;               // (B, K, G, G)
   torch::Tensor codes_;
@@ -298,13 +301,15 @@ class StepRollout : public Rollout {
 };
 
 StepRollout::StepRollout(StepWorld& world, const Steps& context, int64_t room, ValuesOfCodes values)
-    : world_(world),
-      values_of_(std::move(values)),
-      position_(context.length()),
-      room_(position_ + room) {
+    : world_(world), values_of_(std::move(values)), room_(context.length() + room) {
+  Restart(context);
+}
+
+void StepRollout::Restart(const Steps& context) {
   torch::NoGradGuard no_grad;
   const WorldOptions& options = world_.options();
-  const int64_t b = context.windows(), read = position_, last = read - 1;
+  const int64_t b = context.windows(), read = context.length(), last = read - 1;
+  position_ = read;
   std::vector<torch::Tensor> projections;
   const StepWorld::Reading reading = world_.Read(context, &projections);
   const auto newest = [&](const torch::Tensor& x) {
@@ -317,6 +322,7 @@ StepRollout::StepRollout(StepWorld& world, const Steps& context, int64_t room, V
                            reading.summary.view({b, read, -1}).select(1, last).to(torch::kFloat32)},
                           1),
       .hidden = reading.hidden.select(1, last)};
+  grids_.clear();
   for (const auto& grid : world_.NewestGrids(context)) {
     grids_.push_back(grid.select(1, last));
   }
@@ -325,7 +331,9 @@ StepRollout::StepRollout(StepWorld& world, const Steps& context, int64_t room, V
   if (const layers::TransformerParts parts = world_.transformer();
       layers::PackedTransformer::Applies(parts)) {
     packed_ = layers::PackedTransformer::Of(parts, world_.packed_);
-    kernel_cache_.emplace(options.layers, b, options.heads, options.width / options.heads, room_);
+    if (!kernel_cache_) {
+      kernel_cache_.emplace(options.layers, b, options.heads, options.width / options.heads, room_);
+    }
     std::vector<int64_t> steps_read(static_cast<size_t>(read));
     std::iota(steps_read.begin(), steps_read.end(), 0);
     packed_->Fill(*kernel_cache_, projections, steps_read, steps_read);
@@ -333,6 +341,8 @@ StepRollout::StepRollout(StepWorld& world, const Steps& context, int64_t room, V
     begins_.assign(begins.data_ptr<int64_t>(), begins.data_ptr<int64_t>() + b);
     return;
   }
+  keys_.clear();
+  cached_values_.clear();
   visible_ = torch::ones({b, 1, 1, room_}, context.firsts.options());
   visible_.narrow(3, 0, read).copy_(own.view({b, 1, 1, read}));
   for (const auto& projected : projections) {
@@ -352,6 +362,13 @@ Outcomes StepRollout::Imagine(const torch::Tensor& actions, double temperature,
   codes_ = world_.Sample(next.places, codes_, temperature, uniforms);
   Push(values_of_(codes_), actions);
   return next.outcomes;
+}
+
+void StepRollout::Follow(const torch::Tensor& actions, const torch::Tensor& codes,
+                         const torch::Tensor& values) {
+  torch::NoGradGuard no_grad;
+  codes_ = codes;
+  Push(values, actions);
 }
 
 void StepRollout::Push(const torch::Tensor& values, const torch::Tensor& actions) {

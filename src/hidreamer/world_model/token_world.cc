@@ -1,9 +1,9 @@
 #include "hidreamer/world_model/token_world.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "hidreamer/layers/precision.h"
-#include "hidreamer/world_model/code_roller.h"
 #include "hidreamer/world_model/decoder.h"
 
 namespace hidreamer::world_model {
@@ -21,6 +21,19 @@ WorldModelOptions TransformerOptions(const WorldOptions& options) {
           .dropout = 0,
           .max_steps = options.max_steps,
           .mask = MaskFromName(options.mask)};
+}
+
+WorldOptions OptionsOf(const WorldModelOptions& transformer, int64_t value_channels,
+                       int64_t context, int64_t max_steps) {
+  return {.kind = "token",
+          .layout = transformer.layout,
+          .value_channels = value_channels,
+          .mask = MaskName(transformer.mask),
+          .width = transformer.width,
+          .layers = transformer.layers,
+          .heads = transformer.heads,
+          .context = context,
+          .max_steps = std::min(max_steps, transformer.max_steps)};
 }
 
 // (B, T, P, L) -> (B, T, S), the whole frame coarsely, then finer.
@@ -59,6 +72,16 @@ NewestEpisode ReadNewestEpisode(const Steps& steps) {
   return HeldStillBefore(begins, InSlots(steps.codes), steps.previous_actions.narrow(1, 1, t - 1));
 }
 
+Steps StepsOfSlots(const TokenLayout& layout, const torch::Tensor& codes,
+                   const torch::Tensor& actions, const ValuesOfCodes& values) {
+  const int64_t b = codes.size(0), t = codes.size(1);
+  const auto placed = codes.unflatten(2, {layout.levels, layout.places}).transpose(2, 3);
+  return {.codes = placed,
+          .values = values(placed.flatten(0, 1)).unflatten(0, {b, t}),
+          .previous_actions = torch::constant_pad_nd(actions, {1, 0}, 0),
+          .firsts = torch::zeros({b, t}, actions.options().dtype(torch::kBool))};
+}
+
 TokenWorld::TokenWorld(const WorldOptions& options) : World(options) {
   const int64_t d = options.width;
   transformer_ = register_module("transformer", WorldModel(TransformerOptions(options)));
@@ -75,8 +98,10 @@ TokenWorld::TokenWorld(const WorldOptions& options) : World(options) {
   reward_->bias.zero_();
 }
 
-TokenWorld::TokenWorld(const WorldOptions& options, WorldModel transformer, OutcomesOf outcomes)
-    : World(options), outcomes_of_(std::move(outcomes)) {
+TokenWorld::TokenWorld(WorldModel transformer, int64_t value_channels, int64_t context,
+                       int64_t max_steps, OutcomesOf outcomes)
+    : World(OptionsOf(transformer->options(), value_channels, context, max_steps)),
+      outcomes_of_(std::move(outcomes)) {
   transformer_ = register_module("transformer", std::move(transformer));
 }
 
@@ -143,7 +168,8 @@ Prediction TokenWorld::Predict(const Steps& steps, int64_t from) {
           .known = known};
 }
 
-// Runs a token world one code at a time.
+// Runs the transformer position by position: the action, then the next step's codes, coarse to
+// fine.
 class TokenRollout : public Rollout {
  public:
   TokenRollout(TokenWorld& world, const Steps& context, int64_t room, ValuesOfCodes values)
@@ -151,41 +177,74 @@ class TokenRollout : public Rollout {
         values_of_(std::move(values)),
         decoder_(world.transformer_, context.windows(), context.length() + room,
                  layers::IsBf16Autocast(context.codes.device()) ? layers::Precision::kBf16
-                                                                : layers::Precision::kF32),
-        roller_(world.transformer_, decoder_, world.options().changed_weight) {
-    const NewestEpisode episode = ReadNewestEpisode(context);
-    roller_.Start(episode.codes, episode.actions);
-    codes_ = context.codes.select(1, context.length() - 1);
-    SetStates(context.values.select(1, context.length() - 1));
+                                                                : layers::Precision::kF32) {
+    Restart(context);
   }
 
   const States& states() const override { return states_; }
   const torch::Tensor& codes() const override { return codes_; }
 
+  void Restart(const Steps& context) override {
+    torch::NoGradGuard no_grad;
+    const NewestEpisode episode = ReadNewestEpisode(context);
+    const int64_t last = context.length() - 1;
+    decoder_.Reset();
+    const auto hidden = decoder_.Prefill(episode.codes, episode.actions).clone();  // (B, S, D)
+    codes_ = context.codes.select(1, last);
+    SetStates(context.values.select(1, last), hidden);
+  }
+
   Outcomes Imagine(const torch::Tensor& actions, double temperature,
                    const torch::Tensor& uniforms) override {
     torch::NoGradGuard no_grad;
-    const TokenLayout& layout = world_.options().layout;
-    const torch::Tensor hidden = roller_.Advance(
-        actions, temperature,
-        temperature <= 0 ? torch::Tensor()
-                         : InSlots(uniforms.unsqueeze(1)).select(1, 0).t().contiguous());
-    const Outcomes outcomes = world_.outcomes_of_(states_, hidden.to(torch::kFloat32), actions);
-    codes_ = roller_.tokens().unflatten(1, {layout.levels, layout.places}).transpose(1, 2);
-    SetStates(values_of_(codes_));
+    const WorldOptions& options = world_.options();
+    const torch::Tensor now = Slots(codes_);
+    const torch::Tensor draws = temperature <= 0 ? torch::Tensor() : Slots(uniforms);
+    const auto action_hidden = decoder_.PushAction(actions).clone();  // (B, D)
+    const Outcomes outcomes =
+        world_.outcomes_of_ == nullptr
+            ? Outcomes{}
+            : world_.outcomes_of_(states_, action_hidden.to(torch::kFloat32), actions);
+    std::vector<torch::Tensor> codes, hidden = {action_hidden};
+    for (int64_t slot = 0; slot < options.layout.code_slots(); ++slot) {
+      const auto logits = world_.transformer_->Logits(options.layout.level_of(slot), hidden.back())
+                              .to(torch::kFloat32);  // (B, V)
+      codes.push_back(DrawCodes(logits, now.select(1, slot), options.changed_weight, temperature,
+                                temperature <= 0 ? torch::Tensor() : draws.select(1, slot)));
+      hidden.push_back(decoder_.PushCode(slot, codes.back()).clone());
+    }
+    codes_ = torch::stack(codes, 1)
+                 .unflatten(1, {options.layout.levels, options.layout.places})
+                 .transpose(1, 2);
+    SetStates(values_of_(codes_), torch::stack(torch::TensorList(hidden).slice(1), 1));
     return outcomes;
   }
 
+  void Follow(const torch::Tensor& actions, const torch::Tensor& codes,
+              const torch::Tensor& values) override {
+    torch::NoGradGuard no_grad;
+    const torch::Tensor slots = Slots(codes);
+    std::vector<torch::Tensor> hidden;
+    decoder_.PushAction(actions);
+    for (int64_t slot = 0; slot < slots.size(1); ++slot) {
+      hidden.push_back(decoder_.PushCode(slot, slots.select(1, slot)).clone());
+    }
+    codes_ = codes;
+    SetStates(values, torch::stack(hidden, 1));
+  }
+
  private:
-  // values (B, C, G, G) of the newest step's codes.
-  void SetStates(const torch::Tensor& values) {
-    states_ = {.codes = values.flatten(1), .hidden = world_.StateOf(roller_.hidden())};
+  // Of one step: (B, P, L) -> (B, S).
+  static torch::Tensor Slots(const torch::Tensor& x) { return x.transpose(1, 2).flatten(1); }
+
+  // values (B, C, G, G) of the newest step, hidden (B, S, D) at its codes.
+  void SetStates(const torch::Tensor& values, const torch::Tensor& hidden) {
+    states_ = {.codes = values.flatten(1), .hidden = world_.StateOf(hidden)};
   }
 
   TokenWorld& world_;
   ValuesOfCodes values_of_;
   Decoder decoder_;
-  CodeRoller roller_;
   torch::Tensor codes_;
   States states_;
 };

@@ -19,6 +19,9 @@ struct NewestEpisode {
   torch::Tensor codes, actions;
 };
 NewestEpisode ReadNewestEpisode(const Steps& steps);
+// The other way round: windows of one episode each, whose slots are `codes`; actions (B, T - 1).
+Steps StepsOfSlots(const TokenLayout& layout, const torch::Tensor& codes,
+                   const torch::Tensor& actions, const ValuesOfCodes& values);
 
 // The text's hierarchical transformer as a world that learns online: one transformer position a
 // code, reward and continue predicted behind the action. Any number of places, see TokenLayout.
@@ -32,8 +35,10 @@ class TokenWorld : public World {
   // states (N, …), action_hidden (N, D) f32, actions (N) int64 -> (N, …)
   using OutcomesOf = std::function<Outcomes(
       const States& states, const torch::Tensor& action_hidden, const torch::Tensor& actions)>;
-  // Of networks that a staged run has trained. It is to be observed and dreamed with alone.
-  TokenWorld(const WorldOptions& options, WorldModel transformer, OutcomesOf outcomes);
+  // Of networks that a staged run has trained; sequences of at most `max_steps`. It is to be
+  // observed and dreamed with alone. outcomes null: it predicts none.
+  TokenWorld(WorldModel transformer, int64_t value_channels, int64_t context, int64_t max_steps,
+             OutcomesOf outcomes = nullptr);
 
   // States of the codes: the quantized grid. Hidden: at the last place's code of every level, which
   // has the whole step behind it.
@@ -43,8 +48,8 @@ class TokenWorld : public World {
   // Of a window that crosses borders, the longest episode is predicted.
   Prediction Predict(const Steps& steps, int64_t from) override;
   std::unique_ptr<Rollout> Begin(const Steps& context, int64_t room, ValuesOfCodes values) override;
-  // A decoder that is filled for the first time copies indices from the host.
-  bool RolloutsCanBeCaptured() const override { return false; }
+  // A window has as many times more positions than its last step as it has steps.
+  int64_t followed_steps() const override { return options().max_steps - options().context; }
 
  private:
   friend class TokenRollout;

@@ -78,10 +78,15 @@ class Rollout {
   virtual ~Rollout() = default;
   virtual const States& states() const = 0;        // (B, …), of the newest step
   virtual const torch::Tensor& codes() const = 0;  // (B, P, L) int64, of the newest step
+  // Begins again in other windows, as many and as long as the first. The weights may have changed.
+  virtual void Restart(const Steps& context) = 0;
   // Plays actions (B) int64: what follows them (B, …), and then the next step's codes. These are
   // drawn with `uniforms` (B, P, L) in [0, 1) at a temperature; temperature 0: the likeliest.
   virtual Outcomes Imagine(const torch::Tensor& actions, double temperature,
                            const torch::Tensor& uniforms) = 0;
+  // The next step is a real one: actions (B) int64 led to codes (B, P, L), values (B, C, G, G).
+  virtual void Follow(const torch::Tensor& actions, const torch::Tensor& codes,
+                      const torch::Tensor& values) = 0;
 };
 
 class World : public torch::nn::Module {
@@ -98,8 +103,9 @@ class World : public torch::nn::Module {
   // Dreams that go on from the last step of each window, with room for `room` steps.
   virtual std::unique_ptr<Rollout> Begin(const Steps& context, int64_t room,
                                          ValuesOfCodes values) = 0;
-  // Whether a rollout's work on a GPU can be recorded (training::CapturedGraph).
-  virtual bool RolloutsCanBeCaptured() const { return true; }
+  // Real steps with which a player had better Follow before it reads a game's window again; 0: to
+  // read the window at every step costs little.
+  virtual int64_t followed_steps() const { return 0; }
   // Weights of hidden layers that learn better by Muon than by Adam; perhaps none.
   virtual std::vector<torch::Tensor> MuonMatrices() const { return {}; }
 
@@ -109,6 +115,16 @@ class World : public torch::nn::Module {
 
 // The world of options.kind. Throws a user Error for another kind.
 std::shared_ptr<World> MakeWorld(const WorldOptions& options);
+
+// What becomes of windows under given actions (B, H), with no real step in between.
+struct OpenLoop {
+  torch::Tensor codes;   // (B, H, P, L) int64
+  torch::Tensor hidden;  // (B, H, hidden_width()) of these steps
+};
+// uniforms (H, B, P, L): as Rollout::Imagine's of each step; not used at temperature 0.
+OpenLoop RunOpenLoop(World& world, const Steps& context, const torch::Tensor& actions,
+                     const ValuesOfCodes& values, double temperature,
+                     const torch::Tensor& uniforms = {});
 
 // The next codes of one level: logits (..., V), the codes of the step before (...) int64 -> (...)
 // int64. A change_weight other than 1 is taken back, see WorldOptions.

@@ -182,6 +182,45 @@ TEST_P(WorldTest, DreamsStatesAsItObservesThem) {
   EXPECT_THROW(rollout->Imagine(torch::zeros({kWorldWindows}, torch::kLong), 0, {}), Error);
 }
 
+// A real step is seen in a rollout as in the whole window, and so is what is dreamed after it; a
+// rollout that begins again has forgotten all.
+TEST_P(WorldTest, FollowsRealStepsAsItObservesThem) {
+  torch::NoGradGuard no_grad;
+  const Steps steps = RandomSteps();
+  const States whole = world_->Observe(steps);
+  const auto rollout = Begin(WithOthersAt(steps, 1).Between(0, 3), 3);
+  rollout->Imagine(steps.actions.select(1, 2), 1, Uniforms());
+  rollout->Restart(steps.Between(0, 3));
+  for (int64_t step = 3; step < kWorldSteps; ++step) {
+    rollout->Follow(steps.actions.select(1, step - 1), steps.codes.select(1, step),
+                    steps.values.select(1, step));
+    ExpectNear(rollout->states().hidden, whole.hidden.select(1, step));
+    ExpectNear(rollout->states().codes, whole.codes.select(1, step));
+    EXPECT_TRUE(rollout->codes().equal(steps.codes.select(1, step)));
+  }
+}
+
+TEST_P(WorldTest, RunsOpenLoopUnderTheActionsGiven) {
+  torch::NoGradGuard no_grad;
+  const Steps context = RandomSteps().Between(0, 3);
+  const auto values = [this](const torch::Tensor& codes) { return ValuesOf(codes); };
+  const auto run = [&](int64_t action, double temperature, const torch::Tensor& uniforms) {
+    return RunOpenLoop(*world_, context, torch::full({kWorldWindows, 4}, action, torch::kLong),
+                       values, temperature, uniforms);
+  };
+  const OpenLoop likeliest = run(1, 0, {});
+  const auto rollout = Begin(context, 4);
+  for (int64_t h = 0; h < 4; ++h) {
+    rollout->Imagine(torch::full({kWorldWindows}, 1, torch::kLong), 0, {});
+    EXPECT_TRUE(likeliest.codes.select(1, h).equal(rollout->codes()));
+    EXPECT_TRUE(likeliest.hidden.select(1, h).equal(rollout->states().hidden));
+  }
+  EXPECT_FALSE(run(2, 0, {}).hidden.equal(likeliest.hidden));
+  const auto uniforms = torch::stack({Uniforms(), Uniforms(), Uniforms(), Uniforms()});
+  EXPECT_TRUE(run(1, 1, uniforms).codes.equal(run(1, 1, uniforms).codes));
+  EXPECT_FALSE(run(1, 1, uniforms).codes.equal(run(1, 1, uniforms.flip(0)).codes));
+}
+
 // At temperature 0 each code is the likeliest by what is predicted of the dream as a whole.
 TEST_P(WorldTest, DreamsWhatItPredicts) {
   torch::NoGradGuard no_grad;

@@ -1,12 +1,13 @@
-#include "hidreamer/agent/dreams.h"
+#include "hidreamer/agent/agent_models.h"
 
 #include <gtest/gtest.h>
 
 #include "hidreamer/agent/observation.h"
-#include "hidreamer/agent/online_player.h"
-#include "hidreamer/agent/windows.h"
 #include "hidreamer/config/load.h"
 #include "hidreamer/env/registry.h"
+#include "hidreamer/imagination/dreams.h"
+#include "hidreamer/imagination/player.h"
+#include "hidreamer/imagination/windows.h"
 
 namespace hidreamer::agent {
 namespace {
@@ -52,8 +53,12 @@ data::ReplayBatch SomeWindows() {
   return replay.Read(starts, 4);
 }
 
+world_model::Steps Read(AgentModels models, const data::ReplayBatch& windows) {
+  return imagination::ReadWindows(*models, windows, ToTensor(windows.frames));
+}
+
 TEST(Windows, AreCutByStepsAndByWindows) {
-  const world_model::Steps whole = ReadWindows(SmallModels(), SomeWindows(), torch::kCPU);
+  const world_model::Steps whole = Read(SmallModels(), SomeWindows());
   EXPECT_EQ(whole.codes.sizes(), (torch::IntArrayRef{4, 4, 64, 3}));
   const world_model::Steps part = whole.Some(1, 2).Between(2, 4);
   EXPECT_EQ(part.windows(), 2);
@@ -65,45 +70,46 @@ TEST(Windows, AreCutByStepsAndByWindows) {
 
 TEST(Dreams, HaveTheirShapesAndAreDrawnFromTheirSeed) {
   auto models = SmallModels();
-  const auto context = ReadWindows(models, SomeWindows(), torch::kCPU);
+  const auto context = Read(models, SomeWindows());
   const auto dream = [&](uint64_t seed) {
     Rng rng(seed);
-    return DreamOn(models, context, {.horizon = 5, .keep_codes = true}, rng);
+    return imagination::DreamOn(*models, context, {.horizon = 5}, rng);
   };
   const policy::Dreams one = dream(1), again = dream(1), other = dream(2);
   EXPECT_EQ(one.states.sizes(), (torch::IntArrayRef{4, 6, one.states.size(2)}));
-  EXPECT_EQ(one.codes.sizes(), (torch::IntArrayRef{4, 5, 64, 3}));
   for (const auto& x : {one.actions, one.log_probs, one.rewards, one.continues}) {
     EXPECT_EQ(x.sizes(), (torch::IntArrayRef{4, 5}));
   }
-  EXPECT_TRUE(one.codes.equal(again.codes));
+  EXPECT_TRUE(one.states.equal(again.states));
   EXPECT_TRUE(one.actions.equal(again.actions));
-  EXPECT_FALSE(one.codes.equal(other.codes));
+  EXPECT_FALSE(one.states.equal(other.states));
   const auto probabilities = models->Policy(one.states.narrow(1, 0, 5)).LogProb(one.actions);
   EXPECT_TRUE(torch::allclose(one.log_probs, probabilities, 1e-4, 1e-5));
 }
 
-TEST(Dreams, FollowTheActionsGiven) {
+// Room that is taken once changes nothing.
+TEST(Dreams, AreTheSameInALoop) {
   auto models = SmallModels();
-  const auto context = ReadWindows(models, SomeWindows(), torch::kCPU);
-  const auto dream = [&](int64_t action) {
-    Rng rng(1);
-    return DreamOn(models, context,
-                   {.horizon = 5, .actions = torch::full({4, 5}, action, torch::kLong)}, rng);
-  };
-  const policy::Dreams left = dream(1), right = dream(2);
-  EXPECT_TRUE(left.actions.eq(1).all().item<bool>());
-  EXPECT_TRUE(left.states.select(1, 0).equal(right.states.select(1, 0)));
-  EXPECT_FALSE(left.states.select(1, 1).equal(right.states.select(1, 1)));
+  const auto context = Read(models, SomeWindows());
+  const imagination::DreamOptions options{.horizon = 5};
+  imagination::DreamLoop loop(*models, options, layers::Precision::kF32, torch::kCPU);
+  for (uint64_t seed = 0; seed < 4; ++seed) {
+    Rng rng(seed);
+    const auto draws = imagination::DrawForDreams(*models, 4, options, rng, torch::kCPU);
+    const auto looped = loop.Run(context, draws);
+    const auto expected = imagination::DreamOn(*models, context, options, draws);
+    EXPECT_TRUE(looped.states.equal(expected.states)) << seed;
+    EXPECT_TRUE(looped.rewards.equal(expected.rewards)) << seed;
+  }
 }
 
 // A game is judged by the policy on the state from which it would dream.
-TEST(OnlinePlayer, SeesWhatADreamSees) {
+TEST(Player, SeesWhatADreamSees) {
   auto models = SmallModels();
   const int64_t context = models->options().world_model.context;
   auto game = env::MakeEnvironment("catch", "atari100k");
   game->Reset(5);
-  OnlinePlayer player(models, /*temperature=*/0);
+  imagination::Player player(models.ptr(), /*temperature=*/0);
   data::ReplayBuffer replay({.streams = 1, .frame_bytes = kObservationBytes});
   std::vector<Rng> rngs(1, Rng(1));
   std::vector<uint8_t> pixels(kObservationBytes);
@@ -117,8 +123,8 @@ TEST(OnlinePlayer, SeesWhatADreamSees) {
     const int action = player.Act({view}, rngs)[0];
     replay.Append(0, {.frame = pixels, .action = action, .first = t == 0});
     if (t + 1 >= context) {
-      const auto window = ReadWindows(
-          models, replay.Read({{.stream = 0, .step = t + 1 - context}}, context), torch::kCPU);
+      const auto window =
+          Read(models, replay.Read({{.stream = 0, .step = t + 1 - context}}, context));
       torch::NoGradGuard no_grad;
       const auto features =
           models->Features(models->world_model->Observe(window)).select(1, context - 1);
@@ -130,10 +136,11 @@ TEST(OnlinePlayer, SeesWhatADreamSees) {
 
 // Of two games, the second of which begins anew: a player that reads the replay anew at every step
 // acts as one that remembers.
-TEST(OnlinePlayer, RecallsWhatItHasSeenItself) {
+TEST(Player, RecallsWhatItHasSeenItself) {
   auto models = SmallModels();
   const int64_t room = models->options().world_model.context - 1;
-  OnlinePlayer remembers(models, /*temperature=*/0), recalls(models, /*temperature=*/0);
+  imagination::Player remembers(models.ptr(), /*temperature=*/0),
+      recalls(models.ptr(), /*temperature=*/0);
   data::ReplayBuffer replay({.streams = 2, .frame_bytes = kObservationBytes});
   std::vector<std::unique_ptr<env::Environment>> games;
   std::vector<uint8_t> pixels(kObservationBytes);

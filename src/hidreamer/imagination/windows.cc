@@ -1,19 +1,14 @@
-#include "hidreamer/agent/windows.h"
+#include "hidreamer/imagination/windows.h"
 
-#include "hidreamer/agent/observation.h"
 #include "hidreamer/training/device.h"
 
-namespace hidreamer::agent {
-world_model::Steps ReadWindows(AgentModels models, const data::ReplayBatch& batch,
-                               torch::Device device) {
-  return ReadWindows(models, batch, ToTensor(batch.frames, device));
-}
+namespace hidreamer::imagination {
 
-world_model::Steps ReadWindows(AgentModels models, const data::ReplayBatch& batch,
+world_model::Steps ReadWindows(Agent& agent, const data::ReplayBatch& batch,
                                const torch::Tensor& frames) {
   torch::NoGradGuard no_grad;
   const auto device = frames.device();
-  const auto encoded = models->tokenizer->Encode(frames);  // (B T, …)
+  const Agent::Sight encoded = agent.See(frames);  // (B T, …)
   const std::vector<int64_t> shape = {batch.batch, batch.length};
   const auto per_step = [&](const torch::Tensor& x) {
     auto sizes = x.sizes().vec();
@@ -37,8 +32,8 @@ world_model::Steps ReadWindows(AgentModels models, const data::ReplayBatch& batc
           .terminals = flags(batch.terminals)};
 }
 
-data::ReplayBatch ReadRecording(const data::EpisodeStore& store, const std::vector<int64_t>& starts,
-                                int64_t length) {
+world_model::Steps ReadWindows(Agent& agent, const data::EpisodeStore& recording,
+                               const std::vector<int64_t>& starts, int64_t length) {
   data::ReplayBatch batch;
   batch.batch = static_cast<int64_t>(starts.size());
   batch.length = length;
@@ -46,17 +41,16 @@ data::ReplayBatch ReadRecording(const data::EpisodeStore& store, const std::vect
   for (const int64_t start : starts) {
     for (int64_t row = start; row < start + length; ++row) {
       const auto i = static_cast<size_t>(row);
-      const bool first = store.EpisodeOf(row).begin == row;
+      const bool first = recording.EpisodeOf(row).begin == row;
       rows.push_back(row);
-      batch.actions.push_back(store.actions()[i]);
-      batch.previous_actions.push_back(first ? 0 : store.actions()[i - 1]);
-      batch.rewards.push_back(store.rewards()[i]);
-      batch.terminals.push_back(store.terminals()[i]);
+      batch.actions.push_back(recording.actions()[i]);
+      batch.previous_actions.push_back(first ? 0 : recording.actions()[i - 1]);
+      batch.rewards.push_back(recording.rewards()[i]);
+      batch.terminals.push_back(recording.terminals()[i]);
       batch.firsts.push_back(first ? 1 : 0);
     }
   }
-  batch.frames = ObserveRows(store, rows);
-  return batch;
+  return ReadWindows(agent, batch, agent.Frames(recording, rows));
 }
 
-}  // namespace hidreamer::agent
+}  // namespace hidreamer::imagination

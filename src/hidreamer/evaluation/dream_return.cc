@@ -1,0 +1,50 @@
+#include "hidreamer/evaluation/dream_return.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "hidreamer/evaluation/game_artefacts.h"
+#include "hidreamer/imagination/dreams.h"
+#include "hidreamer/imagination/windows.h"
+#include "hidreamer/policy/return_comparison.h"
+
+namespace hidreamer::evaluation {
+namespace {
+
+constexpr size_t kStartsAtATime = 128;
+
+}  // namespace
+
+nlohmann::json MeasureDreamReturn(imagination::Agent& agent, const data::EpisodeStore& own_play,
+                                  const DreamReturnOptions& options) {
+  torch::NoGradGuard no_grad;
+  const int64_t context = agent.world().options().context, horizon = options.horizon;
+  const std::vector<int64_t> starts =
+      SpreadWindowStarts(own_play.episodes(), context + horizon - 1, 1, options.starts);
+  Rng rng = SeedTree(options.seed).Generator("dream_return");
+  std::vector<torch::Tensor> dreamed, continues, real;
+  for (size_t i = 0; i < starts.size(); i += kStartsAtATime) {
+    const std::vector<int64_t> chunk(
+        starts.begin() + static_cast<std::ptrdiff_t>(i),
+        starts.begin() + static_cast<std::ptrdiff_t>(std::min(i + kStartsAtATime, starts.size())));
+    const auto dream =
+        imagination::DreamOn(agent, imagination::ReadWindows(agent, own_play, chunk, context),
+                             {.horizon = horizon, .temperature = options.temperature}, rng);
+    dreamed.push_back(dream.rewards);
+    continues.push_back(dream.continues);
+    for (const int64_t start : chunk) {
+      const float* const followed = own_play.rewards().data() + start + context - 1;
+      real.push_back(torch::tensor(std::vector(followed, followed + horizon)));
+    }
+  }
+  if (dreamed.empty()) {
+    return nlohmann::json::object();
+  }
+  nlohmann::json part =
+      policy::CompareReturns(torch::cat(dreamed), torch::cat(continues), torch::stack(real));
+  part["game"] = agent.game();
+  part["horizon"] = horizon;
+  return part;
+}
+
+}  // namespace hidreamer::evaluation
