@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <chrono>
-#include <cstring>
 #include <optional>
 
 #include "hidreamer/base/error.h"
@@ -12,6 +11,7 @@
 #include "hidreamer/base/new_directory.h"
 #include "hidreamer/base/progress.h"
 #include "hidreamer/base/temporary_directory.h"
+#include "hidreamer/data/game_recorder.h"
 #include "hidreamer/data/store_format.h"
 #include "hidreamer/env/vector_environment.h"
 
@@ -24,18 +24,16 @@ namespace {
 constexpr double kColumnBytes = env::kRamBytes + 2 * sizeof(float);
 
 // One game of the vector: its own seeds, its own file, its own tally.
-struct Recorder {
-  explicit Recorder(const fs::path& file, const StoreInfo& info) : path(file), writer(file, info) {}
+struct Stream {
+  explicit Stream(const fs::path& file, const StoreInfo& info) : path(file), recorder(file, info) {}
 
   fs::path path;
-  EpisodeStoreWriter writer;
+  GameRecorder recorder;
   int64_t quota = 0;  // steps it records
   uint64_t episode = 0;
   double score = 0;        // of the episode so far
   double total_score = 0;  // of whole episodes
   int64_t whole_episodes = 0;
-  std::array<uint8_t, env::kFrameBytes> frame{};
-  std::array<uint8_t, env::kRamBytes> ram{};
 };
 
 class Collector {
@@ -58,9 +56,9 @@ class Collector {
              .extra = {{"environments", options.environments}}};
     for (int slot = 0; slot < games_.size(); ++slot) {
       const auto index = static_cast<uint64_t>(slot);
-      recorders_.push_back(
-          std::make_unique<Recorder>(shards_.path() / fmt::format("{:04}", slot), info_));
-      recorders_.back()->quota =
+      streams_.push_back(
+          std::make_unique<Stream>(shards_.path() / fmt::format("{:04}", slot), info_));
+      streams_.back()->quota =
           options.steps / games_.size() + (slot < options.steps % games_.size() ? 1 : 0);
       rngs_.push_back(seeds_.Generator("player", index));
       Begin(slot);
@@ -93,41 +91,32 @@ class Collector {
   }
 
  private:
-  Recorder& At(int slot) { return *recorders_[static_cast<size_t>(slot)]; }
+  Stream& At(int slot) { return *streams_[static_cast<size_t>(slot)]; }
 
   void Begin(int slot) {
-    Recorder& r = At(slot);
-    games_.Reset(slot, seeds_.Stream(fmt::format("episode/{}", slot), r.episode));
-    ++r.episode;
-    r.score = 0;
-    Observe(slot);
-  }
-
-  void Observe(int slot) {
-    Recorder& r = At(slot);
-    const env::Environment& game = games_.environment(slot);
-    std::copy(game.frame().begin(), game.frame().end(), r.frame.begin());
-    std::copy(game.ram().begin(), game.ram().end(), r.ram.begin());
+    Stream& stream = At(slot);
+    games_.Reset(slot, seeds_.Stream(fmt::format("episode/{}", slot), stream.episode));
+    ++stream.episode;
+    stream.score = 0;
+    stream.recorder.Observe(games_.environment(slot));
   }
 
   // One step of every game that has not recorded its share. Returns how many there were.
   int64_t Step() {
     std::vector<int> slots;
     for (int slot = 0; slot < games_.size(); ++slot) {
-      if (At(slot).writer.size() < At(slot).quota) {
+      if (At(slot).recorder.writer().size() < At(slot).quota) {
         slots.push_back(slot);
       }
     }
     games_.Play(slots, player_, rngs_, [&](int slot, int action, const env::StepResult& result) {
-      Recorder& r = At(slot);
-      r.writer.Append({.frame = r.frame, .action = action, .result = result, .ram = r.ram});
-      r.score += result.reward;
+      Stream& stream = At(slot);
+      stream.recorder.Append(games_.environment(slot), action, result);
+      stream.score += result.reward;
       if (result.terminal || result.truncated) {
-        r.total_score += r.score;
-        ++r.whole_episodes;
+        stream.total_score += stream.score;
+        ++stream.whole_episodes;
         Begin(slot);
-      } else {
-        Observe(slot);
       }
     });
     return static_cast<int64_t>(slots.size());
@@ -137,13 +126,13 @@ class Collector {
     CollectSummary summary;
     EpisodeStoreWriter writer(path_, info_);
     double total_score = 0;
-    for (const auto& recorder : recorders_) {
-      if (recorder->quota > 0) {
-        recorder->writer.Finish();
-        writer.AppendStore(EpisodeStore(recorder->path));
+    for (const auto& stream : streams_) {
+      if (stream->quota > 0) {
+        stream->recorder.writer().Finish();
+        writer.AppendStore(EpisodeStore(stream->path));
       }
-      summary.episodes += recorder->whole_episodes;
-      total_score += recorder->total_score;
+      summary.episodes += stream->whole_episodes;
+      total_score += stream->total_score;
     }
     writer.Finish();
     summary.steps = options_.steps;
@@ -160,7 +149,7 @@ class Collector {
   env::VectorEnvironment games_;
   TemporaryDirectory shards_;
   StoreInfo info_;
-  std::vector<std::unique_ptr<Recorder>> recorders_;
+  std::vector<std::unique_ptr<Stream>> streams_;
   std::vector<Rng> rngs_;
 };
 

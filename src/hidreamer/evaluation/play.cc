@@ -1,14 +1,13 @@
 #include "hidreamer/evaluation/play.h"
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <optional>
 
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/interrupt.h"
 #include "hidreamer/base/progress.h"
-#include "hidreamer/data/episode_store.h"
+#include "hidreamer/data/game_recorder.h"
 #include "hidreamer/env/vector_environment.h"
 #include "hidreamer/evaluation/statistics.h"
 
@@ -19,41 +18,6 @@ namespace {
 struct Slot {
   int64_t episode = -1;  // -1: idle
   PlayedEpisode record;
-};
-
-// Writes one of the games down, step by step.
-class GameRecorder {
- public:
-  GameRecorder(const std::filesystem::path& path, const PlayResult& result,
-               const env::Environment& game)
-      : writer_(path, {.game = result.game,
-                       .protocol = result.protocol,
-                       .policy = result.player,
-                       .action_names = game.spec().action_names,
-                       .seed = result.seed,
-                       .extra = {}}) {
-    Observe(game);
-  }
-
-  void Append(const env::Environment& game, int action, const env::StepResult& result) {
-    writer_.Append({.frame = frame_, .action = action, .result = result, .ram = ram_});
-    Observe(game);
-  }
-
-  void Finish() {
-    writer_.EndEpisode();
-    writer_.Finish();
-  }
-
- private:
-  void Observe(const env::Environment& game) {
-    std::copy(game.frame().begin(), game.frame().end(), frame_.begin());
-    std::copy(game.ram().begin(), game.ram().end(), ram_.begin());
-  }
-
-  data::EpisodeStoreWriter writer_;
-  std::array<uint8_t, env::kFrameBytes> frame_;
-  std::array<uint8_t, env::kRamBytes> ram_;
 };
 
 }  // namespace
@@ -101,9 +65,15 @@ PlayResult PlayEpisodes(const EnvironmentFactory& factory, env::Player& player,
   for (int i = 0; i < count; ++i) {
     start_episode(i);
   }
-  std::optional<GameRecorder> recorder;  // of episode 0, which slot 0 plays first
+  std::optional<data::GameRecorder> recorder;  // of episode 0, which slot 0 plays first
   if (!options.record.empty()) {
-    recorder.emplace(options.record, result, games.environment(0));
+    recorder.emplace(options.record, data::StoreInfo{.game = result.game,
+                                                     .protocol = result.protocol,
+                                                     .policy = result.player,
+                                                     .action_names = games.spec().action_names,
+                                                     .seed = result.seed,
+                                                     .extra = {}});
+    recorder->Observe(games.environment(0));
   }
   std::optional<Progress> progress;
   if (options.progress) {
@@ -139,7 +109,8 @@ PlayResult PlayEpisodes(const EnvironmentFactory& factory, env::Player& player,
       result.episodes[static_cast<size_t>(slot.episode)] = slot.record;
       ++finished;
       if (slot.episode == 0 && recorder) {
-        recorder->Finish();
+        recorder->writer().EndEpisode();
+        recorder->writer().Finish();
         recorder.reset();
       }
       start_episode(index);
