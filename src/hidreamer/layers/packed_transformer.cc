@@ -38,14 +38,13 @@ bool PackedTransformer::Applies(const TransformerParts& parts) {
   return !torch::GradMode::is_enabled() && IsBf16Autocast(torch::kCPU) && Can(parts);
 }
 
-std::shared_ptr<const PackedTransformer> PackedTransformer::Of(
-    const TransformerParts& parts, VersionedCache<PackedTransformer>& kept) {
+std::shared_ptr<const PackedTransformer> PackedTransformer::Of(const TransformerParts& parts) {
   std::vector<torch::Tensor> parameters = parts.final_norm->parameters();
   for (const TransformerBlock& block : parts.blocks) {
     const auto own = block->parameters();
     parameters.insert(parameters.end(), own.begin(), own.end());
   }
-  return kept.Get(parameters, [&] { return PackedTransformer(parts); });
+  return parts.packed->Get(parameters, [&] { return PackedTransformer(parts); });
 }
 
 PackedTransformer::PackedTransformer(const TransformerParts& parts) {

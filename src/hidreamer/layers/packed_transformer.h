@@ -13,12 +13,16 @@ namespace hidreamer::layers {
 
 using kernels::DecodeCache;
 
+class PackedTransformer;
+
 // A transformer between the embedding and the heads.
 struct TransformerParts {
   std::vector<TransformerBlock> blocks;
   torch::nn::LayerNorm final_norm{nullptr};
   int64_t heads = 1;
   int64_t hidden_width = 0;  // of the feed-forward layers
+  // Where the weights are kept as the kernels read them, where they can be.
+  std::shared_ptr<VersionedCache<PackedTransformer>> packed;
 };
 
 // A transformer's blocks for evaluation in bf16 on the CPU, with the weights in the order in which
@@ -30,9 +34,8 @@ class PackedTransformer {
   // Whether it is to be used as things stand: no gradients, bf16 autocast, and it can be.
   static bool Applies(const TransformerParts& parts);
   explicit PackedTransformer(const TransformerParts& parts);
-  // `kept`, made anew where the parameters have changed.
-  static std::shared_ptr<const PackedTransformer> Of(const TransformerParts& parts,
-                                                     VersionedCache<PackedTransformer>& kept);
+  // The one that is kept, made anew where the parameters have changed.
+  static std::shared_ptr<const PackedTransformer> Of(const TransformerParts& parts);
 
   // x (B, P, D), embedded sequences, f32, overwritten -> the hidden states (B, P - from, D) of the
   // positions from `from` on. additive (P, P) or, different for each sequence, (B, P, P): 0 or

@@ -1,12 +1,9 @@
 #include "hidreamer/world_model/decoder.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
+#include <utility>
 
 #include "hidreamer/base/error.h"
-#include "hidreamer/layers/decode_attention.h"
-#include "hidreamer/training/device.h"
 
 namespace hidreamer::world_model {
 
@@ -25,35 +22,23 @@ Decoder::Decoder(WorldModel model, int64_t batch, int64_t capacity, layers::Prec
       layout_(model_->options().layout),
       precision_(precision),
       batch_(batch),
-      capacity_(capacity > 0 ? capacity : model_->options().max_steps),
-      head_width_(model_->options().width / model_->options().heads) {
+      capacity_(capacity > 0 ? capacity : model_->options().max_steps) {
   const WorldModelOptions& options = model_->options();
   HID_CHECK(capacity_ <= options.max_steps, "{} steps asked of a decoder, the model has {}",
             capacity_, options.max_steps);
   const bool causal = options.mask == MaskKind::kCausal;
   filed_per_step_ = causal ? layout_.positions_per_step() : layout_.places + 1;
   middle_ = options.mask == MaskKind::kReference ? capacity_ * FineCodes() : 0;
-  const bool packs = precision == layers::Precision::kBf16 &&
-                     layers::PackedTransformer::Can(model_->transformer());
-  if (packs) {  // a panel of places begins there
-    middle_ = layers::DecodeCache::PanelFrom(middle_);
-  }
-  const int64_t slots = middle_ + (capacity_ - 1) * filed_per_step_ + layout_.positions_per_step();
-  const torch::Tensor& parameter = model_->final_norm()->weight;
-  if (packs) {
-    kernel_cache_.emplace(options.layers, batch_, options.heads, head_width_, slots);
-    return;
-  }
-  cache_ = torch::zeros(
-      {2, options.layers, batch_, options.heads, slots, head_width_},
-      parameter.options().requires_grad(false).dtype(
-          precision == layers::Precision::kBf16 ? torch::kBFloat16 : parameter.scalar_type()));
+  const layers::TransformerParts transformer = model_->transformer();
+  middle_ = layers::TransformerCache::BeginFrom(transformer, precision, middle_);
+  const int64_t places = middle_ + (capacity_ - 1) * filed_per_step_ + layout_.positions_per_step();
+  cache_.emplace(transformer, batch_, places, precision);
 }
 
 void Decoder::Reset() {
   position_ = 0;
   filed_steps_ = 0;
-  packed_.reset();
+  cache_->Reset();
 }
 
 int64_t Decoder::PlaceOfFiled(int64_t step, int64_t slot) const {
@@ -68,31 +53,15 @@ int64_t Decoder::PlaceOfFiled(int64_t step, int64_t slot) const {
 
 void Decoder::FileClosedStep() {
   const int64_t current = middle_ + filed_steps_ * filed_per_step_;
-  struct Move {
-    int64_t from, to;
-  };
-  std::vector<Move> moves;  // in this order: a later one may take an earlier one's place
+  // In this order: a later one may take an earlier one's place.
+  std::vector<std::pair<int64_t, int64_t>> moves;
   for (int64_t slot = 1; slot < layout_.positions_per_step(); ++slot) {
     const int64_t place = PlaceOfFiled(filed_steps_, slot);
     if (place >= 0 && place != current + slot) {
-      moves.push_back({current + slot, place});
+      moves.emplace_back(current + slot, place);
     }
   }
-  if (kernel_cache_.has_value()) {
-    at::parallel_for(0, batch_, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t row = begin; row < end; ++row) {
-        for (int64_t layer = 0; layer < model_->options().layers; ++layer) {
-          for (const Move& move : moves) {
-            kernel_cache_->Move(layer, row, move.from, move.to);
-          }
-        }
-      }
-    });
-  } else {
-    for (const Move& move : moves) {
-      cache_.select(4, move.to).copy_(cache_.select(4, move.from));
-    }
-  }
+  cache_->Move(moves);
   ++filed_steps_;
 }
 
@@ -129,31 +98,9 @@ torch::Tensor Decoder::Prefill(const torch::Tensor& tokens, const torch::Tensor&
       places.push_back(place);
     }
   }
-  if (kernel_cache_.has_value()) {
-    Packed().Fill(*kernel_cache_, qkv, sources, places);
-  } else {
-    FillCache(qkv, sources, places);
-  }
+  cache_->Fill(qkv, sources, places);
   position_ = positions;
   return hidden;
-}
-
-void Decoder::FillCache(const std::vector<torch::Tensor>& qkv, const std::vector<int64_t>& sources,
-                        const std::vector<int64_t>& places) {
-  auto& [source, place] = filled_[qkv.front().size(1)];
-  if (!source.defined()) {  // kept: a recorded graph cannot fetch them from the host
-    source = training::ToDevice(torch::tensor(sources, torch::kLong), cache_.device());
-    place = training::ToDevice(torch::tensor(places, torch::kLong), cache_.device());
-  }
-  for (size_t layer = 0; layer < qkv.size(); ++layer) {
-    const torch::Tensor kept = qkv[layer]
-                                   .view({batch_, -1, 3, cache_.size(3), head_width_})
-                                   .index_select(1, source)
-                                   .permute({2, 0, 3, 1, 4})
-                                   .narrow(0, 1, 2)
-                                   .to(cache_.scalar_type());  // (2, B, heads, P', d)
-    cache_.select(1, static_cast<int64_t>(layer)).index_copy_(3, place, kept);
-  }
 }
 
 torch::Tensor Decoder::PushCode(int64_t slot, const torch::Tensor& codes) {
@@ -188,38 +135,12 @@ torch::Tensor Decoder::Push(const torch::Tensor& values) {
     model_->eval();
   }
   const torch::Tensor x = model_->embedding()->EmbedPosition(values, slot, position_);  // (B, D)
-  const torch::Tensor hidden =
-      kernel_cache_.has_value()
-          ? Packed().Decode(x, *kernel_cache_,
-                            std::vector<int64_t>(static_cast<size_t>(batch_), begin), place)
-          : PushThroughModules(x, begin, place);
+  torch::Tensor hidden = cache_->Decode(x, begin, place);
   if (was_training) {
     model_->train();
   }
   ++position_;
   return hidden;
-}
-
-torch::Tensor Decoder::PushThroughModules(torch::Tensor x, int64_t begin, int64_t place) {
-  const layers::AutocastGuard autocast(x.device(), precision_);
-  for (int64_t layer = 0; layer < model_->options().layers; ++layer) {
-    layers::TransformerBlock block = model_->block(layer);
-    const torch::Tensor qkv = block->ProjectNormed(x)
-                                  .view({batch_, 3, -1, head_width_})
-                                  .to(cache_.scalar_type());  // (B, 3, heads, d)
-    cache_.select(1, layer).select(3, place).copy_(qkv.narrow(1, 1, 2).transpose(0, 1));
-    const torch::Tensor attended = layers::DecodeAttention(qkv.select(1, 0), cache_[0][layer],
-                                                           cache_[1][layer], begin, place + 1);
-    x = block->Finish(x, attended);
-  }
-  return model_->final_norm()->forward(x);
-}
-
-const layers::PackedTransformer& Decoder::Packed() {
-  if (packed_ == nullptr) {
-    packed_ = model_->Packed();
-  }
-  return *packed_;
 }
 
 }  // namespace hidreamer::world_model

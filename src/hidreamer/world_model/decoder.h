@@ -2,14 +2,11 @@
 
 #include <torch/torch.h>
 
-#include <map>
-#include <memory>
 #include <optional>
-#include <utility>
 #include <vector>
 
-#include "hidreamer/layers/packed_transformer.h"
 #include "hidreamer/layers/precision.h"
+#include "hidreamer/layers/transformer_cache.h"
 #include "hidreamer/world_model/world_model.h"
 
 namespace hidreamer::world_model {
@@ -55,32 +52,20 @@ class Decoder {
  private:
   int64_t FineCodes() const { return layout_.code_slots() - layout_.places; }  // F, of a step
   torch::Tensor Push(const torch::Tensor& values);
-  // x (B, D), the embedded position -> hidden (B, D).
-  torch::Tensor PushThroughModules(torch::Tensor x, int64_t begin, int64_t place);
   // Cache index of a position of an earlier step; negative where it is not kept.
   int64_t PlaceOfFiled(int64_t step, int64_t slot) const;
-  const layers::PackedTransformer& Packed();
-  // After a prefill: what lies at `sources` of each block's projection (B, P, 3 D) goes to
-  // `places`.
-  void FillCache(const std::vector<torch::Tensor>& qkv, const std::vector<int64_t>& sources,
-                 const std::vector<int64_t>& places);
   // Moves the step just closed from the end of the cache to its final places.
   void FileClosedStep();
 
   WorldModel model_;
   TokenLayout layout_;
   layers::Precision precision_;
-  int64_t batch_, capacity_, head_width_;
-  // Where the model can be packed; packed_ from the first position after a Reset on.
-  std::optional<layers::DecodeCache> kernel_cache_;
-  std::shared_ptr<const layers::PackedTransformer> packed_;
+  int64_t batch_, capacity_;
+  std::optional<layers::TransformerCache> cache_;
   int64_t middle_ = 0;          // cache index of L0 of step 0
   int64_t filed_per_step_ = 0;  // cache places right of the middle that an earlier step takes
   int64_t position_ = 0;        // next position
   int64_t filed_steps_ = 0;
-  torch::Tensor cache_;  // (2, layers, B, heads, places, d): keys, values; else undefined
-  // FillCache's sources and places on the cache's device, by the number of positions.
-  std::map<int64_t, std::pair<torch::Tensor, torch::Tensor>> filled_;
 };
 
 }  // namespace hidreamer::world_model

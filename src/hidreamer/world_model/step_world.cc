@@ -165,7 +165,8 @@ layers::TransformerParts StepWorld::transformer() const {
   return {.blocks = blocks_,
           .final_norm = norm_,
           .heads = options().heads,
-          .hidden_width = kFfnFactor * options().width};
+          .hidden_width = kFfnFactor * options().width,
+          .packed = packed_};
 }
 
 torch::Tensor StepWorld::Transform(torch::Tensor x, const torch::Tensor& firsts,
@@ -177,8 +178,8 @@ torch::Tensor StepWorld::Transform(torch::Tensor x, const torch::Tensor& firsts,
   const auto allowed = episode.unsqueeze(2).eq(episode.unsqueeze(1)).logical_and(causal);
   if (const layers::TransformerParts parts = transformer();
       layers::PackedTransformer::Applies(parts)) {
-    return layers::PackedTransformer::Of(parts, packed_)
-        ->Transform(x, layers::MakeAttentionPattern(allowed).additive, projections, 0);
+    return layers::PackedTransformer::Of(parts)->Transform(
+        x, layers::MakeAttentionPattern(allowed).additive, projections, 0);
   }
   for (auto& block : blocks_) {
     const auto projected = block->ProjectNormed(x);  // (B, T, 3 D)
@@ -282,7 +283,6 @@ class StepRollout : public Rollout {
  private:
   // Takes in the next step: values (B, C, G, G), and the action (B) that led to it.
   void Push(const torch::Tensor& values, const torch::Tensor& actions);
-  torch::Tensor PushThroughModules(torch::Tensor x);  // (B, D) -> hidden (B, D)
 
   StepWorld& world_;
   ValuesOfCodes values_of_;
@@ -291,13 +291,8 @@ class StepRollout : public Rollout {
   torch::Tensor local_;               // (B, K, G, G)
   torch::Tensor codes_;
   States states_;
-  // Where the transformer is packed:
-  std::shared_ptr<const layers::PackedTransformer> packed_;
-  std::optional<layers::DecodeCache> kernel_cache_;
-  std::vector<int64_t> begins_;  // the first step of each dream's own episode
-  // Else:
-  torch::Tensor visible_;  // (B, 1, 1, S) bool, kept steps of the own episode
-  std::vector<torch::Tensor> keys_, cached_values_;  // of each layer (B, heads, S, d)
+  std::optional<layers::TransformerCache> cache_;  // a step's place is its position
+  torch::Tensor begins_;  // (B) int64, the first step of each dream's own episode
 };
 
 StepRollout::StepRollout(StepWorld& world, const Steps& context, int64_t room, ValuesOfCodes values)
@@ -307,7 +302,6 @@ StepRollout::StepRollout(StepWorld& world, const Steps& context, int64_t room, V
 
 void StepRollout::Restart(const Steps& context) {
   torch::NoGradGuard no_grad;
-  const WorldOptions& options = world_.options();
   const int64_t b = context.windows(), read = context.length(), last = read - 1;
   position_ = read;
   std::vector<torch::Tensor> projections;
@@ -328,31 +322,17 @@ void StepRollout::Restart(const Steps& context) {
   }
   const auto episode = context.firsts.to(torch::kLong).cumsum(1);  // (B, T)
   const auto own = episode.eq(episode.narrow(1, last, 1));         // its steps are the last ones
-  if (const layers::TransformerParts parts = world_.transformer();
-      layers::PackedTransformer::Applies(parts)) {
-    packed_ = layers::PackedTransformer::Of(parts, world_.packed_);
-    if (!kernel_cache_) {
-      kernel_cache_.emplace(options.layers, b, options.heads, options.width / options.heads, room_);
-    }
-    std::vector<int64_t> steps_read(static_cast<size_t>(read));
-    std::iota(steps_read.begin(), steps_read.end(), 0);
-    packed_->Fill(*kernel_cache_, projections, steps_read, steps_read);
-    const auto begins = (read - own.sum(1)).contiguous();
-    begins_.assign(begins.data_ptr<int64_t>(), begins.data_ptr<int64_t>() + b);
-    return;
+  begins_ = read - own.sum(1);
+  if (!cache_) {
+    const auto device = context.values.device();
+    cache_.emplace(
+        world_.transformer(), b, room_,
+        layers::IsBf16Autocast(device) ? layers::Precision::kBf16 : layers::Precision::kF32);
   }
-  keys_.clear();
-  cached_values_.clear();
-  visible_ = torch::ones({b, 1, 1, room_}, context.firsts.options());
-  visible_.narrow(3, 0, read).copy_(own.view({b, 1, 1, read}));
-  for (const auto& projected : projections) {
-    const auto qkv = projected.view({b, read, 3, options.heads, -1}).permute({2, 0, 3, 1, 4});
-    for (auto [cache, source] : {std::pair{&keys_, 1}, std::pair{&cached_values_, 2}}) {
-      const auto part = qkv[source];  // (B, heads, T, d)
-      cache->push_back(torch::empty({b, part.size(1), room_, part.size(3)}, part.options()));
-      cache->back().narrow(2, 0, read).copy_(part);
-    }
-  }
+  std::vector<int64_t> steps_read(static_cast<size_t>(read));
+  std::iota(steps_read.begin(), steps_read.end(), 0);
+  cache_->Reset();
+  cache_->Fill(projections, steps_read, steps_read);
 }
 
 Outcomes StepRollout::Imagine(const torch::Tensor& actions, double temperature,
@@ -380,26 +360,8 @@ void StepRollout::Push(const torch::Tensor& values, const torch::Tensor& actions
   const auto x = world_.Tokens(summary, actions, torch::zeros_like(actions, torch::kBool),
                                torch::full_like(actions, position_));
   states_ = {.codes = torch::cat({values.flatten(1), summary.to(torch::kFloat32)}, 1),
-             .hidden = packed_ != nullptr ? packed_->Decode(x, *kernel_cache_, begins_, position_)
-                                          : PushThroughModules(x)};
+             .hidden = cache_->Decode(x, begins_, position_)};
   ++position_;
-}
-
-torch::Tensor StepRollout::PushThroughModules(torch::Tensor x) {
-  const int64_t b = x.size(0), d = world_.options().width, heads = world_.options().heads;
-  const int64_t seen = position_ + 1;
-  const auto allowed = visible_.narrow(3, 0, seen);
-  for (size_t i = 0; i < keys_.size(); ++i) {
-    auto& block = world_.blocks_[i];
-    const auto qkv = block->ProjectNormed(x).view({b, 3, heads, 1, d / heads});
-    keys_[i].narrow(2, position_, 1).copy_(qkv.select(1, 1));
-    cached_values_[i].narrow(2, position_, 1).copy_(qkv.select(1, 2));
-    const auto attended =
-        layers::Attention(qkv.select(1, 0).to(keys_[i].dtype()), keys_[i].narrow(2, 0, seen),
-                          cached_values_[i].narrow(2, 0, seen), allowed);
-    x = block->Finish(x, attended.reshape({b, d}));
-  }
-  return world_.norm_->forward(x.to(torch::kFloat32));
 }
 
 std::unique_ptr<Rollout> StepWorld::Begin(const Steps& context, int64_t room,

@@ -89,7 +89,8 @@ class StepWorld : public World {
   std::vector<torch::nn::Linear> depth_in_, depth_out_;
   std::vector<std::vector<torch::nn::Embedding>> depth_coarser_;
   torch::nn::LayerNorm norm_{nullptr};
-  layers::VersionedCache<layers::PackedTransformer> packed_;
+  std::shared_ptr<layers::VersionedCache<layers::PackedTransformer>> packed_ =
+      std::make_shared<layers::VersionedCache<layers::PackedTransformer>>();
 };
 
 }  // namespace hidreamer::world_model

@@ -173,15 +173,12 @@ layers::TransformerParts WorldModelImpl::transformer() const {
   layers::TransformerParts parts{.blocks = {},
                                  .final_norm = ln_final_,
                                  .heads = options_.heads,
-                                 .hidden_width = options_.ffn_width};
+                                 .hidden_width = options_.ffn_width,
+                                 .packed = packed_};
   for (int64_t layer = 0; layer < options_.layers; ++layer) {
     parts.blocks.push_back(block(layer));
   }
   return parts;
-}
-
-std::shared_ptr<const layers::PackedTransformer> WorldModelImpl::Packed() {
-  return layers::PackedTransformer::Of(transformer(), packed_);
 }
 
 const layers::AttentionPattern& WorldModelImpl::Pattern(int64_t positions, torch::Device device) {
@@ -222,7 +219,8 @@ torch::Tensor WorldModelImpl::Hidden(const torch::Tensor& tokens, const torch::T
                                      std::vector<torch::Tensor>* qkv, int64_t from) {
   if (UsesPacked()) {
     const torch::Tensor x = embedding_->forward(tokens, actions);
-    return Packed()->Transform(x, Pattern(x.size(1), x.device()).additive, qkv, from);
+    return layers::PackedTransformer::Of(transformer())
+        ->Transform(x, Pattern(x.size(1), x.device()).additive, qkv, from);
   }
   const torch::Tensor x = RunBlocks(tokens, actions, qkv, {});
   return ln_final_->forward(x.narrow(1, from, x.size(1) - from));

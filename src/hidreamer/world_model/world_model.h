@@ -100,8 +100,6 @@ class WorldModelImpl : public torch::nn::Module {
   layers::TransformerBlock block(int64_t layer) const;
   torch::nn::LayerNorm final_norm() const { return ln_final_; }
   layers::TransformerParts transformer() const;
-  // The transformer packed as it is now. Only where PackedTransformer::Can.
-  std::shared_ptr<const layers::PackedTransformer> Packed();
   // Of the given length; kept, for recorded graphs read it (training::CapturedGraph). Several
   // threads may ask for it.
   const layers::AttentionPattern& Pattern(int64_t positions, torch::Device device);
@@ -112,14 +110,15 @@ class WorldModelImpl : public torch::nn::Module {
   torch::Tensor RunBlocks(const torch::Tensor& tokens, const torch::Tensor& actions,
                           std::vector<torch::Tensor>* qkv,
                           const std::function<torch::Tensor(const torch::Tensor&)>& choose);
-  bool UsesPacked();  // computes hidden states by Packed() as things stand
+  bool UsesPacked();  // computes hidden states by the packed transformer as things stand
 
   WorldModelOptions options_;
   TokenEmbedding embedding_{nullptr};
   torch::nn::ModuleList blocks_{nullptr};
   torch::nn::LayerNorm ln_final_{nullptr};
   std::vector<layers::PackedLinear> heads_;  // registered as headl0, headl1, …
-  layers::VersionedCache<layers::PackedTransformer> packed_;
+  std::shared_ptr<layers::VersionedCache<layers::PackedTransformer>> packed_ =
+      std::make_shared<layers::VersionedCache<layers::PackedTransformer>>();
   std::mutex patterns_mutex_;
   std::map<int64_t, layers::AttentionPattern> patterns_;  // by length, of the last device
 };
