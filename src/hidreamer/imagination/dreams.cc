@@ -12,7 +12,6 @@ namespace {
 // From where the rollout stands.
 policy::Dreams DreamIn(Dreamer& dreamer, world_model::Rollout& rollout, const DreamOptions& options,
                        const DreamDraws& draws) {
-  const policy::ScalarCoding& scalars = dreamer.networks().scalars();
   std::vector<torch::Tensor> states, actions, log_probs, rewards, continues;
   for (int64_t h = 0; h < options.horizon; ++h) {
     states.push_back(dreamer.Features(rollout.states()));
@@ -21,15 +20,15 @@ policy::Dreams DreamIn(Dreamer& dreamer, world_model::Rollout& rollout, const Dr
     log_probs.push_back(distribution.LogProb(actions.back()));
     const auto outcomes = rollout.Imagine(actions.back(), options.temperature,
                                           draws.codes.defined() ? draws.codes[h] : torch::Tensor());
-    rewards.push_back(scalars.Value(outcomes.rewards));
-    continues.push_back(torch::sigmoid(outcomes.continues));
+    rewards.push_back(outcomes.rewards);
+    continues.push_back(outcomes.continues);
   }
   states.push_back(dreamer.Features(rollout.states()));
   return {.states = torch::stack(states, 1),
           .actions = torch::stack(actions, 1),
           .log_probs = torch::stack(log_probs, 1),
-          .rewards = torch::stack(rewards, 1),
-          .continues = torch::stack(continues, 1)};
+          .rewards = dreamer.networks().scalars().Value(torch::stack(rewards, 1)),
+          .continues = torch::sigmoid(torch::stack(continues, 1))};
 }
 
 }  // namespace
