@@ -13,6 +13,7 @@
 
 #include "hidreamer/base/error.h"
 #include "hidreamer/base/files.h"
+#include "hidreamer/web/test_browser.h"
 
 namespace hidreamer::integration {
 
@@ -130,6 +131,39 @@ nlohmann::json ServedPage::Call(const std::string& name, const nlohmann::json& a
   }
   EXPECT_EQ(got->status, status) << got->body;
   return nlohmann::json::parse(got->body);
+}
+
+nlohmann::json ServedPage::RunInBrowser(const std::string& script,
+                                        const std::filesystem::path& profile,
+                                        int milliseconds) const {
+  // A server between the two gives the page with the script, and passes the page's calls on.
+  std::string html = httplib::Client("127.0.0.1", port_).Get("/" + query_)->body;
+  html.insert(html.rfind("</body>"), R"(<script>
+    const wait = milliseconds => new Promise(done => setTimeout(done, milliseconds));
+    const until = async holds => { for (let i = 0; i < 400 && !holds(); ++i) await wait(10); return Boolean(holds()); };
+    (async () => {)" + script + R"(})().catch(error => ({error: String(error)})).then(result =>
+      document.body.replaceChildren(Object.assign(document.createElement("pre"), {textContent: JSON.stringify(result)})));
+    </script>)");
+  httplib::Server between;
+  between.Get("/", [&](const httplib::Request&, httplib::Response& answer) {
+    answer.set_content(html, "text/html");
+  });
+  between.Post("/api/.*", [&](const httplib::Request& asked, httplib::Response& answer) {
+    const auto got =
+        httplib::Client("127.0.0.1", port_).Post(asked.path, asked.body, "application/json");
+    answer.status = got->status;
+    answer.set_content(got->body, "application/json");
+  });
+  const int port = between.bind_to_any_port("127.0.0.1");
+  std::thread server([&] { between.listen_after_bind(); });
+  const std::string shown =
+      web::PageInBrowser("http://127.0.0.1:" + std::to_string(port) + "/", profile, milliseconds);
+  between.stop();
+  server.join();
+  const auto result =
+      nlohmann::json::parse(web::LastPre(shown), nullptr, /*allow_exceptions=*/false);
+  EXPECT_FALSE(result.is_discarded()) << shown.substr(0, 2000);
+  return result.is_discarded() ? nlohmann::json() : result;
 }
 
 }  // namespace hidreamer::integration

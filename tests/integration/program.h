@@ -68,6 +68,12 @@ class ServedPage {
   const std::string& query() const { return query_; }  // "" or "?token=…"
   // The answer to POST /api/NAME; the test fails where its status is another.
   nlohmann::json Call(const std::string& name, const nlohmann::json& asked, int status = 200) const;
+  // Opens the page in Chromium with a script added to it. `script` is the body of an asynchronous
+  // function, beside the page's own names: `until(holds)` waits for what it says, `wait` some
+  // milliseconds. Returns the object that it returns; null where it does not within
+  // `milliseconds` of the browser's clock. profile: an empty directory of the browser's own.
+  nlohmann::json RunInBrowser(const std::string& script, const std::filesystem::path& profile,
+                              int milliseconds) const;
 
  private:
   int port_ = 0;

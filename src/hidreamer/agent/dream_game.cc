@@ -18,7 +18,7 @@ std::vector<T> Numbers(const torch::Tensor& x) {
 
 DreamGame::DreamGame(std::shared_ptr<imagination::Agent> agent,
                      std::unique_ptr<env::Environment> game)
-    : agent_(std::move(agent)), game_(std::move(game)), choices_(0), draws_(0) {
+    : agent_(std::move(agent)), game_(std::move(game)), choices_(0), draws_(0), histories_(agent_) {
   HID_CHECK(game_->num_actions() == agent_->actions(), "a game of {} actions for {}",
             game_->num_actions(), agent_->actions());
 }
@@ -39,24 +39,11 @@ void DreamGame::SeeGame(int64_t action, bool first) {
   } else {
     stack_.Push(game_->frame());
   }
-  const imagination::Agent::Sight seen = agent_->See(
-      agent_->Frames({{.first = first, .environment = game_.get(), .stack = stack_.data()}}));
-  const world_model::Steps step{.codes = seen.codes.unsqueeze(1),
-                                .values = seen.values.unsqueeze(1),
-                                .previous_actions = torch::tensor({{action}}),
-                                .firsts = torch::full({1, 1}, first, torch::kBool)};
-  const int64_t length = agent_->world().options().context;
-  if (first) {
-    // Before its start a game is taken to have stood still, each step an episode of its own.
-    history_ = step;
-    while (history_.length() < length) {
-      history_ = history_.FollowedBy(step);
-    }
-  } else {
-    history_ = history_.FollowedBy(step).Between(1, length + 1);
-  }
-  const auto states = agent_->world().Observe(history_);
-  Look(seen.codes, agent_->Features(states).select(1, length - 1), now_.game);
+  histories_.Acted(0, action);
+  seen_ = histories_.Windows(
+      histories_.GoOn({{.first = first, .environment = game_.get(), .stack = stack_.data()}}));
+  const auto newest = [&](const torch::Tensor& x) { return x.select(1, seen_.length() - 1); };
+  Look(newest(seen_.codes), newest(agent_->Features(agent_->world().Observe(seen_))), now_.game);
 }
 
 void DreamGame::Begin(uint64_t seed, int64_t lead) {
@@ -78,7 +65,7 @@ void DreamGame::Begin(uint64_t seed, int64_t lead) {
 }
 
 void DreamGame::Rejoin() {
-  dream_.emplace(agent_, history_);
+  dream_.emplace(agent_, seen_);
   now_.step = 0;
   now_.action = -1;
   now_.continues = 1;

@@ -10,6 +10,7 @@
 #include "hidreamer/env/environment.h"
 #include "hidreamer/env/frame_stack.h"
 #include "hidreamer/imagination/agent.h"
+#include "hidreamer/imagination/histories.h"
 
 namespace hidreamer::agent {
 
@@ -65,7 +66,8 @@ class DreamGame {
   std::unique_ptr<env::Environment> game_;
   env::FrameStack stack_;
   Rng choices_, draws_;
-  world_model::Steps history_;  // (1, context, …) of the game
+  imagination::Histories histories_;  // of the game, slot 0
+  world_model::Steps seen_;           // its window (1, context, …)
   std::optional<LongDream> dream_;
   DreamGameMoment now_;
 };

@@ -10,10 +10,8 @@
 #include "hidreamer/base/files.h"
 #include "hidreamer/data/collect.h"
 #include "hidreamer/env/registry.h"
-#include "hidreamer/env/scripted_player.h"
-#include "hidreamer/evaluation/dream_return.h"
+#include "hidreamer/evaluation/agent_parts.h"
 #include "hidreamer/evaluation/parts.h"
-#include "hidreamer/evaluation/play.h"
 #include "hidreamer/evaluation/run_parts.h"
 #include "hidreamer/imagination/player.h"
 #include "hidreamer/policy/action_distribution.h"
@@ -207,13 +205,9 @@ std::vector<Figure> EvaluateAgent(const std::filesystem::path& run,
     parts.Measure(
         "play_" + game + "_" + options.protocol, {kWeights}, settings,
         [&] {
-          const auto factory = [&] { return env::MakeEnvironment(game, options.protocol); };
-          const evaluation::PlayOptions play{.episodes = options.episodes,
-                                             .seed = SeedTree(measure.seed).Stream("evaluate")};
-          env::RandomPlayer random;
-          const auto baseline = evaluation::PlayEpisodes(factory, random, play);
-          imagination::Player player(models.ptr(), policy::kScoringTemperature);
-          return ToJson(evaluation::PlayEpisodes(factory, player, play), &baseline);
+          return evaluation::MeasurePlay(
+              models.ptr(), [&] { return env::MakeEnvironment(game, options.protocol); },
+              {.episodes = options.episodes, .seed = SeedTree(measure.seed).Stream("evaluate")});
         },
         evaluation::PlayFigures);
   }

@@ -8,15 +8,12 @@
 #include "hidreamer/encoder/embedding_metrics.h"
 #include "hidreamer/encoder/encoder.h"
 #include "hidreamer/env/registry.h"
-#include "hidreamer/env/scripted_player.h"
-#include "hidreamer/evaluation/dream_return.h"
-#include "hidreamer/evaluation/play.h"
+#include "hidreamer/evaluation/agent_parts.h"
 #include "hidreamer/formats/safetensors.h"
 #include "hidreamer/imagination/outcome_metrics.h"
 #include "hidreamer/imagination/player.h"
 #include "hidreamer/imagination/replay_windows.h"
 #include "hidreamer/imagination/staged_agent.h"
-#include "hidreamer/policy/action_distribution.h"
 #include "hidreamer/policy/policy_model.h"
 #include "hidreamer/tokenizer/token_metrics.h"
 #include "hidreamer/world_model/world_model_learner.h"
@@ -296,12 +293,9 @@ json MeasurePlayPart(const LoadedRun& run, const std::string& game, const std::s
                             .environments = config.environments,
                             .max_frames = config.max_frames,
                             .seed = run.seeds.Stream("play/" + game + "/" + protocol)};
-  env::RandomPlayer random;
-  const PlayResult baseline = PlayEpisodes(factory, random, options);
-  imagination::Player agent(
+  return MeasurePlay(
       std::make_shared<imagination::StagedAgent>(imagination::LoadStagedNetworks(run.path, game)),
-      policy::kScoringTemperature);
-  return ToJson(PlayEpisodes(factory, agent, options), &baseline);
+      factory, options);
 }
 
 }  // namespace hidreamer::evaluation

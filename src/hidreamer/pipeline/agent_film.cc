@@ -65,10 +65,11 @@ report::Film FilmSteps(std::shared_ptr<imagination::Agent> agent,
     film.views[1].pictures.push_back(report::ImageOf(now.game.picture));
     film.views[2].pictures.push_back(report::ImageOf(now.dream.picture));
     film.captions.push_back(
-        fmt::format("step {}, {}, score {}; dreamed for {} steps: score {}", options.lead + step,
+        fmt::format("step {}, {}, score {}; dreamed for {} step{}: score {}", options.lead + step,
                     now.action < 0 ? "no action yet"
                                    : play.spec().action_names[static_cast<size_t>(now.action)],
-                    report::FormatNumber(score), now.step, report::FormatNumber(now.dream.score)));
+                    report::FormatNumber(score), now.step, now.step == 1 ? "" : "s",
+                    report::FormatNumber(std::round(100 * now.dream.score) / 100)));
     codes.push_back(now.game.codes);
     if (step == options.steps || now.game_over) {
       break;

@@ -1,6 +1,5 @@
 // The page around a dream: pictures, figures, keys and buttons.
 "use strict";
-const $ = id => document.getElementById(id);
 const kOver = 0.5;         // the dream is over where it likelier ends than goes on
 const kEpilogue = 2500;    // ms until the agent dreams anew
 const data = JSON.parse($("dream").textContent || "null");
@@ -18,18 +17,19 @@ function show() {
   const pen = $("picture").getContext("2d"), size = $("picture").width, image = pen.createImageData(size, size);
   dream.picture().forEach((gray, i) => image.data.fill(Math.round(255 * gray), 4 * i, 4 * i + 3).fill(255, 4 * i + 3, 4 * i + 4));
   pen.putImageData(image, 0, 0);
-  $("score").textContent = fixed(dream.score, 1);
-  $("continues").textContent = fixed(100 * dream.continues, 0) + " %";
-  $("step").textContent = dream.steps;
+  put($("score"), fixed(dream.score, 1));
+  put($("continues"), fixed(100 * dream.continues, 0) + " %");
+  put($("step"), String(dream.steps));
   dream.probabilities.forEach((share, action) => {
     const row = $("actions").children[action];
     row.className = "action" + (action === dream.action ? " taken" : "");
+    row.children[0].setAttribute("aria-current", action === dream.action);
     row.children[1].style.width = 100 * share + "%";
-    row.children[2].textContent = fixed(100 * share, 0) + " %";
+    put(row.children[2], fixed(100 * share, 0) + " %");
   });
 }
 
-function say(text) { if ($("note").textContent !== text) $("note").textContent = text; }
+function say(text) { put($("note"), text); }
 
 function step() {
   const action = agentPlays ? dream.choose() : actionOf(new Set([...held, ...tapped]));
@@ -37,12 +37,12 @@ function step() {
   dream.step(action, Number($("temperature").value));
   show();
   if (dream.continues < kOver) end();
-  else if (Math.abs(dream.reward) > 0.5) say(dream.reward > 0 ? "A point won." : "A point lost.");
+  else if (Math.abs(dream.reward) > 0.5) say(`A point ${dream.reward > 0 ? "won" : "lost"}: score ${fixed(dream.score, 1)}.`);
 }
 
 function end() {
   over = true;
-  $("once").disabled = true;
+  $("once").setAttribute("aria-disabled", true);
   say(`The dreamed game is over. Score ${fixed(dream.score, 1)}. ` + (agentPlays ? "" : "N begins a new dream."));
   const ended = dream;
   if (agentPlays) setTimeout(() => { if (dream === ended && agentPlays && running) begin(); }, kEpilogue);
@@ -50,16 +50,16 @@ function end() {
 
 function begin() {
   over = false;
-  $("once").disabled = false;
+  $("once").setAttribute("aria-disabled", false);
   const drawn = crypto.getRandomValues(new Uint32Array(2));
   dream = new Dream(agent, data.starts[drawn[0] % data.starts.length], drawn[1]);
-  say(agentPlays ? "The agent plays: press an arrow to take over." : "");
+  say(agentPlays ? "The agent plays: press an arrow to take over." : "A new dream.");
   show();
 }
 
 function pause(on) {
   running = !on;
-  $("run").innerHTML = (running ? "pause" : "go on") + "<kbd>P</kbd>";
+  $("run").setAttribute("aria-pressed", on);
 }
 
 function letAgentPlay(on) {
@@ -80,7 +80,7 @@ function loop() {
     step();
     const took = performance.now() - started;
     slow = 0.95 * slow + 0.05 * took;
-    $("speed_shown").textContent = $("speed").value + (slow > wanted ? ` (this device: ${fixed(1000 / slow, 0)})` : "");
+    put($("speed_shown"), $("speed").value + (slow > wanted ? ` (this device: ${fixed(1000 / slow, 0)})` : ""));
   }
   setTimeout(loop, Math.max(0, wanted - (performance.now() - started)));
 }

@@ -1,8 +1,8 @@
 // The page of hidreamer serve: curves of several runs, kept up to date while the page is looked at.
 "use strict";
-const $ = id => document.getElementById(id);
 const kEvery = 2000;  // milliseconds between two questions
 const kRows = 12;     // of a table beside a chart
+const kProgress = 4;  // column of the table of runs
 const charts = new Map();  // title -> chart
 let runs = [];             // as answered, each stage with columns: name -> numbers of all its records
 let asked = 0;
@@ -57,40 +57,58 @@ const stepsOf = stage => stage.columns.env_steps || stage.columns.step || [];
 const unitOf = stage => stage.columns.env_steps ? "steps" : "updates";
 const perUpdate = stage => stage.columns.env_steps && stage.updates ? last(stage, "env_steps") / stage.updates : 1;
 
-function cell(row, content, numeric) {
-  const td = document.createElement("td");
-  if (numeric) td.className = "n";
-  td.append(content);
-  row.append(td);
+// As many rows of a table's body as there are of `texts`, [[text]], a cell written where it has changed. The cells are those
+// that `make` puts into a new row, the first of them with what is before its text.
+function fill(body, texts, make) {
+  while (body.rows.length > texts.length) body.deleteRow(-1);
+  texts.forEach((row, r) => {
+    if (r === body.rows.length) make(body.insertRow(), r);
+    row.forEach((text, c) => put(body.rows[r].cells[c].lastChild, text));
+  });
 }
 
+function addCells(row, count, numericFrom) {
+  for (let i = 0; i < count; ++i) {
+    const cell = row.insertCell();
+    cell.append("");
+    if (i >= numericFrom) cell.className = "n";
+  }
+}
+
+// What the table says of a run.
+function describeRun(run, now) {
+  const stage = newest(run), silent = stage && now - stage.last;
+  const state = run.error || (run.state === "training" && silent > 300 ? `training, no news for ${duration(silent)}` : run.state);
+  const about = [run.name, run.games.join(", "), state];
+  if (!stage) return [...about, ...Array(7).fill("–")];
+  const times = perUpdate(stage), left = stage.total && stage.per_second ? (stage.total - stage.updates) / stage.per_second : NaN;
+  const score = key => last(stage, key) === null ? "–" : `${shown(last(stage, key))} ± ${shown(last(stage, key + "_error"))}`;
+  return [...about, stage.name,
+    stage.total ? ` ${(100 * shareOf(stage)).toFixed(0)} % of ${shown(stage.total * times)} ${unitOf(stage)}` : `${shown(stage.updates * times)} ${unitOf(stage)}`,
+    stage.per_second ? `${shown(stage.per_second * times)} ${unitOf(stage)}/s` : "–",
+    run.state === "training" && !stage.done ? duration(left) : "–",
+    duration(run.stages.reduce((sum, each) => sum + each.seconds, 0)), score("score"), score("random_score")];
+}
+
+const shareOf = stage => stage.done ? 1 : stage.total ? stage.updates / stage.total : 0;
+
 function showRuns(now) {
-  $("runs").replaceChildren(...runs.map((run, index) => {
-    const row = document.createElement("tr"), name = document.createElement("th"), swatch = document.createElement("span");
+  fill($("runs"), runs.map(run => describeRun(run, now)), (row, index) => {
+    const name = document.createElement("th"), swatch = document.createElement("span"), bar = document.createElement("progress");
     name.scope = "row"; swatch.className = "swatch"; swatch.style.background = `var(--c${index % 6})`;
-    name.append(swatch, run.name); name.title = run.path;
+    name.append(swatch, "");
     row.append(name);
-    cell(row, run.games.join(", "));
-    const stage = newest(run), silent = stage && now - stage.last;
-    cell(row, run.error || (run.state === "training" && silent > 300 ? `training, no news for ${duration(silent)}` : run.state));
-    if (!stage) { for (let i = 0; i < 7; ++i) cell(row, "–", i > 1); return row; }
-    const times = perUpdate(stage), share = stage.total ? stage.updates / stage.total : 0;
-    cell(row, stage.name);
-    const progress = document.createElement("span"), bar = document.createElement("progress");
-    bar.max = 1; bar.value = stage.done ? 1 : share;
+    addCells(row, 9, 4);
+    bar.max = 1;
+    row.cells[kProgress].prepend(bar);
+  });
+  runs.forEach((run, index) => {
+    const cells = $("runs").rows[index].cells, bar = cells[kProgress].firstChild, stage = newest(run);
+    cells[0].title = run.path;
     bar.setAttribute("aria-label", "progress of " + run.name);
-    if (stage.total) progress.append(bar, ` ${(100 * bar.value).toFixed(0)} % of ${shown(stage.total * times)} ${unitOf(stage)}`);
-    else progress.append(`${shown(stage.updates * times)} ${unitOf(stage)}`);
-    cell(row, progress);
-    const left = stage.total && stage.per_second ? (stage.total - stage.updates) / stage.per_second : NaN;
-    cell(row, stage.per_second ? `${shown(stage.per_second * times)} ${unitOf(stage)}/s` : "–", true);
-    cell(row, run.state === "training" && !stage.done ? duration(left) : "–", true);
-    cell(row, duration(run.stages.reduce((sum, each) => sum + each.seconds, 0)), true);
-    const score = (of, key) => last(of, key) === null ? "–" : `${shown(last(of, key))} ± ${shown(last(of, key + "_error"))}`;
-    cell(row, score(stage, "score"), true);
-    cell(row, score(stage, "random_score"), true);
-    return row;
-  }));
+    bar.hidden = !stage || !stage.total;
+    bar.value = stage ? shareOf(stage) : 0;
+  });
 }
 
 const style = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -123,8 +141,11 @@ class Plot {
     this.figure = document.createElement("figure");
     if (wide) this.figure.className = "wide";
     this.figure.innerHTML = `<h3></h3><div class="canvas"><canvas role="img"></canvas></div><figcaption></figcaption>
-      <details><summary>Values</summary><div class="scroll" tabindex="0" role="region"><table></table></div></details>`;
+      <details><summary>Values</summary><div class="scroll" tabindex="0" role="region"><table><thead><tr>
+      <th scope="col">line</th><th scope="col"></th><th scope="col">value</th></tr></thead><tbody></tbody></table></div></details>`;
     this.figure.querySelector("h3").textContent = title;
+    this.figure.setAttribute("aria-label", title);
+    this.figure.querySelector("summary").setAttribute("aria-label", "Values of " + title);
     this.figure.querySelector(".scroll").setAttribute("aria-label", "values of " + title);
     this.figure.querySelector("details").ontoggle = () => this.showTable();
     place.append(this.figure);
@@ -143,7 +164,7 @@ class Plot {
       const values = line.points.map(point => point.y), low = values.reduce((a, b) => Math.min(a, b)), high = values.reduce((a, b) => Math.max(a, b));
       return `${line.name}: ${shown(values[values.length - 1])} (${shown(low)} to ${shown(high)})`;
     });
-    this.figure.querySelector("figcaption").textContent = texts.join(" · ");
+    put(this.figure.querySelector("figcaption"), texts.join(" · "));
     this.figure.querySelector("canvas").setAttribute("aria-label", this.title + ". Newest, lowest and highest values. " + texts.join("; "));
     this.draw();
     this.showTable();
@@ -174,19 +195,14 @@ class Plot {
   }
   showTable() {
     if (!this.figure.querySelector("details").open) return;
-    const table = document.createElement("table"), head = table.createTHead().insertRow();
-    for (const text of ["line", $("axis").selectedOptions[0].text, "value"]) {
-      const th = document.createElement("th"); th.scope = "col"; th.textContent = text; head.append(th);
-    }
-    const body = table.createTBody();
-    for (const line of this.lines) {
+    put(this.figure.querySelector("th:nth-child(2)"), $("axis").selectedOptions[0].text);
+    fill(this.figure.querySelector("tbody"), this.lines.flatMap(line => {
       const count = Math.min(kRows, line.points.length);
-      for (let i = 0; i < count; ++i) {
-        const point = line.points[count === 1 ? 0 : Math.round(i * (line.points.length - 1) / (count - 1))], row = body.insertRow();
-        cell(row, line.name); cell(row, shown(point.x)); cell(row, shown(point.y));
-      }
-    }
-    this.figure.querySelector("table").replaceWith(table);
+      return Array.from({length: count}, (_, i) => {
+        const point = line.points[count === 1 ? 0 : Math.round(i * (line.points.length - 1) / (count - 1))];
+        return [line.name, shown(point.x), shown(point.y)];
+      });
+    }), row => addCells(row, 3, 3));
   }
 }
 
@@ -240,13 +256,15 @@ class FilmView {
     this.film = film;
     this.figure = document.createElement("figure");
     this.figure.className = "film";
-    this.figure.innerHTML = `<h3></h3><div class="films"></div><div class="bar"><button type="button">play</button>
+    this.figure.innerHTML = `<h3></h3><div class="films"></div><div class="bar"><button type="button" aria-pressed="false">play</button>
       <input type="range" min="0" value="0"></div><figcaption></figcaption>`;
     const find = selector => this.figure.querySelector(selector);
     find("h3").textContent = film.title;
     this.slider = find("input"); this.button = find("button"); this.caption = find("figcaption");
     this.slider.max = film.steps - 1;
     this.slider.setAttribute("aria-label", "step of " + film.title);
+    this.button.setAttribute("aria-label", "play " + film.title);
+    this.figure.setAttribute("aria-label", film.title);
     this.slider.oninput = () => this.draw();
     this.button.onclick = () => this.playing ? this.pause() : this.play();
     this.views = film.views.map(view => {
@@ -275,7 +293,7 @@ class FilmView {
       if (column < grid) this.choose(level, Math.floor(event.offsetY / this.codes.clientHeight * grid), column);
     };
     const bar = document.createElement("div");
-    bar.className = "bar";
+    bar.className = "bar"; bar.setAttribute("role", "group"); bar.setAttribute("aria-label", "a place of " + this.film.title);
     this.chosen = ["level", "row", "column"].map((name, i) => {
       const label = document.createElement("label"), input = document.createElement("input");
       input.type = "number"; input.min = 1; input.max = i ? grid : levels.length; input.value = i ? Math.ceil(grid / 2) : 1;
@@ -296,7 +314,7 @@ class FilmView {
   draw() {
     const step = Number(this.slider.value);
     this.views.forEach(({canvas}, view) => this.paint(canvas, view, step));
-    this.caption.textContent = this.film.captions[step];
+    put(this.caption, this.film.captions[step]);
     this.slider.setAttribute("aria-valuetext", this.film.captions[step]);
     if (this.codes) this.drawCodes(step);
   }
@@ -312,8 +330,8 @@ class FilmView {
     const place = row * grid + column, code = steps[step][place * levels.length + level];
     const frames = steps.flatMap((codes, at) => codes[place * levels.length + level] === code ? [at] : []);
     const key = [level, place, code].join();
-    this.told.textContent = `Code ${code} of level ${level + 1} at row ${row + 1}, column ${column + 1}: in ${frames.length} of ${steps.length} steps.` +
-      ` Some of the frames behind it, the place framed:`;
+    put(this.told, `Code ${code} of level ${level + 1} at row ${row + 1}, column ${column + 1}: in ${frames.length} of ${steps.length} steps.` +
+      ` Some of the frames behind it, the place framed:`);
     if (this.shown === key || !this.views.every(({picture}) => picture.complete)) return;
     this.shown = key;
     this.behind.replaceChildren();
@@ -331,14 +349,14 @@ class FilmView {
   }
   play() {
     if (Number(this.slider.value) === this.film.steps - 1) this.slider.value = 0;
-    this.button.textContent = "pause";
+    this.button.setAttribute("aria-pressed", true);
     this.playing = setInterval(() => {
       this.slider.value = Number(this.slider.value) + 1;
       this.draw();
       if (Number(this.slider.value) === this.film.steps - 1 || !this.figure.isConnected) this.pause();
     }, 80);
   }
-  pause() { clearInterval(this.playing); this.playing = 0; this.button.textContent = "play"; }
+  pause() { clearInterval(this.playing); this.playing = 0; this.button.setAttribute("aria-pressed", false); }
 }
 
 async function showPictures(index) {
@@ -380,9 +398,10 @@ async function look() {
     showRuns(got.now);
     offerPictures();
     if (!before.length || runs.some(run => run.stages.some(stage => stage.news))) showCharts();
-    document.title = runs.map(run => run.name).join(", ") + " · hidreamer";
-    $("title").textContent = runs.map(run => run.name).join(", ");
-    $("note").textContent = "";
+    const names = runs.map(run => run.name).join(", ");
+    if (document.title !== names + " · hidreamer") document.title = names + " · hidreamer";
+    put($("title"), names);
+    put($("note"), "");
   } catch (error) {
     $("note").textContent = error instanceof TypeError ? "The program no longer answers: start hidreamer serve again." : error.message;
   }

@@ -1,11 +1,15 @@
-#include "hidreamer/evaluation/dream_return.h"
+#include "hidreamer/evaluation/agent_parts.h"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
+#include "hidreamer/env/scripted_player.h"
 #include "hidreamer/evaluation/game_artefacts.h"
 #include "hidreamer/imagination/dreams.h"
+#include "hidreamer/imagination/player.h"
 #include "hidreamer/imagination/windows.h"
+#include "hidreamer/policy/action_distribution.h"
 #include "hidreamer/policy/return_comparison.h"
 
 namespace hidreamer::evaluation {
@@ -14,6 +18,14 @@ namespace {
 constexpr size_t kStartsAtATime = 128;
 
 }  // namespace
+
+nlohmann::json MeasurePlay(std::shared_ptr<imagination::Agent> agent,
+                           const EnvironmentFactory& factory, const PlayOptions& options) {
+  env::RandomPlayer random;
+  const PlayResult baseline = PlayEpisodes(factory, random, options);
+  imagination::Player player(std::move(agent), policy::kScoringTemperature);
+  return ToJson(PlayEpisodes(factory, player, options), &baseline);
+}
 
 nlohmann::json MeasureDreamReturn(imagination::Agent& agent, const data::EpisodeStore& own_play,
                                   const DreamReturnOptions& options) {

@@ -1,12 +1,20 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "hidreamer/data/episode_store.h"
+#include "hidreamer/evaluation/play.h"
 #include "hidreamer/imagination/agent.h"
 
+// What an agent of either kind of run is judged by.
 namespace hidreamer::evaluation {
+
+// Its scores, at policy::kScoringTemperature, beside those of random play in the same games, as
+// ToJson(PlayResult) has them.
+nlohmann::json MeasurePlay(std::shared_ptr<imagination::Agent> agent,
+                           const EnvironmentFactory& factory, const PlayOptions& options);
 
 struct DreamReturnOptions {
   int64_t starts = 512;

@@ -1,5 +1,9 @@
-// What both pages have: keys to actions, and figures.
+// What the pages share.
 "use strict";
+const $ = id => document.getElementById(id);
+
+// Writes a text where it has changed: what is written anew, a screen reader may read out anew.
+function put(node, text) { if (node.textContent !== text) node.textContent = text; }
 
 // The action of `names` that keys ask for. Where a game has no UP and DOWN but RIGHT and LEFT, as Pong has, those are meant.
 function actionOfKeys(keys, names) {
