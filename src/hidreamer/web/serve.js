@@ -194,8 +194,8 @@ class Plot {
     else this.chart = new Chart(canvas, {type: "line", data: {datasets}, options});
   }
   showTable() {
-    if (!this.figure.querySelector("details").open) return;
     put(this.figure.querySelector("th:nth-child(2)"), $("axis").selectedOptions[0].text);
+    if (!this.figure.querySelector("details").open) return;
     fill(this.figure.querySelector("tbody"), this.lines.flatMap(line => {
       const count = Math.min(kRows, line.points.length);
       return Array.from({length: count}, (_, i) => {
