@@ -48,15 +48,6 @@ class Share {
   int64_t count_ = 0;
 };
 
-std::vector<std::vector<int64_t>> Chunks(const std::vector<int64_t>& all, size_t size) {
-  std::vector<std::vector<int64_t>> chunks;
-  for (size_t i = 0; i < all.size(); i += size) {
-    chunks.emplace_back(all.begin() + static_cast<std::ptrdiff_t>(i),
-                        all.begin() + static_cast<std::ptrdiff_t>(std::min(all.size(), i + size)));
-  }
-  return chunks;
-}
-
 }  // namespace
 
 nlohmann::json MeasureCodes(AgentModels models, const data::EpisodeStore& held_out,
@@ -68,7 +59,7 @@ nlohmann::json MeasureCodes(AgentModels models, const data::EpisodeStore& held_o
   for (const int64_t codes : level_codes) {
     counts.push_back(torch::zeros({codes}, torch::kLong));
   }
-  for (const auto& rows : Chunks(Spread(held_out.size() - 1, options.frames), kChunk)) {
+  for (const auto& rows : evaluation::Chunks(Spread(held_out.size() - 1, options.frames), kChunk)) {
     const auto pictures = Pictures(held_out, rows);
     const auto encoded = models->tokenizer->Encode(pictures);
     const auto all = torch::ones({pictures.size(0)}, torch::kBool);
@@ -114,7 +105,7 @@ nlohmann::json ProbeCodes(AgentModels models, const data::EpisodeStore& fit,
     Probed probed{
         .rows = Spread(store.size() - 1, frames), .one_hot = {}, .values = {}, .in_play = {}};
     std::vector<torch::Tensor> one_hot, values;
-    for (const auto& rows : Chunks(probed.rows, kChunk)) {
+    for (const auto& rows : evaluation::Chunks(probed.rows, kChunk)) {
       const auto encoded = models->tokenizer->Encode(Pictures(store, rows));
       values.push_back(encoded.values.flatten(1));
       std::vector<torch::Tensor> levels;
@@ -194,7 +185,7 @@ OneStep MeasureOneStep(AgentModels models, const data::EpisodeStore& held_out,
       starts.push_back(row);
     }
   }
-  for (const auto& chunk : Chunks(starts, kChunk)) {
+  for (const auto& chunk : evaluation::Chunks(starts, kChunk)) {
     std::vector<int64_t> next;
     std::vector<uint8_t> valid;
     for (const int64_t start : chunk) {
@@ -278,7 +269,7 @@ nlohmann::json MeasureOpenLoop(AgentModels models, const data::EpisodeStore& fit
     return nlohmann::json::object();
   }
   std::map<std::string, std::vector<torch::Tensor>> parts;
-  for (const auto& chunk : Chunks(starts, kChunk)) {
+  for (const auto& chunk : evaluation::Chunks(starts, kChunk)) {
     const auto windows = imagination::ReadWindows(*models, held_out, chunk, context + steps);
     const auto dreams = DreamUnderRecordedActions(models, windows, steps);
     const auto truth = windows.codes.narrow(1, context, steps);
@@ -300,7 +291,7 @@ nlohmann::json MeasureOpenLoop(AgentModels models, const data::EpisodeStore& fit
   if (!probe.variables.empty()) {
     const auto rows = Spread(fit.size(), options.probe_frames);
     std::vector<torch::Tensor> features;
-    for (const auto& chunk : Chunks(rows, kChunk)) {
+    for (const auto& chunk : evaluation::Chunks(rows, kChunk)) {
       features.push_back(models->tokenizer->Encode(Pictures(fit, chunk)).values.flatten(1));
     }
     probe.model =
@@ -336,7 +327,7 @@ nlohmann::json MeasurePongSight(AgentModels models, const data::EpisodeStore& he
   };
   std::map<int64_t, Row> table;
   Share within2, within1, seen2;
-  for (const auto& rows : Chunks(Spread(held_out.size() - 1, options.frames), kChunk)) {
+  for (const auto& rows : evaluation::Chunks(Spread(held_out.size() - 1, options.frames), kChunk)) {
     const auto pictures = Pictures(held_out, rows);
     const auto decoded = models->tokenizer->Decode(models->tokenizer->Encode(pictures).values);
     const auto x = truth.X(rows), y = truth.Y(rows), in_play = truth.InPlay(rows);
@@ -345,7 +336,7 @@ nlohmann::json MeasurePongSight(AgentModels models, const data::EpisodeStore& he
     within1.Add(distance.le(1), in_play);
     seen2.Add(Distance(LookAtPong(pictures, background), x, y).le(2), in_play);
   }
-  for (const auto& chunk : Chunks(starts, kChunk)) {
+  for (const auto& chunk : evaluation::Chunks(starts, kChunk)) {
     const auto windows = imagination::ReadWindows(*models, held_out, chunk, context + longest);
     const int64_t last = context - 1;
     const auto dreams = DreamUnderRecordedActions(models, windows, longest);

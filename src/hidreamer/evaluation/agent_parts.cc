@@ -1,6 +1,5 @@
 #include "hidreamer/evaluation/agent_parts.h"
 
-#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -31,14 +30,11 @@ nlohmann::json MeasureDreamReturn(imagination::Agent& agent, const data::Episode
                                   const DreamReturnOptions& options) {
   torch::NoGradGuard no_grad;
   const int64_t context = agent.world().options().context, horizon = options.horizon;
-  const std::vector<int64_t> starts =
-      SpreadWindowStarts(own_play.episodes(), context + horizon - 1, 1, options.starts);
   Rng rng = SeedTree(options.seed).Generator("dream_return");
   std::vector<torch::Tensor> dreamed, continues, real;
-  for (size_t i = 0; i < starts.size(); i += kStartsAtATime) {
-    const std::vector<int64_t> chunk(
-        starts.begin() + static_cast<std::ptrdiff_t>(i),
-        starts.begin() + static_cast<std::ptrdiff_t>(std::min(i + kStartsAtATime, starts.size())));
+  for (const auto& chunk :
+       Chunks(SpreadWindowStarts(own_play.episodes(), context + horizon - 1, 1, options.starts),
+              kStartsAtATime)) {
     const auto dream =
         imagination::DreamOn(agent, imagination::ReadWindows(agent, own_play, chunk, context),
                              {.horizon = horizon, .temperature = options.temperature}, rng);

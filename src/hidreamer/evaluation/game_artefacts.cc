@@ -1,5 +1,7 @@
 #include "hidreamer/evaluation/game_artefacts.h"
 
+#include <algorithm>
+
 #include "hidreamer/base/error.h"
 
 namespace hidreamer::evaluation {
@@ -22,6 +24,15 @@ std::vector<int64_t> SpreadWindowStarts(const std::vector<data::EpisodeRange>& e
     chosen.push_back(all[static_cast<size_t>(i * size / count)]);
   }
   return chosen;
+}
+
+std::vector<std::vector<int64_t>> Chunks(const std::vector<int64_t>& all, size_t size) {
+  std::vector<std::vector<int64_t>> chunks;
+  for (size_t i = 0; i < all.size(); i += size) {
+    chunks.emplace_back(all.begin() + static_cast<std::ptrdiff_t>(i),
+                        all.begin() + static_cast<std::ptrdiff_t>(std::min(all.size(), i + size)));
+  }
+  return chunks;
 }
 
 torch::Tensor WindowRows(const std::vector<int64_t>& starts, int64_t length) {

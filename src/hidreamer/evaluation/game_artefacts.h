@@ -32,6 +32,9 @@ struct GameArtefacts {
 std::vector<int64_t> SpreadWindowStarts(const std::vector<data::EpisodeRange>& episodes,
                                         int64_t length, int64_t stride, int64_t count);
 
+// All of them in order, at most `size` at a time.
+std::vector<std::vector<int64_t>> Chunks(const std::vector<int64_t>& all, size_t size);
+
 // Rows s, s+1, …, s+length-1 of each start, (B, length) int64.
 torch::Tensor WindowRows(const std::vector<int64_t>& starts, int64_t length);
 // values (N, …) at rows (B, T) -> (B, T, …)

@@ -12,18 +12,10 @@ namespace {
 
 constexpr int64_t kSeen = 4, kDreamed = 6;
 
-policy::PolicyModel TinyPolicy(const std::string& kind) {
+policy::PolicyModel PolicyOf(const std::string& kind) {
   torch::manual_seed(3);
   const StateFeatures features(kind, TinyWorldModel()->options(), TinyCodebooks());
-  return policy::PolicyModel(policy::PolicyModelOptions{.game = "tiny",
-                                                        .feature = kind,
-                                                        .feature_width = features.state_width(),
-                                                        .outcome_width = features.outcome_width(),
-                                                        .hidden_width = 8,
-                                                        .actions = 2,
-                                                        .cpc_width = 4,
-                                                        .context = kSeen,
-                                                        .horizon = kDreamed});
+  return TinyPolicy(features, kSeen, kDreamed);
 }
 
 struct Context {
@@ -45,7 +37,7 @@ policy::Dreams Dream(StagedDreamer& dreamer, const Context& context, uint64_t se
 
 TEST(StagedDreams, HaveOneMoreStateThanActions) {
   for (const auto& kind : {"hidden", "codes"}) {
-    StagedDreamer dreamer(TinyWorldModel(), TinyPolicy(kind), TinyCodebooks());
+    StagedDreamer dreamer(TinyWorldModel(), PolicyOf(kind), TinyCodebooks());
     const int64_t width = dreamer.policy()->options().feature_width;
     for (const int64_t batch : {1, 3}) {
       const auto dream = Dream(dreamer, RandomContext(batch, kSeen), 1);
@@ -60,7 +52,7 @@ TEST(StagedDreams, HaveOneMoreStateThanActions) {
 // Rewards and ends are those of the heads on real windows with the same codes and actions.
 TEST(StagedDreams, AgreeWithOneForwardPassOverAllOfIt) {
   auto world = TinyWorldModel();
-  auto policy = TinyPolicy("hidden");
+  auto policy = PolicyOf("hidden");
   StagedDreamer dreamer(world, policy, TinyCodebooks());
   const auto context = RandomContext(3, kSeen);
   const auto rollout =
@@ -92,7 +84,7 @@ TEST(StagedDreams, AgreeWithOneForwardPassOverAllOfIt) {
 }
 
 TEST(StagedDreams, FollowTheirSeedAlone) {
-  StagedDreamer dreamer(TinyWorldModel(), TinyPolicy("hidden"), TinyCodebooks());
+  StagedDreamer dreamer(TinyWorldModel(), PolicyOf("hidden"), TinyCodebooks());
   const auto context = RandomContext(3, kSeen);
   const auto first = Dream(dreamer, context, 1), other = Dream(dreamer, context, 2),
              again = Dream(dreamer, context, 1);
@@ -108,10 +100,10 @@ TEST(StagedDreams, AreTheSameOnAGpu) {
   const DreamOptions options{.horizon = kDreamed};
   for (const auto& kind : {"hidden", "codes"}) {
     auto gpu_world = TinyWorldModel();
-    auto gpu_policy = TinyPolicy(kind);
+    auto gpu_policy = PolicyOf(kind);
     gpu_world->to(torch::kCUDA);
     gpu_policy->to(torch::kCUDA);
-    StagedDreamer dreamer(TinyWorldModel(), TinyPolicy(kind), TinyCodebooks());
+    StagedDreamer dreamer(TinyWorldModel(), PolicyOf(kind), TinyCodebooks());
     StagedDreamer gpu_dreamer(gpu_world, gpu_policy, TinyCodebooks().to(torch::kCUDA));
     DreamLoop loop(gpu_dreamer, options, layers::Precision::kF32, torch::kCUDA);
     const auto context = RandomContext(3, kSeen);
@@ -137,8 +129,7 @@ TEST(StagedDreams, AreTheSameOnAGpu) {
 }
 
 TEST(StagedDreamer, RefusesPartsOfDifferentRuns) {
-  EXPECT_THROW(StagedDreamer(TinyWorldModel(), TinyPolicy("codes"), torch::randn({2, 4, 7})),
-               Error);
+  EXPECT_THROW(StagedDreamer(TinyWorldModel(), PolicyOf("codes"), torch::randn({2, 4, 7})), Error);
 }
 
 // What comes after an action must not show in what its reward is predicted from, and the action

@@ -23,16 +23,7 @@ std::shared_ptr<StagedAgent> MakeAgent(const std::string& feature) {
   networks.world_model = TinyWorldModel();
   const StateFeatures features(feature, networks.world_model->options(),
                                Codebooks(networks.quantizer));
-  networks.policy =
-      policy::PolicyModel(policy::PolicyModelOptions{.game = "tiny",
-                                                     .feature = feature,
-                                                     .feature_width = features.state_width(),
-                                                     .outcome_width = features.outcome_width(),
-                                                     .hidden_width = 8,
-                                                     .actions = 2,
-                                                     .cpc_width = 4,
-                                                     .context = kContext,
-                                                     .horizon = kHorizon});
+  networks.policy = TinyPolicy(features, kContext, kHorizon);
   for (auto& parameter : networks.policy->actor->parameters()) {
     torch::NoGradGuard no_grad;
     parameter.normal_();  // not uniform

@@ -64,4 +64,16 @@ config::PolicyConfig TinyConfig() {
   return config;
 }
 
+policy::PolicyModel TinyPolicy(const StateFeatures& features, int64_t context, int64_t horizon) {
+  return policy::PolicyModel(policy::PolicyModelOptions{.game = "tiny",
+                                                        .feature = features.kind(),
+                                                        .feature_width = features.state_width(),
+                                                        .outcome_width = features.outcome_width(),
+                                                        .hidden_width = 8,
+                                                        .actions = 2,
+                                                        .cpc_width = 4,
+                                                        .context = context,
+                                                        .horizon = horizon});
+}
+
 }  // namespace hidreamer::imagination

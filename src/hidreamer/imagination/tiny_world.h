@@ -3,6 +3,8 @@
 #include <torch/torch.h>
 
 #include "hidreamer/config/config.h"
+#include "hidreamer/imagination/state_features.h"
+#include "hidreamer/policy/policy_model.h"
 #include "hidreamer/tokenizer/tokenized_game.h"
 #include "hidreamer/world_model/world_model.h"
 
@@ -21,5 +23,8 @@ world_model::WorldModel TinyWorldModel();
 torch::Tensor TinyCodebooks();
 
 config::PolicyConfig TinyConfig();
+
+// An untrained policy of two actions for such a world.
+policy::PolicyModel TinyPolicy(const StateFeatures& features, int64_t context, int64_t horizon);
 
 }  // namespace hidreamer::imagination
