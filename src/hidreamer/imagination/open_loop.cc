@@ -16,18 +16,15 @@ OpenLoopOutput DreamUnderActions(world_model::WorldModel model, const torch::Ten
   HID_CHECK(actions.size(1) == context + horizon - 1, "{} actions for {} + {} steps",
             actions.size(1), context, horizon);
   const world_model::TokenLayout& layout = model->options().layout;
-  // Without outcomes no one asks for the values.
-  const auto values = [](const torch::Tensor& codes) {
-    return torch::zeros({codes.size(0), 1, 1, 1}, codes.options().dtype(torch::kFloat32));
-  };
   const bool was_training = model->is_training();
   world_model::TokenWorld world(model, /*value_channels=*/1, context, context + horizon);
   world.eval();
   Rng rng(sampling.seed);
   const auto dream = world_model::RunOpenLoop(
       world,
-      world_model::StepsOfSlots(layout, context_tokens, actions.narrow(1, 0, context - 1), values),
-      actions.narrow(1, context - 1, horizon), values, sampling.temperature,
+      world_model::StepsOfSlots(layout, context_tokens, actions.narrow(1, 0, context - 1),
+                                world_model::NoValues),
+      actions.narrow(1, context - 1, horizon), world_model::NoValues, sampling.temperature,
       training::ToDevice(Uniforms({horizon, batch, layout.places, layout.levels}, rng),
                          context_tokens.device()));
   model->train(was_training);

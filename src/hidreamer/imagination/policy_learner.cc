@@ -113,7 +113,7 @@ ReplayBatch PolicyLearner::DrawForHeads(int64_t update) const {
   return train_->Draw(batch, length, kEventfulShare, rng);
 }
 
-ReplayBatch PolicyLearner::DrawForDreams(int64_t update) const {
+ReplayBatch PolicyLearner::DrawContexts(int64_t update) const {
   auto rng = seeds_.Generator("policy/contexts", static_cast<uint64_t>(update));
   return train_->DrawContexts(config_.batch, config_.context, config_.horizon,
                               config_.seed_near_reward, rng);
@@ -132,7 +132,7 @@ formats::TensorMap PolicyLearner::BatchOf(int64_t update) {
   };
   add(DrawForHeads(update), "heads.");
   if (update >= config_.head_updates) {
-    add(DrawForDreams(update), "dreams.");
+    add(DrawContexts(update), "dreams.");
   }
   return tensors;
 }
@@ -164,14 +164,13 @@ void PolicyLearner::UpdateHeads(int64_t update, training::Metrics& metrics) {
 }
 
 void PolicyLearner::UpdateActorCritic(int64_t update, training::Metrics& metrics) {
-  const ReplayBatch seen = DrawForDreams(update);
+  const ReplayBatch seen = DrawContexts(update);
   const world_model::Steps context = world_model::StepsOfSlots(
       world_model_->options().layout, training::ToDevice(seen.tokens, device_),
       training::ToDevice(seen.actions.slice(1, 0, -1), device_), dreamer_->ValuesOfCodes());
   Rng rng = seeds_.Generator("policy/dream", static_cast<uint64_t>(update));
-  const auto dream =
-      dreams_->Run(context, imagination::DrawForDreams(*dreamer_, config_.batch,
-                                                       {.horizon = config_.horizon}, rng, device_));
+  const auto dream = dreams_->Run(
+      context, DrawForDreams(*dreamer_, config_.batch, {.horizon = config_.horizon}, rng, device_));
   actor_critic_->ComputeTargets(dream, static_cast<double>(update - config_.head_updates) /
                                            static_cast<double>(config_.updates));
   actor_critic_->LearnActor();

@@ -64,7 +64,7 @@ class PolicyLearner : public training::Learner {
 
  private:
   ReplayBatch DrawForHeads(int64_t update) const;
-  ReplayBatch DrawForDreams(int64_t update) const;
+  ReplayBatch DrawContexts(int64_t update) const;
   void UpdateHeads(int64_t update, training::Metrics& metrics);
   void UpdateActorCritic(int64_t update, training::Metrics& metrics);
   void UpdateWorldModel(int64_t update, training::Metrics& metrics);

@@ -146,15 +146,12 @@ void CheckRollout(const ParityComponent& component, std::vector<ParityRow>& rows
   const auto actions = component.Input("rollout_actions");            // (B, H)
   const int64_t context = seed_tokens.size(1);
   const world_model::TokenLayout& layout = model->options().layout;
-  const auto no_values = [](const torch::Tensor& codes) {
-    return torch::zeros({codes.size(0), 1, 1, 1});
-  };
   world_model::TokenWorld world(model, /*value_channels=*/1, context, context + actions.size(1));
   world.eval();
-  const auto rollout =
-      world.Begin(world_model::StepsOfSlots(layout, seed_tokens,
-                                            seed_actions.narrow(1, 0, context - 1), no_values),
-                  actions.size(1), no_values);
+  const auto rollout = world.Begin(
+      world_model::StepsOfSlots(layout, seed_tokens, seed_actions.narrow(1, 0, context - 1),
+                                world_model::NoValues),
+      actions.size(1), world_model::NoValues);
   std::vector<torch::Tensor> tokens, hidden = {rollout->states().hidden};
   for (const auto& action : actions.unbind(1)) {
     rollout->Imagine(action.contiguous(), /*temperature=*/0, {});

@@ -82,6 +82,10 @@ Steps StepsOfSlots(const TokenLayout& layout, const torch::Tensor& codes,
           .firsts = torch::zeros({b, t}, actions.options().dtype(torch::kBool))};
 }
 
+torch::Tensor NoValues(const torch::Tensor& codes) {
+  return torch::zeros({codes.size(0), 1, 1, 1}, codes.options().dtype(torch::kFloat32));
+}
+
 TokenWorld::TokenWorld(const WorldOptions& options) : World(options) {
   const int64_t d = options.width;
   transformer_ = register_module("transformer", WorldModel(TransformerOptions(options)));

@@ -23,6 +23,9 @@ NewestEpisode ReadNewestEpisode(const Steps& steps);
 Steps StepsOfSlots(const TokenLayout& layout, const torch::Tensor& codes,
                    const torch::Tensor& actions, const ValuesOfCodes& values);
 
+// Codes (N, P, L) -> (N, 1, 1, 1), zeros: for a world whose hidden states alone are asked for.
+torch::Tensor NoValues(const torch::Tensor& codes);
+
 // The text's hierarchical transformer as a world that learns online: one transformer position a
 // code, reward and continue predicted behind the action. Any number of places, see TokenLayout.
 //   codes, actions --> WorldModel --> hidden states --> next codes, coarse to fine
