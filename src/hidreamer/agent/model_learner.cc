@@ -143,9 +143,13 @@ formats::TensorMap ModelLearner::BatchOf(const ReplayReader& reader, int64_t upd
           {"firsts", torch::tensor(batch.firsts, torch::kUInt8).view(shape)}};
 }
 
-training::Metrics ModelLearner::Update(const ReplayReader& reader, int64_t update, int64_t total) {
+int64_t ModelLearner::TokenizerUpdates(int64_t total) const {
   const int64_t freeze_after = config_.tokenizer.freeze_after;
-  return UpdateParts(reader, update, total, freeze_after == 0 || update < freeze_after);
+  return freeze_after == 0 ? total : std::min(freeze_after, total);
+}
+
+training::Metrics ModelLearner::Update(const ReplayReader& reader, int64_t update, int64_t total) {
+  return UpdateParts(reader, update, total, update < TokenizerUpdates(total));
 }
 
 training::Metrics ModelLearner::UpdateWorldModel(const ReplayReader& reader, int64_t update,
@@ -169,8 +173,9 @@ training::Metrics ModelLearner::UpdateParts(const ReplayReader& reader, int64_t 
     }
     const auto index = training::ToDevice(torch::tensor(rows, torch::kLong), device_);
     StepTokenizer(frames.index_select(0, index), frames.index_select(0, index - 1), update,
-                  training::Cosine(config_.tokenizer.online_lr, config_.tokenizer.final_lr,
-                                   static_cast<double>(update) / static_cast<double>(total)),
+                  training::Cosine(
+                      config_.tokenizer.online_lr, config_.tokenizer.final_lr,
+                      static_cast<double>(update) / static_cast<double>(TokenizerUpdates(total))),
                   metrics);
   }
   world_model::Steps steps;

@@ -110,8 +110,7 @@ TEST_F(OnlineLearnerTest, AblationsRun) {
   const std::map<std::string, std::function<void(config::Config&)>> switches = {
       {"rvq", [](auto& c) { c.tokenizer.quantizer = "rvq", c.tokenizer.codes = 16; }},
       {"one_place", [](auto& c) { c.tokenizer.grid = 1; }},
-      {"patch", [](auto& c) { c.tokenizer.body = "patch"; }},
-      {"conv", [](auto& c) { c.tokenizer.body = "conv"; }},
+      {"no_places", [](auto& c) { c.tokenizer.body = "near"; }},
       {"plain_error", [](auto& c) { c.tokenizer.change_weight = 0; }},
       {"no_rarity", [](auto& c) { c.tokenizer.rarity = false; }},
       {"no_stillness", [](auto& c) { c.tokenizer.stillness = 0; }},

@@ -57,15 +57,15 @@ struct TokenizerConfig {
   int64_t grid = 8;
   std::vector<double> fsq_levels = {8, 5, 5};
   int64_t dim = 16;
-  std::string body = "near";
+  std::string body = "places";
   int64_t channels = 32;
   double change_weight = 20;
   bool rarity = true;
   double stillness = 0.01;
   int64_t warmup_updates = 700;
   int64_t freeze_after = 0;
-  double lr = 1e-3;
-  double online_lr = 3e-4;
+  double lr = 6e-3;
+  double online_lr = 1e-3;
   double final_lr = 3e-5;
 
   template <typename Visitor>
@@ -118,10 +118,14 @@ struct TokenizerConfig {
        .formerly = {"tokenizer.rvq_dim"}},
       dim);
     v({.name = "body",
-       .help = "what a place's code can see: its own patch alone, or through convolutions more",
-       .choices = {"patch", "near", "conv"}},
+       .help =
+           "places: encoder and decoder learn what is always at each place; near: they do not, as "
+           "in models trained before",
+       .choices = {"places", "near"}},
       body);
-    v({"channels", "of the convolutions; a quarter of a patch's hidden units", 4, 512}, channels);
+    v({"channels", "of the convolutions; the decoder has four times as many hidden units a place",
+       4, 512},
+      channels);
     v({"change_weight",
        "extra weight of pixels that moved or stand out from the background; 0: plain "
        "squared error, which loses the ball",
@@ -152,7 +156,11 @@ struct TokenizerConfig {
        "to be learned again",
        0, 1},
       online_lr);
-    v({"final_lr", "learning rate at the end of the cosine, so that codes settle", 0, 1}, final_lr);
+    v({"final_lr",
+       "learning rate at the end of the cosine, when the tokenizer is frozen or the run ends, so "
+       "that codes settle",
+       0, 1},
+      final_lr);
   }
 };
 

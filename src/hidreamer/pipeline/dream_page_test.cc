@@ -210,13 +210,12 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(PageCase{"AsCatchIsLearned", {}},
                     PageCase{"Plain",
                              {"tokenizer.quantizer=rvq", "tokenizer.dim=4", "tokenizer.codes=300",
-                              "tokenizer.body=patch", "world_model.local_path=false",
+                              "tokenizer.body=near", "world_model.local_path=false",
                               "world_model.depth_head=false", "world_model.changed_weight=1",
                               "policy.features=hidden"}},
-                    PageCase{
-                        "CoarseGrid",
-                        {"tokenizer.grid=4", "tokenizer.body=conv", "world_model.layers=2",
-                         "policy.context=10", "world_model.window=22", "policy.features=codes"}}),
+                    PageCase{"CoarseGrid",
+                             {"tokenizer.grid=4", "world_model.layers=2", "policy.context=10",
+                              "world_model.window=22", "policy.features=codes"}}),
     [](const auto& tested) { return tested.param.name; });
 
 TEST(DreamPageInABrowser, IsPlayedByKeysAndButtons) {

@@ -73,13 +73,9 @@ SpatialTokenizerImpl::SpatialTokenizerImpl(const SpatialTokenizerOptions& option
       register_buffer("background", torch::zeros({1, 1, options.frame_size, options.frame_size}));
   difference_rate_ = register_buffer("difference_rate",
                                      torch::zeros({1, 1, options.frame_size, options.frame_size}));
-  HID_CHECK(options.body == "patch" || options.body == "near" || options.body == "conv",
-            "body '{}'", options.body);
-  if (options.body == "patch") {
-    BuildPatchBody();
-  } else {
-    BuildConvBody();
-  }
+  HID_CHECK(options.body == "places" || options.body == "near", "body '{}'", options.body);
+  BuildEncoder();
+  BuildDecoder();
   if (options.quantizer == "rvq") {
     quantizer_ = register_module(
         "quantizer", ResidualQuantizer(ResidualQuantizerOptions{
@@ -101,53 +97,56 @@ SpatialTokenizerImpl::SpatialTokenizerImpl(const SpatialTokenizerOptions& option
   to(torch::kFloat32);
 }
 
-void SpatialTokenizerImpl::BuildPatchBody() {
-  const int64_t ratio = options_.frame_size / options_.grid, pixels = ratio * ratio;
-  const int64_t width = 4 * options_.channels, latent = options_.value_channels();
-  const auto place = [&](const std::string& name) {
-    const auto embedding =
-        register_parameter(name, torch::zeros({1, width, options_.grid, options_.grid}));
-    return torch::nn::Functional(
-        [embedding](const torch::Tensor& x) { return torch::relu(x + embedding); });
-  };
-  encoder_ = register_module(
-      "encoder", torch::nn::Sequential(Fold(ratio), Conv(pixels, width, 1), place("encoder_places"),
-                                       Conv(width, width, 1), Relu(), Conv(width, latent, 1)));
-  decoder_ = register_module(
-      "decoder",
-      torch::nn::Sequential(Conv(latent, width, 1), place("decoder_places"), Conv(width, width, 1),
-                            Relu(), Conv(width, pixels, 1), Unfold(ratio)));
+// A layer that adds the embedding of each place, zero at first.
+torch::nn::Functional SpatialTokenizerImpl::AddPlaces(const std::string& name, int64_t width) {
+  const auto embedding =
+      register_parameter(name, torch::zeros({1, width, options_.grid, options_.grid}));
+  return torch::nn::Functional(
+      [embedding](const torch::Tensor& x) { return x + embedding.to(x.scalar_type()); });
 }
 
-void SpatialTokenizerImpl::BuildConvBody() {
-  const bool near = options_.body == "near";
-  const int64_t c = options_.channels;
-  const int64_t latent = options_.value_channels(), ratio = options_.frame_size / options_.grid;
-
-  torch::nn::Sequential encoder(Fold(kPatch), Conv(kPatch * kPatch, c, 3), Relu());
+void SpatialTokenizerImpl::BuildEncoder() {
+  const int64_t c = options_.channels, ratio = options_.frame_size / options_.grid;
+  torch::nn::Sequential encoder(Fold(kPatch), Conv(kPatch * kPatch, c, 3));
   int64_t width = c;
   for (int64_t r = ratio; r > kPatch; r /= 2) {
-    encoder->push_back(Conv(width, 2 * c, near ? 2 : 3, 2));
     encoder->push_back(Relu());
+    encoder->push_back(Conv(width, 2 * c, 2, 2));
     width = 2 * c;
   }
-  encoder->push_back(Conv(width, c, near ? 1 : 3));
-  encoder->push_back(Relu());
-  encoder->push_back(Conv(c, latent, 1));
-  encoder_ = register_module("encoder", encoder);
-
-  torch::nn::Sequential decoder(Conv(latent, 2 * c, 3), Relu());
-  width = 2 * c;
-  for (int64_t r = ratio; r > kPatch; r /= 2) {
-    decoder->push_back(Conv(width, 4 * c, 1));
-    decoder->push_back(Unfold(2));
-    decoder->push_back(Relu());
-    width = c;
+  if (options_.body == "places") {
+    encoder->push_back(AddPlaces("encoder_places", width));
   }
-  decoder->push_back(Conv(width, c, 3));
-  decoder->push_back(Relu());
-  decoder->push_back(Conv(c, kPatch * kPatch, 1));
-  decoder->push_back(Unfold(kPatch));
+  encoder->push_back(Relu());
+  encoder->push_back(Conv(width, c, 1));
+  encoder->push_back(Relu());
+  encoder->push_back(Conv(c, options_.value_channels(), 1));
+  encoder_ = register_module("encoder", encoder);
+}
+
+void SpatialTokenizerImpl::BuildDecoder() {
+  const int64_t c = options_.channels, ratio = options_.frame_size / options_.grid;
+  const int64_t latent = options_.value_channels();
+  torch::nn::Sequential decoder;
+  if (options_.body == "places") {
+    const int64_t width = 4 * c;
+    decoder = torch::nn::Sequential(Conv(latent, width, 3), AddPlaces("decoder_places", width),
+                                    Relu(), Conv(width, width, 1), Relu(),
+                                    Conv(width, ratio * ratio, 1), Unfold(ratio));
+  } else {
+    decoder = torch::nn::Sequential(Conv(latent, 2 * c, 3), Relu());
+    int64_t width = 2 * c;
+    for (int64_t r = ratio; r > kPatch; r /= 2) {
+      decoder->push_back(Conv(width, 4 * c, 1));
+      decoder->push_back(Unfold(2));
+      decoder->push_back(Relu());
+      width = c;
+    }
+    decoder->push_back(Conv(width, c, 3));
+    decoder->push_back(Relu());
+    decoder->push_back(Conv(c, kPatch * kPatch, 1));
+    decoder->push_back(Unfold(kPatch));
+  }
   decoder_ = register_module("decoder", decoder);
 }
 

@@ -16,7 +16,7 @@ struct SpatialTokenizerOptions {
   int64_t frame_size = 64;                      // S; frames are S x S gray
   int64_t grid = 8;                             // G, the code grid is G x G; S / G a power of two
   int64_t channels = 32;                        // of the convolutions
-  std::string body = "near";                    // "patch" | "near" | "conv": what a place sees
+  std::string body = "places";                  // "places" | "near"
   std::string quantizer = "fsq";                // "fsq" | "rvq"
   std::vector<int64_t> fsq_levels = {8, 5, 5};  // codes of each level
   int64_t rvq_levels = 3;                       // L
@@ -44,11 +44,13 @@ struct SpatialCodes {
 // A convolutional autoencoder with a grid of discrete codes, coarse to fine at each place.
 //   frames (N, 1, S, S) - background --> encoder --> quantizer --> codes (N, P, L) --> values
 //   (N, C, G, G) --> decoder --> frames (N, 1, S, S)
-// Bodies: "patch", an MLP of each place's own S/G x S/G pixels with a learned embedding of the
-// place (a still patch keeps its code, so the dynamics have less to predict); "conv", overlapping
-// convolutions. Quantizers: finite scalar quantization (Mentzer et al., 2023), each dimension a
-// level; or the residual vector quantizer of the text on l2-normalised vectors. The background is
-// the median of the first frames, so that the codes carry what moves.
+// Bodies: "places", whose encoder and decoder add a learned embedding of each place to what
+// convolutions see, so that a code need not say what is always there; the decoder draws each
+// place's own S/G x S/G pixels from the codes around it. "near" is the convolutions alone,
+// upsampled to pixels, as models were trained before. Quantizers: finite scalar quantization
+// (Mentzer et al., 2023), each dimension a level; or the residual vector quantizer of the text on
+// l2-normalised vectors. The background is the median of the first frames, so that the codes carry
+// what moves.
 class SpatialTokenizerImpl : public torch::nn::Module {
  public:
   explicit SpatialTokenizerImpl(const SpatialTokenizerOptions& options);
@@ -76,8 +78,9 @@ class SpatialTokenizerImpl : public torch::nn::Module {
   torch::Tensor Rarity() const;
 
  private:
-  void BuildPatchBody();
-  void BuildConvBody();
+  torch::nn::Functional AddPlaces(const std::string& name, int64_t width);
+  void BuildEncoder();
+  void BuildDecoder();
 
   SpatialTokenizerOptions options_;
   torch::Tensor background_;

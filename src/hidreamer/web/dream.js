@@ -195,13 +195,13 @@ class Weights {
 class Tokenizer {
   constructor(weights, options) {
     const {body, grid, frame_size, quantizer, fsq_levels, rvq_levels} = options;
-    this.unfolded = body === "patch" ? frame_size / grid : 4;
+    this.unfolded = body === "places" ? frame_size / grid : 4;
     const name = i => `tokenizer.decoder.${i}`;
-    if (body === "patch") {
+    if (body === "places") {
       this.in = weights.layer(name(0));
       this.places = transpose(weights.tensor("tokenizer.decoder_places"), grid * grid);  // (P, width)
-      this.middle = [weights.layer(name(2))];
-      this.out = weights.layer(name(4));
+      this.middle = [weights.layer(name(3))];
+      this.out = weights.layer(name(5));
     } else {
       const doublings = Math.log2(frame_size / grid / 4), from = i => 2 + 3 * i;
       this.in = weights.layer(name(0));
