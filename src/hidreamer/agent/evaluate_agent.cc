@@ -33,17 +33,18 @@ Figure Above(Figure figure, double asked) {
 
 std::vector<Figure> CodesFigures(const json& part) {
   std::vector<Figure> figures;
+  double kept = 0;  // summed over levels
   size_t index = 0;
   for (const json& level : part.at("levels")) {
     const json& of_game = level.at("games").at(0);
-    figures.push_back(
-        {.name = fmt::format("codes used, L{}", index++),
-         .value = of_game.at("used").get<double>(),
-         .note = fmt::format("of {}; perplexity {:.1f}", of_game.at("codes").get<int64_t>(),
-                             of_game.at("perplexity").get<double>())});
+    kept += of_game.at("smoothness").get<double>();
+    figures.push_back({.name = fmt::format("codes used, L{}", index++),
+                       .value = of_game.at("used").get<double>(),
+                       .note = fmt::format("of {}; perplexity {:.1f}", of_game.at("counts").size(),
+                                           of_game.at("perplexity").get<double>())});
   }
   figures.push_back({.name = "codes that change in a step",
-                     .value = 100 * part.at("changing").get<double>(),
+                     .value = 100 * (1 - kept / static_cast<double>(index)),
                      .unit = "%"});
   return figures;
 }

@@ -7,9 +7,11 @@
 #include "hidreamer/agent/pong_sight.h"
 #include "hidreamer/evaluation/game_artefacts.h"
 #include "hidreamer/evaluation/open_loop_evaluation.h"
-#include "hidreamer/evaluation/statistics.h"
+#include "hidreamer/evaluation/probe.h"
 #include "hidreamer/imagination/outcome_metrics.h"
 #include "hidreamer/imagination/windows.h"
+#include "hidreamer/tokenizer/token_metrics.h"
+#include "hidreamer/world_model/prediction_metrics.h"
 
 namespace hidreamer::agent {
 namespace {
@@ -54,33 +56,31 @@ nlohmann::json MeasureCodes(AgentModels models, const data::EpisodeStore& held_o
                             const MeasureOptions& options) {
   torch::NoGradGuard no_grad;
   const auto& level_codes = models->options().world_model.layout.level_codes;
-  Share error, changing;
+  Share error;
   std::vector<torch::Tensor> counts;
+  std::vector<tokenizer::Persistence> persistence(level_codes.size());
   for (const int64_t codes : level_codes) {
     counts.push_back(torch::zeros({codes}, torch::kLong));
   }
   for (const auto& rows : evaluation::Chunks(Spread(held_out.size() - 1, options.frames), kChunk)) {
     const auto pictures = Pictures(held_out, rows);
     const auto encoded = models->tokenizer->Encode(pictures);
-    const auto all = torch::ones({pictures.size(0)}, torch::kBool);
-    error.Add((models->tokenizer->Decode(encoded.values) - pictures).square().mean({1, 2, 3}), all);
+    error.Add((models->tokenizer->Decode(encoded.values) - pictures).square().mean({1, 2, 3}),
+              torch::ones({pictures.size(0)}, torch::kBool));
     const auto next = models->tokenizer->Encode(Pictures(held_out, Shifted(rows, 1))).codes;
-    changing.Add(next.ne(encoded.codes).to(torch::kFloat32).mean({1, 2}), all);
     for (size_t l = 0; l < counts.size(); ++l) {
-      counts[l] += torch::bincount(encoded.codes.select(2, static_cast<int64_t>(l)).flatten(), {},
-                                   level_codes[l]);
+      const auto of = [&](const torch::Tensor& codes) {
+        return codes.select(2, static_cast<int64_t>(l)).flatten();
+      };
+      counts[l] += tokenizer::CountCodes(of(encoded.codes), level_codes[l]);
+      persistence[l].pairs += of(next).numel();
+      persistence[l].equal += of(next).eq(of(encoded.codes)).sum().item<int64_t>();
     }
   }
-  nlohmann::json part = {{"squared_error", error.value()}, {"changing", changing.value()}};
-  for (const torch::Tensor& count : counts) {
-    const auto p = count.to(torch::kFloat64) / count.sum().to(torch::kFloat64);
-    nlohmann::json level = {
-        {"game", models->options().game},
-        {"codes", count.numel()},
-        {"used", count.gt(0).sum().item<int64_t>()},
-        {"perplexity", torch::exp(-(p * torch::log(p.clamp_min(1e-12))).sum()).item<double>()},
-        {"counts", std::vector<int64_t>(count.data_ptr<int64_t>(),
-                                        count.data_ptr<int64_t>() + count.numel())}};
+  nlohmann::json part = {{"squared_error", error.value()}};
+  for (size_t l = 0; l < counts.size(); ++l) {
+    nlohmann::json level = tokenizer::MeasureUse(counts[l], persistence[l]);
+    level["game"] = models->options().game;
     part["levels"].push_back({{"games", nlohmann::json::array({level})}});
   }
   return part;
@@ -89,24 +89,31 @@ nlohmann::json MeasureCodes(AgentModels models, const data::EpisodeStore& held_o
 nlohmann::json ProbeCodes(AgentModels models, const data::EpisodeStore& fit,
                           const data::EpisodeStore& held_out, const MeasureOptions& options) {
   torch::NoGradGuard no_grad;
-  const auto& background = models->tokenizer->background();
   const auto& level_codes = models->options().world_model.layout.level_codes;
-  const auto variables = evaluation::ChooseVariables(held_out);
-  if (variables.varying.empty()) {
+  const auto rows_of = [&](const data::EpisodeStore& store, int64_t frames) {
+    const auto rows = Spread(store.size() - 1, frames);
+    evaluation::ProbedRows probed{.store = &store, .rows = torch::tensor(rows)};
+    if (IsPong(store)) {
+      probed.ball_in_play =
+          PongTruth(store, models->tokenizer->background(), options.frames).InPlay(rows);
+    }
+    return probed;
+  };
+  const auto fitted_rows = rows_of(fit, options.probe_frames),
+             judged_rows = rows_of(held_out, options.frames);
+  evaluation::Probes probes(fitted_rows, judged_rows);
+  if (probes.empty()) {
     return nlohmann::json::object();
   }
-  // Rows of a recording and their codes, one-hot and as values.
-  struct Probed {
-    std::vector<int64_t> rows;
+  struct Features {
     torch::Tensor one_hot, values;  // (N, P sum V), (N, C P)
-    torch::Tensor in_play;          // (N) bool, the ball is in Pong's field
   };
-  const auto read = [&](const data::EpisodeStore& store, int64_t frames) {
-    Probed probed{
-        .rows = Spread(store.size() - 1, frames), .one_hot = {}, .values = {}, .in_play = {}};
+  const auto features_of = [&](const evaluation::ProbedRows& probed) {
     std::vector<torch::Tensor> one_hot, values;
-    for (const auto& rows : evaluation::Chunks(probed.rows, kChunk)) {
-      const auto encoded = models->tokenizer->Encode(Pictures(store, rows));
+    const std::vector<int64_t> rows(probed.rows.data_ptr<int64_t>(),
+                                    probed.rows.data_ptr<int64_t>() + probed.rows.numel());
+    for (const auto& chunk : evaluation::Chunks(rows, kChunk)) {
+      const auto encoded = models->tokenizer->Encode(Pictures(*probed.store, chunk));
       values.push_back(encoded.values.flatten(1));
       std::vector<torch::Tensor> levels;
       for (size_t l = 0; l < level_codes.size(); ++l) {
@@ -117,54 +124,12 @@ nlohmann::json ProbeCodes(AgentModels models, const data::EpisodeStore& fit,
       }
       one_hot.push_back(torch::cat(levels, 1));
     }
-    probed.one_hot = torch::cat(one_hot), probed.values = torch::cat(values);
-    const auto all = torch::ones({probed.values.size(0)}, torch::kBool);
-    probed.in_play =
-        IsPong(store) ? PongTruth(store, background, options.frames).InPlay(probed.rows) : all;
-    return probed;
+    return Features{.one_hot = torch::cat(one_hot), .values = torch::cat(values)};
   };
-  const Probed fitted = read(fit, options.probe_frames), judged = read(held_out, options.frames);
-  nlohmann::json part = {{"game", models->options().game},
-                         {"train_rows", fitted.rows.size()},
-                         {"test_rows", judged.rows.size()},
-                         {"left_out", nlohmann::json::array()}};
-  std::map<std::string, std::vector<double>> all_r2;
-  for (const auto& variable : variables.varying) {
-    // Where a ball that is not on the screen would be is no question.
-    const bool ball = variable.name.starts_with("ball");
-    const auto quality = [&](torch::Tensor Probed::*features) {
-      const auto part_of = [&](const Probed& probed, const torch::Tensor& x) {
-        const auto rows =
-            ball ? probed.in_play.nonzero().squeeze(1) : torch::arange(x.size(0), torch::kLong);
-        return x.index_select(0, rows);
-      };
-      const auto target = [&](const data::EpisodeStore& store, const Probed& probed) {
-        return part_of(probed,
-                       evaluation::VariableValues(store, {variable}, torch::tensor(probed.rows)));
-      };
-      const auto model =
-          evaluation::FitRidge(part_of(fitted, fitted.*features), target(fit, fitted));
-      return evaluation::MeasureFit(model.Predict(part_of(judged, judged.*features)),
-                                    target(held_out, judged));
-    };
-    nlohmann::json row = {{"name", variable.name}, {"entropy", variable.entropy}};
-    for (const auto& [source, features] :
-         {std::pair("codes", &Probed::one_hot), std::pair("values", &Probed::values)}) {
-      const auto fit_quality = quality(features);
-      const double r2 = fit_quality.r2[0].item<double>();
-      row["fits"][source] = {{"r2", r2},
-                             {"mae", fit_quality.mean_absolute_error[0].item<double>()}};
-      all_r2[source].push_back(r2);
-    }
-    part["variables"].push_back(row);
-  }
-  for (const auto& [source, r2] : all_r2) {
-    part["median_r2"][source] = evaluation::Median(r2);
-  }
-  for (const auto& variable : variables.left_out) {
-    part["left_out"].push_back({{"name", variable.name}, {"entropy", variable.entropy}});
-  }
-  return part;
+  const Features fitted = features_of(fitted_rows), judged = features_of(judged_rows);
+  probes.Fit("codes", fitted.one_hot, judged.one_hot);
+  probes.Fit("values", fitted.values, judged.values);
+  return probes.ToJson();
 }
 
 OneStep MeasureOneStep(AgentModels models, const data::EpisodeStore& held_out,
@@ -172,8 +137,7 @@ OneStep MeasureOneStep(AgentModels models, const data::EpisodeStore& held_out,
   torch::NoGradGuard no_grad;
   const int64_t context = models->options().world_model.context;
   const int64_t levels = models->options().world_model.layout.levels;
-  const auto l_count = static_cast<size_t>(levels);
-  std::vector<Share> right(l_count), copied(l_count), changed_right(l_count), nll(l_count);
+  std::vector<world_model::LevelScore> scores(static_cast<size_t>(levels));
   std::vector<torch::Tensor> rewards, true_rewards, continues, true_continues;
   // Consecutive positions, so that rewards come as often as they do. An episode's last step has no
   // next frame: a window that ends there is judged on reward and end alone.
@@ -202,28 +166,19 @@ OneStep MeasureOneStep(AgentModels models, const data::EpisodeStore& held_out,
     true_rewards.push_back(steps.rewards.select(1, last));
     continues.push_back(torch::sigmoid(prediction.outcomes.continues.select(1, last)));
     true_continues.push_back(steps.terminals.select(1, last).logical_not().to(torch::kFloat32));
-    const auto counts = torch::tensor(valid, torch::kUInt8).to(torch::kBool).view({-1, 1});
-    const auto target = steps.codes.select(1, context), now = steps.codes.select(1, last);
-    for (size_t l = 0; l < l_count; ++l) {
+    const auto counting = torch::tensor(valid, torch::kUInt8).nonzero().squeeze(1);
+    const auto of = [&](const torch::Tensor& x) { return x.index_select(0, counting); };
+    const auto target = of(steps.codes.select(1, context)), now = of(steps.codes.select(1, last));
+    for (size_t l = 0; l < scores.size(); ++l) {
       const auto level = static_cast<int64_t>(l);
-      const auto goal = target.select(2, level), before = now.select(2, level);
-      const auto all = counts.expand_as(goal);
-      const auto logits = prediction.codes[l].squeeze(1);  // (N, P, V)
-      const auto hit = logits.argmax(-1).eq(goal);
-      right[l].Add(hit, all);
-      copied[l].Add(before.eq(goal), all);
-      changed_right[l].Add(hit, all.logical_and(before.ne(goal)));
-      nll[l].Add(-torch::log_softmax(logits, -1).gather(2, goal.unsqueeze(2)).squeeze(2), all);
+      scores[l].Add(of(prediction.codes[l].squeeze(1)), target.select(2, level),  // (N, P, V)
+                    now.select(2, level));
     }
   }
   OneStep result;
   result.prediction = {{"windows", starts.size()}, {"length", context + 1}, {"split", "recording"}};
-  for (size_t l = 0; l < l_count; ++l) {
-    result.prediction["levels"].push_back({{"accuracy", right[l].value()},
-                                           {"copy_accuracy", copied[l].value()},
-                                           {"changed_accuracy", changed_right[l].value()},
-                                           {"changed_count", changed_right[l].count()},
-                                           {"nll", nll[l].value()}});
+  for (const world_model::LevelScore& score : scores) {
+    result.prediction["levels"].push_back(score.Result());
   }
   result.outcomes = imagination::ToJson(
       imagination::ScoreOutcomes(torch::cat(rewards), torch::cat(true_rewards),
@@ -234,78 +189,29 @@ OneStep MeasureOneStep(AgentModels models, const data::EpisodeStore& held_out,
 
 namespace {
 
-// Codes of dreams of `steps` steps, the likeliest at each, (B, H, P, L): under the recorded
-// actions, and under another window's.
-struct OpenLoopDreams {
-  torch::Tensor own, shuffled;
-};
-OpenLoopDreams DreamUnderRecordedActions(AgentModels models, const world_model::Steps& windows,
-                                         int64_t steps) {
-  const int64_t context = models->options().world_model.context;
-  const auto actions = windows.actions.narrow(1, context - 1, steps);
-  const auto dream = [&](const torch::Tensor& under) {
-    return world_model::RunOpenLoop(*models->world_model, windows.Between(0, context), under,
-                                    models->ValuesOfCodes(), /*temperature=*/0)
-        .codes;
-  };
-  return {dream(actions), dream(actions.roll(1, 0))};
+evaluation::JudgedWorld WorldOf(AgentModels models) {
+  return {.world = models->world_model,
+          .values = models->ValuesOfCodes(),
+          .features = [models](const torch::Tensor& codes) {
+            return models->tokenizer->Values(codes).flatten(1);
+          }};
 }
 
-int64_t Horizon(AgentModels models, const MeasureOptions& options) {
-  const auto& world = models->options().world_model;
-  return std::min(options.steps, world.max_steps - world.context);
+evaluation::JudgedEpisodes EpisodesOf(AgentModels models, const data::EpisodeStore& store) {
+  return {.store = &store,
+          .ranges = store.episodes(),
+          .read = [models, &store](const std::vector<int64_t>& starts, int64_t length) mutable {
+            return imagination::ReadWindows(*models, store, starts, length);
+          }};
 }
 
 }  // namespace
 
 nlohmann::json MeasureOpenLoop(AgentModels models, const data::EpisodeStore& fit,
                                const data::EpisodeStore& held_out, const MeasureOptions& options) {
-  torch::NoGradGuard no_grad;
-  const int64_t context = models->options().world_model.context;
-  const int64_t steps = Horizon(models, options);
-  const auto starts =
-      evaluation::SpreadWindowStarts(held_out.episodes(), context + steps, 1, options.windows);
-  if (starts.empty()) {
-    return nlohmann::json::object();
-  }
-  std::map<std::string, std::vector<torch::Tensor>> parts;
-  for (const auto& chunk : evaluation::Chunks(starts, kChunk)) {
-    const auto windows = imagination::ReadWindows(*models, held_out, chunk, context + steps);
-    const auto dreams = DreamUnderRecordedActions(models, windows, steps);
-    const auto truth = windows.codes.narrow(1, context, steps);
-    parts["truth"].push_back(truth);
-    parts["model"].push_back(dreams.own);
-    parts["shuffled"].push_back(dreams.shuffled);
-    parts["copy"].push_back(windows.codes.narrow(1, context - 1, 1).expand_as(truth));
-  }
-  evaluation::OpenLoopCodes codes{.truth = torch::cat(parts["truth"]), .predicted = {}};
-  for (const char* name : {"model", "shuffled", "copy"}) {
-    codes.predicted[name] = torch::cat(parts[name]);
-  }
-  evaluation::PositionProbe probe{.variables = evaluation::PositionVariables(held_out),
-                                  .model = {},
-                                  .features = [&](const torch::Tensor& of) {
-                                    return models->tokenizer->Values(of).flatten(1);
-                                  }};
-  torch::Tensor values;
-  if (!probe.variables.empty()) {
-    const auto rows = Spread(fit.size(), options.probe_frames);
-    std::vector<torch::Tensor> features;
-    for (const auto& chunk : evaluation::Chunks(rows, kChunk)) {
-      features.push_back(models->tokenizer->Encode(Pictures(fit, chunk)).values.flatten(1));
-    }
-    probe.model =
-        evaluation::FitRidge(torch::cat(features),
-                             evaluation::VariableValues(fit, probe.variables, torch::tensor(rows)));
-    values = evaluation::VariableValues(held_out, probe.variables,
-                                        evaluation::WindowRows(Shifted(starts, context), steps));
-  }
-  nlohmann::json part = evaluation::ScoreOpenLoop(codes, probe, values);
-  part["game"] = models->options().game;
-  part["windows"] = starts.size();
-  part["context"] = context;
-  part["steps"] = steps;
-  return part;
+  return evaluation::MeasureOpenLoop(
+      WorldOf(models), EpisodesOf(models, fit), EpisodesOf(models, held_out),
+      {.windows = options.windows, .steps = options.steps, .probe_frames = options.probe_frames});
 }
 
 nlohmann::json MeasurePongSight(AgentModels models, const data::EpisodeStore& held_out,
@@ -318,6 +224,7 @@ nlohmann::json MeasurePongSight(AgentModels models, const data::EpisodeStore& he
   const int64_t context = models->options().world_model.context;
   const std::vector<int64_t> horizons = {1, 5, 10};
   const int64_t longest = horizons.back();
+  const evaluation::JudgedWorld judged = WorldOf(models);
   const PongTruth truth(held_out, background, options.frames);
   const auto starts = evaluation::SpreadWindowStarts(held_out.episodes(), context + longest + 1, 1,
                                                      options.windows);
@@ -339,7 +246,10 @@ nlohmann::json MeasurePongSight(AgentModels models, const data::EpisodeStore& he
   for (const auto& chunk : evaluation::Chunks(starts, kChunk)) {
     const auto windows = imagination::ReadWindows(*models, held_out, chunk, context + longest);
     const int64_t last = context - 1;
-    const auto dreams = DreamUnderRecordedActions(models, windows, longest);
+    const auto dreamed = [&](bool shuffled) {
+      return evaluation::DreamUnderRecordedActions(judged, windows, longest, shuffled).codes;
+    };
+    const auto own_dream = dreamed(false), other_dream = dreamed(true);
     const auto now_rows = Shifted(chunk, last);
     const auto now = LookAtPong(Pictures(held_out, now_rows), background);
     const auto before = LookAtPong(Pictures(held_out, Shifted(now_rows, -1)), background);
@@ -354,8 +264,7 @@ nlohmann::json MeasurePongSight(AgentModels models, const data::EpisodeStore& he
       const auto counts = starts_in_play.logical_and(truth.InPlay(rows));
       const auto within = [&](const Sighting& sighting) { return Distance(sighting, x, y).le(2); };
       Row& row = table[k];
-      const auto own = look(dreams.own.select(1, k - 1)),
-                 other = look(dreams.shuffled.select(1, k - 1));
+      const auto own = look(own_dream.select(1, k - 1)), other = look(other_dream.select(1, k - 1));
       const auto coded = look(windows.codes.select(1, last + k));
       row.ball.Add(within(own), counts);
       row.ball_shuffled.Add(within(other), counts);

@@ -19,28 +19,27 @@ struct MeasureOptions {
   uint64_t seed = 1;
 };
 
-// "codes": {"levels": [{"games": [{"game", "codes", "used", "perplexity", "counts"}]}],
-// "squared_error", "changing"}: how the codes are used, the decoded picture's mean squared error,
-// and the share of codes that change in a step.
+// "codes": {"levels": [{"games": [{"game", …}]}], "squared_error"}: how the codes are used, as
+// tokenizer::LevelTokenMetrics', and the decoded picture's mean squared error.
 nlohmann::json MeasureCodes(AgentModels models, const data::EpisodeStore& held_out,
                             const MeasureOptions& options);
 
-// "probe_GAME", as evaluation::ProbeGame's: ridge probes of RAM's variables, of the codes one-hot
+// "probe_GAME", as evaluation::Probes': ridge probes of RAM's variables, of the codes one-hot
 // ("codes") and as values ("values"). A ball's are of frames in which it is in play.
 nlohmann::json ProbeCodes(AgentModels models, const data::EpisodeStore& fit,
                           const data::EpisodeStore& held_out, const MeasureOptions& options);
 
-// One step ahead with the true codes given. "prediction": {"levels": [{"accuracy", "copy_accuracy",
-// "changed_accuracy", "changed_count", "nll"}], "windows", "length", "split"}; "outcomes": as
-// imagination::ToJson's of rewards and ends.
+// One step ahead with the true codes given. "prediction": {"levels": [{…}], "windows", "length",
+// "split"} with the fields of world_model::LevelPrediction; "outcomes": as imagination::ToJson's of
+// rewards and ends.
 struct OneStep {
   nlohmann::json prediction, outcomes;
 };
 OneStep MeasureOneStep(AgentModels models, const data::EpisodeStore& held_out,
                        const MeasureOptions& options);
 
-// "open_loop_GAME", as evaluation::EvaluateOpenLoop's: dreams of the likeliest codes under the
-// recorded actions. Positions are read by probes that are fitted on `fit`.
+// "open_loop_GAME", as evaluation::MeasureOpenLoop's. Positions are read by probes that are fitted
+// on `fit`.
 nlohmann::json MeasureOpenLoop(AgentModels models, const data::EpisodeStore& fit,
                                const data::EpisodeStore& held_out, const MeasureOptions& options);
 

@@ -134,12 +134,12 @@ std::vector<Figure> EvaluateRun(const fs::path& path, const config::Config& conf
       evaluation.Measure(
           "open_loop_" + game, inputs, Together({seed, split, windows, dreams, probes}),
           [&] {
-            return EvaluateOpenLoop(artefacts,
-                                    {.windows = settings.open_loop_windows,
-                                     .steps = settings.open_loop_steps,
-                                     .context = settings.context,
-                                     .probe_frames = settings.probe_frames},
-                                    seeds);
+            return MeasureOpenLoop(WorldOf(artefacts, settings.context),
+                                   EpisodesOf(artefacts, artefacts.split.train),
+                                   EpisodesOf(artefacts, artefacts.split.validation),
+                                   {.windows = settings.open_loop_windows,
+                                    .steps = settings.open_loop_steps,
+                                    .probe_frames = settings.probe_frames});
           },
           OpenLoopFigures);
     }

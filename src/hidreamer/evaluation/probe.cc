@@ -9,13 +9,14 @@
 #include "hidreamer/encoder/embed.h"
 #include "hidreamer/encoder/encoder.h"
 #include "hidreamer/env/registry.h"
-#include "hidreamer/evaluation/ridge.h"
-#include "hidreamer/imagination/open_loop.h"
+#include "hidreamer/evaluation/open_loop_evaluation.h"
+#include "hidreamer/evaluation/statistics.h"
 
 namespace hidreamer::evaluation {
 namespace {
 
 constexpr int64_t kChunk = 256;           // windows or frames at a time
+constexpr size_t kHiddenChunk = 32;       // windows at a time, whole
 constexpr int64_t kComponents = 128;      // of the pixels
 constexpr int64_t kComponentRows = 1500;  // that they are fitted on
 
@@ -68,11 +69,6 @@ RowSets ChooseRows(const GameArtefacts& game, const ProbeOptions& options) {
   return {WindowRows(train, length), WindowRows(test, length), first};
 }
 
-nlohmann::json FitJson(const FitQuality& fit, int64_t variable) {
-  return {{"r2", fit.r2[variable].item<double>()},
-          {"mae", fit.mean_absolute_error[variable].item<double>()}};
-}
-
 }  // namespace
 
 ProbeVariables ChooseVariables(const data::EpisodeStore& store) {
@@ -110,52 +106,164 @@ torch::Tensor VariableValues(const data::EpisodeStore& store,
   return torch::tensor(values, torch::kFloat64).view(shape);
 }
 
-torch::Tensor HiddenStates(const GameArtefacts& game, const torch::Tensor& rows, int64_t first) {
-  const torch::NoGradGuard no_grad;
-  world_model::WorldModel model = game.world_model;
-  const int64_t levels = model->options().layout.levels;
-  const int64_t steps = rows.size(1);
-  std::vector<torch::Tensor> parts;
-  for (const torch::Tensor& chunk : rows.split(32)) {
+Probes::Probes(ProbedRows fitted, ProbedRows judged)
+    : fitted_(std::move(fitted)),
+      judged_(std::move(judged)),
+      variables_(ChooseVariables(*judged_.store)) {
+  for (const bool balls : {false, true}) {
+    Group group;
+    group.balls = balls;
+    for (const ProbeVariable& variable : variables_.varying) {
+      if (variable.name.starts_with("ball") == balls) {
+        group.variables.push_back(variable);
+      }
+    }
+    if (!group.variables.empty()) {
+      group.fitted_truth = Truth(group, fitted_);
+      group.judged_truth = Truth(group, judged_);
+      groups_.push_back(group);
+    }
+  }
+}
+
+// Of x (N, …), the rows that count for a group.
+torch::Tensor Probes::Counting(const Group& group, const ProbedRows& rows, const torch::Tensor& x) {
+  return group.balls && rows.ball_in_play.defined()
+             ? x.index_select(0, rows.ball_in_play.nonzero().squeeze(1))
+             : x;
+}
+
+torch::Tensor Probes::Truth(const Group& group, const ProbedRows& rows) {
+  return Counting(group, rows, VariableValues(*rows.store, group.variables, rows.rows));
+}
+
+void Probes::Note(std::map<std::string, std::map<std::string, Quality>>& to, const std::string& of,
+                  const Group& group, const FitQuality& fit) {
+  for (size_t m = 0; m < group.variables.size(); ++m) {
+    const auto i = static_cast<int64_t>(m);
+    to[group.variables[m].name][of] = {
+        .r2 = fit.r2[i].item<double>(),
+        .mean_absolute_error = fit.mean_absolute_error[i].item<double>()};
+  }
+}
+
+void Probes::Fit(const std::string& source, const torch::Tensor& fitted,
+                 const torch::Tensor& judged) {
+  for (Group& group : groups_) {
     if (InterruptRequested()) {
       throw Interrupted();
     }
-    const torch::Tensor hidden =
-        model->Hidden(TakeRows(game.tokens->tokens, chunk), TakeRows(game.tokens->actions, chunk));
-    parts.push_back(hidden.view({chunk.size(0), steps, levels + 1, -1})
-                        .slice(2, 0, levels)
-                        .slice(1, first)
-                        .flatten(2)
-                        .clone());
+    const RidgeModel& model = group.models[source] =
+        FitRidge(Counting(group, fitted_, fitted), group.fitted_truth);
+    Note(fits_, source, group,
+         MeasureFit(model.Predict(Counting(group, judged_, judged)), group.judged_truth));
   }
-  return torch::cat(parts);
 }
+
+void Probes::JudgeDreamed(const std::string& source, int64_t step, const torch::Tensor& features,
+                          const ProbedRows& rows) {
+  for (const Group& group : groups_) {
+    Note(dreamed_, std::to_string(step), group,
+         MeasureFit(group.models.at(source).Predict(Counting(group, rows, features)),
+                    Truth(group, rows)));
+  }
+}
+
+nlohmann::json Probes::ToJson() const {
+  nlohmann::json object = {{"game", judged_.store->info().game},
+                           {"train_rows", fitted_.rows.numel()},
+                           {"test_rows", judged_.rows.numel()},
+                           {"variables", nlohmann::json::array()},
+                           {"left_out", nlohmann::json::array()}};
+  std::map<std::string, std::vector<double>> r2;  // by source
+  for (const ProbeVariable& variable : variables_.varying) {
+    nlohmann::json row = {{"name", variable.name}, {"entropy", variable.entropy}};
+    const auto add = [&](const auto& qualities, const char* key, const std::string& prefix) {
+      const auto found = qualities.find(variable.name);
+      if (found == qualities.end()) {
+        return;
+      }
+      for (const auto& [source, quality] : found->second) {
+        row[key][source] = {{"r2", quality.r2}, {"mae", quality.mean_absolute_error}};
+        r2[prefix + source].push_back(quality.r2);
+      }
+    };
+    add(fits_, "fits", "");
+    add(dreamed_, "imagined", "imagined ");
+    object["variables"].push_back(row);
+  }
+  for (const auto& [source, values] : r2) {
+    object["median_r2"][source] = Median(values);
+  }
+  for (const ProbeVariable& variable : variables_.left_out) {
+    object["left_out"].push_back({{"name", variable.name}, {"entropy", variable.entropy}});
+  }
+  return object;
+}
+
+namespace {
+
+// Of the world model's hidden states, real and dreamed.
+void ProbeHidden(const GameArtefacts& game, const ProbeOptions& options, const RowSets& rows,
+                 Probes& probes) {
+  const JudgedWorld judged = WorldOf(game, options.context);
+  const JudgedEpisodes held_out = EpisodesOf(game, game.split.validation);
+  const auto hidden = [&](const torch::Tensor& windows) {  // (B, W) -> (B (W - first), F)
+    std::vector<torch::Tensor> parts;
+    for (const auto& starts : Chunks(ToRows(windows.select(1, 0)), kHiddenChunk)) {
+      if (InterruptRequested()) {
+        throw Interrupted();
+      }
+      parts.push_back(judged.world->Observe(held_out.read(starts, windows.size(1)))
+                          .hidden.slice(1, rows.first)
+                          .flatten(0, 1)
+                          .clone());
+    }
+    return torch::cat(parts);
+  };
+  probes.Fit("hidden", hidden(rows.train), hidden(rows.test));
+  const int64_t longest =
+      std::min(*std::max_element(options.dream_steps.begin(), options.dream_steps.end()),
+               judged.world->options().max_steps - options.context);
+  const auto starts = longest < 1 ? std::vector<int64_t>()
+                                  : SpreadWindowStarts(held_out.ranges, options.context + longest,
+                                                       longest, options.dream_windows);
+  if (starts.empty()) {
+    return;
+  }
+  std::vector<torch::Tensor> dreamed;  // of (b, H, F)
+  for (const auto& chunk : Chunks(starts, kChunk)) {
+    dreamed.push_back(
+        DreamUnderRecordedActions(judged, held_out.read(chunk, options.context + longest), longest)
+            .hidden);
+  }
+  const torch::Tensor all = torch::cat(dreamed);
+  const torch::Tensor windows = WindowRows(starts, options.context + longest);
+  for (const int64_t k : options.dream_steps) {
+    if (k <= longest) {
+      probes.JudgeDreamed(
+          "hidden", k, all.select(1, k - 1),
+          {.store = game.store, .rows = windows.select(1, options.context + k - 1)});
+    }
+  }
+}
+
+}  // namespace
 
 nlohmann::json ProbeGame(const GameArtefacts& game, const ProbeOptions& options,
                          const SeedTree& seeds) {
   const torch::NoGradGuard no_grad;
-  const ProbeVariables variables = ChooseVariables(*game.store);
   const RowSets rows = ChooseRows(game, options);
-  if (variables.varying.empty() || !rows.train.defined()) {
+  if (!rows.train.defined()) {
     return nlohmann::json::object();
   }
   const torch::Tensor train_rows = rows.Used(rows.train);
   const torch::Tensor test_rows = rows.Used(rows.test);
-  const torch::Tensor train_truth = VariableValues(*game.store, variables.varying, train_rows);
-  const torch::Tensor test_truth = VariableValues(*game.store, variables.varying, test_rows);
-
-  std::map<std::string, FitQuality> fits;
-  const auto fit = [&](const std::string& source, const torch::Tensor& train,
-                       const torch::Tensor& test) {
-    if (InterruptRequested()) {
-      throw Interrupted();
-    }
-    RidgeModel model = FitRidge(train, train_truth);
-    fits[source] = MeasureFit(model.Predict(test), test_truth);
-    return model;
-  };
-  nlohmann::json object = {
-      {"game", game.game()}, {"train_rows", train_rows.numel()}, {"test_rows", test_rows.numel()}};
+  Probes probes({.store = game.store, .rows = train_rows},
+                {.store = game.store, .rows = test_rows});
+  if (probes.empty()) {
+    return nlohmann::json::object();
+  }
 
   // Baselines.
   torch::manual_seed(seeds.Stream("untrained encoder"));
@@ -163,85 +271,42 @@ nlohmann::json ProbeGame(const GameArtefacts& game, const ProbeOptions& options,
   untrained->eval();
   const torch::Tensor raw_train = encoder::EmbedRows(untrained, *game.store, ToRows(train_rows));
   const torch::Tensor raw_test = encoder::EmbedRows(untrained, *game.store, ToRows(test_rows));
-  fit("untrained", raw_train, raw_test);
+  probes.Fit("untrained", raw_train, raw_test);
   const int64_t every = std::max<int64_t>(1, train_rows.numel() / kComponentRows);
   const auto components = FitPrincipalComponents(
       HalfSizePixels(*game.store, train_rows.slice(0, 0, train_rows.numel(), every)), kComponents);
-  fit("pixels", PixelComponents(*game.store, components, train_rows),
-      PixelComponents(*game.store, components, test_rows));
+  probes.Fit("pixels", PixelComponents(*game.store, components, train_rows),
+             PixelComponents(*game.store, components, test_rows));
 
   // What was learned.
+  nlohmann::json correlation;
   if (game.embeddings.defined()) {
     const torch::Tensor test = TakeRows(game.embeddings, test_rows);
-    fit("embedding", TakeRows(game.embeddings, train_rows), test);
+    probes.Fit("embedding", TakeRows(game.embeddings, train_rows), test);
+    const torch::Tensor truth =
+        VariableValues(*game.store, ChooseVariables(*game.store).varying, test_rows);
     const auto noise_seed = static_cast<int64_t>(seeds.Stream("noise") >> 1);
     torch::manual_seed(static_cast<uint64_t>(noise_seed));
     const auto mean_correlation = [&](const torch::Tensor& features) {
-      return MaxAbsoluteCorrelation(features, test_truth).mean().item<double>();
+      return MaxAbsoluteCorrelation(features, truth).mean().item<double>();
     };
-    object["correlation"] = {{"embedding", mean_correlation(test)},
-                             {"untrained", mean_correlation(raw_test)},
-                             {"noise", mean_correlation(torch::randn_like(test))}};
+    correlation = {{"embedding", mean_correlation(test)},
+                   {"untrained", mean_correlation(raw_test)},
+                   {"noise", mean_correlation(torch::randn_like(test))}};
   }
   if (!game.quantizer.is_empty() && game.tokens != nullptr) {
     const auto decoded = [&](const torch::Tensor& of) {
-      return game.quantizer->Decode(TakeRows(game.tokens->tokens, of));
+      tokenizer::ResidualQuantizer quantizer = game.quantizer;
+      return quantizer->Decode(TakeRows(game.tokens->tokens, of));
     };
-    fit("codes", decoded(train_rows), decoded(test_rows));
+    probes.Fit("codes", decoded(train_rows), decoded(test_rows));
   }
-  std::map<int64_t, FitQuality> imagined;
   if (!game.world_model.is_empty() && game.tokens != nullptr) {
-    const RidgeModel probe = fit("hidden", HiddenStates(game, rows.train, rows.first).flatten(0, 1),
-                                 HiddenStates(game, rows.test, rows.first).flatten(0, 1));
-    const int64_t longest =
-        std::min(*std::max_element(options.dream_steps.begin(), options.dream_steps.end()),
-                 game.world_model->options().max_steps - options.context);
-    const auto starts = longest < 1
-                            ? std::vector<int64_t>()
-                            : SpreadWindowStarts(game.split.validation, options.context + longest,
-                                                 longest, options.dream_windows);
-    if (!starts.empty()) {
-      const torch::Tensor windows = WindowRows(starts, options.context + longest);
-      std::vector<torch::Tensor> hidden;  // of (b, H, L*D)
-      for (const torch::Tensor& chunk : windows.split(kChunk)) {
-        hidden.push_back(
-            imagination::DreamUnderActions(
-                game.world_model, TakeRows(game.tokens->tokens, chunk.slice(1, 0, options.context)),
-                TakeRows(game.tokens->actions, chunk.slice(1, 0, -1)), longest, {.temperature = 0})
-                .hidden.flatten(2));
-      }
-      const torch::Tensor all = torch::cat(hidden);
-      for (const int64_t k : options.dream_steps) {
-        if (k <= longest) {
-          imagined[k] = MeasureFit(probe.Predict(all.select(1, k - 1)),
-                                   VariableValues(*game.store, variables.varying,
-                                                  windows.select(1, options.context + k - 1)));
-        }
-      }
-    }
+    ProbeHidden(game, options, rows, probes);
   }
-
-  for (size_t i = 0; i < variables.varying.size(); ++i) {
-    const auto m = static_cast<int64_t>(i);
-    nlohmann::json variable = {{"name", variables.varying[i].name},
-                               {"entropy", variables.varying[i].entropy}};
-    for (const auto& [source, quality] : fits) {
-      variable["fits"][source] = FitJson(quality, m);
-    }
-    for (const auto& [k, quality] : imagined) {
-      variable["imagined"][std::to_string(k)] = FitJson(quality, m);
-    }
-    object["variables"].push_back(variable);
-  }
-  for (const auto& [source, quality] : fits) {
-    object["median_r2"][source] = quality.r2.median().item<double>();
-  }
-  for (const auto& [k, quality] : imagined) {
-    object["median_r2"]["imagined " + std::to_string(k)] = quality.r2.median().item<double>();
-  }
-  object["left_out"] = nlohmann::json::array();
-  for (const ProbeVariable& variable : variables.left_out) {
-    object["left_out"].push_back({{"name", variable.name}, {"entropy", variable.entropy}});
+  nlohmann::json object = probes.ToJson();
+  if (!correlation.is_null()) {
+    object["correlation"] = correlation;
   }
   return object;
 }

@@ -95,8 +95,9 @@ TEST_F(JudgedGameTest, ProbesCodesHiddenAndImaginedStatesOfAModel) {
 
 TEST_F(JudgedGameTest, CopyCurveOfTheOpenLoopIsTheShareOfChangedTokens) {
   AddModel();
-  const auto result = EvaluateOpenLoop(
-      game_, {.windows = 10, .steps = 50, .context = kContext, .probe_frames = 200}, SeedTree(6));
+  const auto result = MeasureOpenLoop(
+      WorldOf(game_, kContext), EpisodesOf(game_, game_.split.train),
+      EpisodesOf(game_, game_.split.validation), {.windows = 10, .steps = 50, .probe_frames = 200});
   EXPECT_EQ(result["steps"], kHorizon) << "cut to what the model can hold";
   ASSERT_EQ(result["levels"].size(), 2U);
   const auto starts = SpreadWindowStarts(game_.split.validation, kContext + kHorizon, 1, 10);

@@ -29,17 +29,10 @@ constexpr int64_t kExampleFrames = 8;
 constexpr int64_t kPredictionBatch = 16;
 constexpr int64_t kPlayedSteps = 2000;  // that dreams are held against
 
-// How often each code of a level occurs, (V).
-torch::Tensor CodeCounts(const tokenizer::TokenizedGame& game, int64_t level, int64_t codes) {
-  return torch::bincount(game.tokens.select(1, level), {}, codes);
-}
-
-json TokenMetricsJson(const tokenizer::LevelTokenMetrics& metrics) { return json(metrics); }
-
 // The most used codes of L0 and a few frames of each, spread over the recording.
 json CodeExamples(const tokenizer::TokenizedGame& game, int64_t codes) {
   const torch::Tensor coarse = game.tokens.select(1, 0).contiguous();
-  const auto order = CodeCounts(game, 0, codes).argsort(0, /*descending=*/true);
+  const auto order = torch::bincount(coarse, {}, codes).argsort(0, /*descending=*/true);
   json list = json::array();
   for (int64_t i = 0; i < std::min(kExampleCodes, codes); ++i) {
     const int64_t code = order[i].item<int64_t>();
@@ -158,14 +151,11 @@ json MeasureCodesPart(const LoadedRun& run) {
   for (size_t level = 0; level < together.size(); ++level) {
     json games = json::array();
     for (size_t g = 0; g < all.size(); ++g) {
-      json row = TokenMetricsJson(apart[g][level]);
+      json row = apart[g][level];
       row["game"] = all[g]->game;
-      const torch::Tensor counts = CodeCounts(*all[g], static_cast<int64_t>(level), all[g]->codes);
-      row["counts"] = std::vector<int64_t>(counts.data_ptr<int64_t>(),
-                                           counts.data_ptr<int64_t>() + counts.numel());
       games.push_back(row);
     }
-    part["levels"].push_back({{"all", TokenMetricsJson(together[level])}, {"games", games}});
+    part["levels"].push_back({{"all", together[level]}, {"games", games}});
   }
   if (all.size() > 1) {
     part["sharing"] = tokenizer::MeasureSharing(all, run.seeds);
@@ -185,7 +175,7 @@ json MeasureCodesPart(const LoadedRun& run) {
       pointers.push_back(&game);
     }
     if (!pointers.empty()) {
-      part["single_vq"] = TokenMetricsJson(tokenizer::MeasureTokens(pointers).front());
+      part["single_vq"] = tokenizer::MeasureTokens(pointers).front();
     }
   }
   return part;

@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include "hidreamer/base/error.h"
-#include "hidreamer/imagination/open_loop.h"
 #include "hidreamer/imagination/staged_agent.h"
 #include "hidreamer/imagination/tiny_world.h"
 
@@ -154,26 +153,43 @@ TEST(FeaturesOfWindows, ShowTheActionAndNothingLater) {
   }
 }
 
-TEST(DreamUnderActions, GreedyTakesTheLikeliestCodeOfEachLevel) {
+// Of a staged run's world model, codes (B, T, L) and actions (B, T + H - 1).
+world_model::OpenLoop OpenLoopOf(world_model::WorldModel model, const torch::Tensor& codes,
+                                 const torch::Tensor& actions, double temperature,
+                                 const torch::Tensor& uniforms) {
+  const int64_t context = codes.size(1), horizon = actions.size(1) + 1 - context;
+  world_model::TokenWorld world(model, /*value_channels=*/1, context, context + horizon);
+  return world_model::RunOpenLoop(
+      world,
+      world_model::StepsOfSlots(model->options().layout, codes, actions.narrow(1, 0, context - 1),
+                                world_model::NoValues),
+      actions.narrow(1, context - 1, horizon), world_model::NoValues, temperature, uniforms);
+}
+
+TEST(RunOpenLoop, GreedyTakesTheLikeliestCodeOfEachLevel) {
   auto world = TinyWorldModel();
   torch::NoGradGuard no_grad;
   const auto context = RandomContext(2, 3);
   const auto actions = torch::randint(2, {2, 3 + 4 - 1}, torch::kLong);
-  const auto dream = DreamUnderActions(world, context.tokens, actions, 4, {.temperature = 0});
-  EXPECT_EQ(dream.hidden.sizes(), (torch::IntArrayRef{2, 4, 2, 16}));
-  const auto tokens = torch::cat({context.tokens, dream.tokens}, 1);
+  const auto dream = OpenLoopOf(world, context.tokens, actions, /*temperature=*/0, {});
+  EXPECT_EQ(dream.hidden.sizes(), (torch::IntArrayRef{2, 4, 2 * 16}));
+  const auto codes = dream.codes.squeeze(2);  // (B, H, L)
+  const auto tokens = torch::cat({context.tokens, codes}, 1);
   const auto output =
       world->forward(tokens, torch::cat({actions, torch::zeros({2, 1}, torch::kLong)}, 1));
-  EXPECT_TRUE(torch::equal(dream.tokens.select(2, 0), output.logits[0].narrow(1, 2, 4).argmax(-1)));
-  EXPECT_TRUE(torch::equal(dream.tokens.select(2, 1), output.logits[1].narrow(1, 3, 4).argmax(-1)));
+  EXPECT_TRUE(torch::equal(codes.select(2, 0), output.logits[0].narrow(1, 2, 4).argmax(-1)));
+  EXPECT_TRUE(torch::equal(codes.select(2, 1), output.logits[1].narrow(1, 3, 4).argmax(-1)));
 }
 
-TEST(DreamUnderActions, SamplesBySeed) {
+TEST(RunOpenLoop, FollowsFromItsUniforms) {
   auto world = TinyWorldModel();
   const auto context = RandomContext(8, 3);
   const auto actions = torch::zeros({8, 3 + 5 - 1}, torch::kLong);
   const auto draw = [&](uint64_t seed) {
-    return DreamUnderActions(world, context.tokens, actions, 5, {.seed = seed}).tokens;
+    Rng rng(seed);
+    return OpenLoopOf(world, context.tokens, actions, /*temperature=*/1,
+                      Uniforms({5, 8, 1, 2}, rng))
+        .codes;
   };
   EXPECT_TRUE(torch::equal(draw(1), draw(1)));
   EXPECT_FALSE(torch::equal(draw(1), draw(2)));

@@ -36,12 +36,6 @@ torch::Tensor Counts(const TokenizedGame& game, int64_t level) {
   return torch::bincount(game.tokens.select(1, level), {}, game.codes);
 }
 
-// Pairs of consecutive steps of one episode, and how many have equal tokens.
-struct Persistence {
-  int64_t pairs = 0;
-  int64_t equal = 0;
-};
-
 Persistence CountEqualNeighbours(const TokenizedGame& game, int64_t level) {
   Persistence count;
   const torch::Tensor tokens = game.tokens.select(1, level);  // (N)
@@ -105,11 +99,28 @@ torch::Tensor CountCodes(const torch::Tensor& codes, int64_t size) {
 double Perplexity(const torch::Tensor& counts) { return std::exp(Entropy(counts)); }
 
 void to_json(nlohmann::json& json, const LevelTokenMetrics& metrics) {
-  json = {{"used", metrics.used},
+  json = {{"counts", metrics.counts},
+          {"used", metrics.used},
           {"dead", metrics.dead},
           {"perplexity", metrics.perplexity},
           {"smoothness", metrics.smoothness},
           {"chance_smoothness", metrics.chance_smoothness}};
+}
+
+LevelTokenMetrics MeasureUse(const torch::Tensor& counts, const Persistence& persistence) {
+  const torch::Tensor of = counts.to(torch::kCPU, torch::kLong).contiguous();
+  LevelTokenMetrics metrics;
+  metrics.counts.assign(of.data_ptr<int64_t>(), of.data_ptr<int64_t>() + of.numel());
+  metrics.used = of.gt(0).sum().item<int64_t>();
+  metrics.dead = of.numel() - metrics.used;
+  metrics.perplexity = Perplexity(of);
+  if (persistence.pairs > 0) {
+    metrics.smoothness =
+        static_cast<double>(persistence.equal) / static_cast<double>(persistence.pairs);
+  }
+  const torch::Tensor p = of.to(torch::kDouble) / of.sum().clamp_min(1);
+  metrics.chance_smoothness = p.square().sum().item<double>();
+  return metrics;
 }
 
 std::vector<LevelTokenMetrics> MeasureTokens(const std::vector<const TokenizedGame*>& games) {
@@ -124,17 +135,7 @@ std::vector<LevelTokenMetrics> MeasureTokens(const std::vector<const TokenizedGa
       persistence.pairs += more.pairs;
       persistence.equal += more.equal;
     }
-    LevelTokenMetrics metrics;
-    metrics.used = counts.gt(0).sum().item<int64_t>();
-    metrics.dead = games.front()->codes - metrics.used;
-    metrics.perplexity = Perplexity(counts);
-    if (persistence.pairs > 0) {
-      metrics.smoothness =
-          static_cast<double>(persistence.equal) / static_cast<double>(persistence.pairs);
-    }
-    const torch::Tensor p = counts.to(torch::kDouble) / counts.sum().clamp_min(1);
-    metrics.chance_smoothness = p.square().sum().item<double>();
-    levels.push_back(metrics);
+    levels.push_back(MeasureUse(counts, persistence));
   }
   return levels;
 }

@@ -17,10 +17,18 @@ double Perplexity(const torch::Tensor& counts);
 // How often each of `size` codes occurs in codes (N) i64: (size), on the host.
 torch::Tensor CountCodes(const torch::Tensor& codes, int64_t size);
 
+// Pairs of consecutive steps, and how many of them have equal tokens.
+struct Persistence {
+  int64_t pairs = 0;
+  int64_t equal = 0;
+};
+
+// How the codes of one level are used.
 struct LevelTokenMetrics {
-  int64_t used = 0;       // codes that occur
-  int64_t dead = 0;       // codes that do not
-  double perplexity = 0;  // at most V
+  std::vector<int64_t> counts;  // (V)
+  int64_t used = 0;             // codes that occur
+  int64_t dead = 0;             // codes that do not
+  double perplexity = 0;        // at most V
   // Share of tokens equal to the previous step's of the same episode.
   double smoothness = 0;
   // Share expected of two independent draws from the same distribution: what a shuffled recording
@@ -28,6 +36,7 @@ struct LevelTokenMetrics {
   double chance_smoothness = 0;
 };
 void to_json(nlohmann::json& json, const LevelTokenMetrics& metrics);
+LevelTokenMetrics MeasureUse(const torch::Tensor& counts, const Persistence& persistence);  // (V)
 
 // One entry a level; over several games: all their tokens as one set.
 std::vector<LevelTokenMetrics> MeasureTokens(const std::vector<const TokenizedGame*>& games);

@@ -7,67 +7,82 @@
 namespace hidreamer::world_model {
 namespace {
 
-constexpr int64_t kBins = 15;
-
-// What LevelPrediction is computed from; all shares are still sums.
-struct LevelSums {
-  double nll = 0;
-  int64_t count = 0, changed = 0;
-  int64_t correct = 0, changed_correct = 0, copied = 0;
-  int64_t unigram = 0, unigram_changed = 0, bigram = 0, bigram_changed = 0, successor_changed = 0;
-  torch::Tensor bin_confidence = torch::zeros({kBins}, torch::kFloat64);
-  torch::Tensor bin_correct = torch::zeros({kBins}, torch::kFloat64);
-};
-
 int64_t CountTrue(const torch::Tensor& flags) { return flags.sum().item<int64_t>(); }
-
-void AddTo(LevelSums& sums, const torch::Tensor& logits, const torch::Tensor& target,
-           const torch::Tensor& previous) {  // (B, T-1, V), (B, T-1), (B, T-1)
-  const torch::Tensor log_probabilities =
-      torch::log_softmax(logits.to(torch::kFloat32), -1);  // (B, T-1, V)
-  const auto [best, predicted] = log_probabilities.max(-1);
-  const torch::Tensor hit = predicted.eq(target);
-  const torch::Tensor changed = target.ne(previous);
-  sums.nll -=
-      log_probabilities.gather(-1, target.unsqueeze(-1)).sum(torch::kFloat64).item<double>();
-  sums.count += target.numel();
-  sums.changed += CountTrue(changed);
-  sums.correct += CountTrue(hit);
-  sums.changed_correct += CountTrue(hit.logical_and(changed));
-  sums.copied += CountTrue(changed.logical_not());
-  const torch::Tensor confidence = best.exp().to(torch::kFloat64).reshape({-1}).cpu();
-  const torch::Tensor bin =
-      (confidence * static_cast<double>(kBins)).to(torch::kInt64).clamp(0, kBins - 1);
-  sums.bin_confidence.index_add_(0, bin, confidence);
-  sums.bin_correct.index_add_(0, bin, hit.reshape({-1}).cpu().to(torch::kFloat64));
-}
 
 double Share(int64_t part, int64_t whole) {
   return whole == 0 ? 0.0 : static_cast<double>(part) / static_cast<double>(whole);
 }
 
-LevelPrediction Finish(const LevelSums& sums) {
-  LevelPrediction level;
-  level.count = sums.count;
-  level.changed_count = sums.changed;
-  if (sums.count == 0) {
-    return level;
+}  // namespace
+
+void to_json(nlohmann::json& json, const LevelPrediction& level) {
+  json = {{"count", level.count},
+          {"changed_count", level.changed_count},
+          {"nll", level.nll},
+          {"accuracy", level.accuracy},
+          {"changed_accuracy", level.changed_accuracy},
+          {"ece", level.ece},
+          {"copy_accuracy", level.copy_accuracy}};
+  if (level.baselines) {
+    json["unigram_accuracy"] = level.unigram_accuracy;
+    json["unigram_changed_accuracy"] = level.unigram_changed_accuracy;
+    json["bigram_accuracy"] = level.bigram_accuracy;
+    json["bigram_changed_accuracy"] = level.bigram_changed_accuracy;
+    json["successor_changed_accuracy"] = level.successor_changed_accuracy;
   }
-  const auto count = static_cast<double>(sums.count);
-  level.nll = sums.nll / count;
-  level.accuracy = Share(sums.correct, sums.count);
-  level.changed_accuracy = Share(sums.changed_correct, sums.changed);
-  level.ece = (sums.bin_confidence - sums.bin_correct).abs().sum().item<double>() / count;
-  level.copy_accuracy = Share(sums.copied, sums.count);
-  level.unigram_accuracy = Share(sums.unigram, sums.count);
-  level.unigram_changed_accuracy = Share(sums.unigram_changed, sums.changed);
-  level.bigram_accuracy = Share(sums.bigram, sums.count);
-  level.bigram_changed_accuracy = Share(sums.bigram_changed, sums.changed);
-  level.successor_changed_accuracy = Share(sums.successor_changed, sums.changed);
-  return level;
 }
 
-}  // namespace
+void LevelScore::Add(const torch::Tensor& logits, const torch::Tensor& target,
+                     const torch::Tensor& previous) {
+  if (target.numel() == 0) {
+    return;
+  }
+  const torch::Tensor log_probabilities = torch::log_softmax(logits.to(torch::kFloat32), -1);
+  const auto [best, predicted] = log_probabilities.max(-1);
+  const torch::Tensor hit = predicted.eq(target);
+  const torch::Tensor changed = target.ne(previous);
+  nll_ -= log_probabilities.gather(-1, target.unsqueeze(-1)).sum(torch::kFloat64).item<double>();
+  count_ += target.numel();
+  changed_ += CountTrue(changed);
+  correct_ += CountTrue(hit);
+  changed_correct_ += CountTrue(hit.logical_and(changed));
+  copied_ += CountTrue(changed.logical_not());
+  const torch::Tensor confidence = best.exp().to(torch::kFloat64).reshape({-1}).cpu();
+  const torch::Tensor bin =
+      (confidence * static_cast<double>(kBins)).to(torch::kInt64).clamp(0, kBins - 1);
+  bin_confidence_.index_add_(0, bin, confidence);
+  bin_correct_.index_add_(0, bin, hit.reshape({-1}).cpu().to(torch::kFloat64));
+}
+
+void LevelScore::AddBaselines(const torch::Tensor& unigram, const torch::Tensor& bigram,
+                              const torch::Tensor& successor, const torch::Tensor& changed) {
+  baselines_ = true;
+  unigram_ += CountTrue(unigram);
+  unigram_changed_ += CountTrue(unigram.logical_and(changed));
+  bigram_ += CountTrue(bigram);
+  bigram_changed_ += CountTrue(bigram.logical_and(changed));
+  successor_changed_ += CountTrue(successor.logical_and(changed));
+}
+
+LevelPrediction LevelScore::Result() const {
+  if (count_ == 0) {
+    return {};
+  }
+  const auto count = static_cast<double>(count_);
+  return {.count = count_,
+          .changed_count = changed_,
+          .nll = nll_ / count,
+          .accuracy = Share(correct_, count_),
+          .changed_accuracy = Share(changed_correct_, changed_),
+          .ece = (bin_confidence_ - bin_correct_).abs().sum().item<double>() / count,
+          .copy_accuracy = Share(copied_, count_),
+          .baselines = baselines_,
+          .unigram_accuracy = Share(unigram_, count_),
+          .unigram_changed_accuracy = Share(unigram_changed_, changed_),
+          .bigram_accuracy = Share(bigram_, count_),
+          .bigram_changed_accuracy = Share(bigram_changed_, changed_),
+          .successor_changed_accuracy = Share(successor_changed_, changed_)};
+}
 
 TokenBatch GatherWindows(const std::vector<tokenizer::TokenizedGame>& games,
                          const std::vector<WindowRef>& windows, int64_t length) {
@@ -157,24 +172,7 @@ torch::Tensor CountingBaselines::Lookup(const torch::Tensor& table, const torch:
   return table.reshape({-1}).index_select(0, index.reshape({-1})).view(previous.sizes());
 }
 
-nlohmann::json PredictionMetrics::ToJson() const {
-  nlohmann::json list = nlohmann::json::array();
-  for (const LevelPrediction& level : levels) {
-    list.push_back({{"count", level.count},
-                    {"changed_count", level.changed_count},
-                    {"nll", level.nll},
-                    {"accuracy", level.accuracy},
-                    {"changed_accuracy", level.changed_accuracy},
-                    {"ece", level.ece},
-                    {"copy_accuracy", level.copy_accuracy},
-                    {"unigram_accuracy", level.unigram_accuracy},
-                    {"unigram_changed_accuracy", level.unigram_changed_accuracy},
-                    {"bigram_accuracy", level.bigram_accuracy},
-                    {"bigram_changed_accuracy", level.bigram_changed_accuracy},
-                    {"successor_changed_accuracy", level.successor_changed_accuracy}});
-  }
-  return {{"levels", list}};
-}
+nlohmann::json PredictionMetrics::ToJson() const { return {{"levels", levels}}; }
 
 PredictionMetrics EvaluatePrediction(WorldModel model,
                                      const std::vector<tokenizer::TokenizedGame>& games,
@@ -185,7 +183,7 @@ PredictionMetrics EvaluatePrediction(WorldModel model,
   const bool was_training = model->is_training();
   const torch::Device device = model->final_norm()->weight.device();
   model->eval();
-  std::vector<LevelSums> sums(static_cast<size_t>(model->options().layout.levels));
+  std::vector<LevelScore> scores(static_cast<size_t>(model->options().layout.levels));
   for (size_t begin = 0; begin < windows.size(); begin += static_cast<size_t>(batch)) {
     const size_t end = std::min(windows.size(), begin + static_cast<size_t>(batch));
     const std::vector<WindowRef> part(windows.begin() + static_cast<std::ptrdiff_t>(begin),
@@ -193,10 +191,10 @@ PredictionMetrics EvaluatePrediction(WorldModel model,
     const TokenBatch data = GatherWindows(games, part, length);
     const torch::Tensor tokens = data.tokens.to(device);
     const auto logits = model->Predict(tokens, data.actions.to(device));
-    for (size_t level = 0; level < sums.size(); ++level) {
+    for (size_t level = 0; level < scores.size(); ++level) {
       const torch::Tensor codes = tokens.select(2, static_cast<int64_t>(level));  // (B, T)
-      AddTo(sums[level], logits[level].narrow(1, level == 0 ? 0 : 1, length - 1),
-            codes.narrow(1, 1, length - 1), codes.narrow(1, 0, length - 1));
+      scores[level].Add(logits[level].narrow(1, level == 0 ? 0 : 1, length - 1),
+                        codes.narrow(1, 1, length - 1), codes.narrow(1, 0, length - 1));
     }
     if (baselines == nullptr) {
       continue;
@@ -213,20 +211,16 @@ PredictionMetrics EvaluatePrediction(WorldModel model,
     const torch::Tensor unigram = baselines->Unigram(previous, game).eq(target);
     const torch::Tensor bigram = baselines->Bigram(previous, actions, game).eq(target);
     const torch::Tensor successor = baselines->Successor(previous, actions, game).eq(target);
-    for (size_t level = 0; level < sums.size(); ++level) {
+    for (size_t level = 0; level < scores.size(); ++level) {
       const auto l = static_cast<int64_t>(level);
-      const torch::Tensor level_changed = changed.select(2, l);
-      sums[level].unigram += CountTrue(unigram.select(2, l));
-      sums[level].unigram_changed += CountTrue(unigram.select(2, l).logical_and(level_changed));
-      sums[level].bigram += CountTrue(bigram.select(2, l));
-      sums[level].bigram_changed += CountTrue(bigram.select(2, l).logical_and(level_changed));
-      sums[level].successor_changed += CountTrue(successor.select(2, l).logical_and(level_changed));
+      scores[level].AddBaselines(unigram.select(2, l), bigram.select(2, l), successor.select(2, l),
+                                 changed.select(2, l));
     }
   }
   model->train(was_training);
   PredictionMetrics metrics;
-  for (const LevelSums& level : sums) {
-    metrics.levels.push_back(Finish(level));
+  for (const LevelScore& score : scores) {
+    metrics.levels.push_back(score.Result());
   }
   return metrics;
 }

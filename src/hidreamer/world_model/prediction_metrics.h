@@ -65,6 +65,7 @@ struct LevelPrediction {
   double changed_accuracy = 0;  // on changed targets alone
   double ece = 0;               // expected calibration error of the argmax, 15 bins
   double copy_accuracy = 0;     // predict the previous step's code (0 on changed targets)
+  bool baselines = false;       // whether those below were counted
   double unigram_accuracy = 0;
   double unigram_changed_accuracy = 0;
   double bigram_accuracy = 0;
@@ -72,14 +73,39 @@ struct LevelPrediction {
   double successor_changed_accuracy = 0;
 };
 
+// An object with the field names above, those of the baselines where they were counted.
+void to_json(nlohmann::json& json, const LevelPrediction& level);
+
+// One level's prediction, summed up batch by batch. Any world's: it sees logits alone.
+class LevelScore {
+ public:
+  // logits (..., V), target (...) int64, previous (...) int64: the level's code a step before
+  void Add(const torch::Tensor& logits, const torch::Tensor& target, const torch::Tensor& previous);
+  // Whether each baseline hit the same targets, (...) bool, and whether these changed.
+  void AddBaselines(const torch::Tensor& unigram, const torch::Tensor& bigram,
+                    const torch::Tensor& successor, const torch::Tensor& changed);
+  LevelPrediction Result() const;
+
+ private:
+  static constexpr int64_t kBins = 15;
+
+  double nll_ = 0;
+  int64_t count_ = 0, changed_ = 0;
+  int64_t correct_ = 0, changed_correct_ = 0, copied_ = 0;
+  bool baselines_ = false;
+  int64_t unigram_ = 0, unigram_changed_ = 0, bigram_ = 0, bigram_changed_ = 0;
+  int64_t successor_changed_ = 0;
+  torch::Tensor bin_confidence_ = torch::zeros({kBins}, torch::kFloat64);
+  torch::Tensor bin_correct_ = torch::zeros({kBins}, torch::kFloat64);
+};
+
 struct PredictionMetrics {
   std::vector<LevelPrediction> levels;
-  // {"levels": [{…}, …]} with the field names above.
-  nlohmann::json ToJson() const;
+  nlohmann::json ToJson() const;  // {"levels": [{…}, …]}
 };
 
 // Runs the model over the windows in evaluation mode, without gradients, and restores its mode.
-// baselines may be null: their fields stay 0. Windows must lie inside their game.
+// baselines may be null: they are not counted. Windows must lie inside their game.
 PredictionMetrics EvaluatePrediction(WorldModel model,
                                      const std::vector<tokenizer::TokenizedGame>& games,
                                      const std::vector<WindowRef>& windows, int64_t length,
