@@ -46,9 +46,9 @@ data::ReplayBatch SomeWindows() {
                     {.frame = pixels, .action = action, .reward = result.reward, .first = t == 0});
     }
   }
-  std::vector<data::ReplayIndex> starts;
+  std::vector<data::WindowStart> starts;
   for (int64_t stream = 0; stream < 4; ++stream) {
-    starts.push_back({.stream = stream, .step = 0});
+    starts.push_back({.source = stream, .row = 0});
   }
   return replay.Read(starts, 4);
 }
@@ -124,7 +124,7 @@ TEST(Player, SeesWhatADreamSees) {
     replay.Append(0, {.frame = pixels, .action = action, .first = t == 0});
     if (t + 1 >= context) {
       const auto window =
-          Read(models, replay.Read({{.stream = 0, .step = t + 1 - context}}, context));
+          Read(models, replay.Read({{.source = 0, .row = t + 1 - context}}, context));
       torch::NoGradGuard no_grad;
       const auto features =
           models->Features(models->world_model->Observe(window)).select(1, context - 1);
@@ -159,9 +159,9 @@ TEST(Player, RecallsWhatItHasSeenItself) {
       views[i].first = t == 0 || (i == 1 && t == 6);
     }
     const int64_t length = std::min<int64_t>(room, t);
-    std::vector<data::ReplayIndex> starts;
+    std::vector<data::WindowStart> starts;
     for (int64_t i = 0; i < 2; ++i) {
-      starts.push_back({.stream = i, .step = t - length});
+      starts.push_back({.source = i, .row = t - length});
     }
     const auto windows = replay.Read(starts, length);
     recalls.Recall(windows, ToTensor(windows.frames), last_actions);

@@ -25,7 +25,7 @@ world_model::Steps ChooseInReplay(AgentModels models, const data::ReplayBuffer& 
   const data::SampleOptions options = {
       .recent_share = 1,
       .recent_steps = static_cast<int64_t>(kNewestShare * static_cast<double>(replay.size()))};
-  std::vector<data::ReplayIndex> starts;
+  std::vector<data::WindowStart> starts;
   for (int64_t i = 0; i < kTries && std::ssize(starts) < kBeginnings; ++i) {
     if (!replay.CanSample(length)) {
       break;

@@ -124,7 +124,7 @@ void ModelLearner::UpdateTokenizer(const ReplayReader& reader, int64_t update) {
                 config_.tokenizer.lr, unread);
 }
 
-std::vector<data::ReplayIndex> ModelLearner::DrawWindows(const ReplayReader& reader,
+std::vector<data::WindowStart> ModelLearner::DrawWindows(const ReplayReader& reader,
                                                          Rng& rng) const {
   return reader.replay().Sample(config_.world_model.batch, config_.world_model.window,
                                 SamplingOf(config_), rng);

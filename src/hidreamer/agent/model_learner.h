@@ -47,7 +47,7 @@ class ModelLearner {
   // Windows -> numbers for the log, as kModelMetrics names them, then the contrastive loss if there
   // is one; backward.
   torch::Tensor WorldModelGradients(const world_model::Steps& steps);
-  std::vector<data::ReplayIndex> DrawWindows(const ReplayReader& reader, Rng& rng) const;
+  std::vector<data::WindowStart> DrawWindows(const ReplayReader& reader, Rng& rng) const;
   int64_t TokenizerUpdates(int64_t total) const;  // the tokenizer's of the run's
   int64_t MinibatchSize() const;  // windows of an optimizer step, but perhaps of the last
   training::Metrics UpdateParts(const ReplayReader& reader, int64_t update, int64_t total,

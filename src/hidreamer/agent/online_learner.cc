@@ -107,9 +107,9 @@ void OnlineLearner::Play(int64_t count, int64_t update) {
   if (agent) {
     // All streams are equally long.
     const int64_t length = std::min(config_.policy.context - 1, replay_.size(0));
-    std::vector<data::ReplayIndex> starts;
+    std::vector<data::WindowStart> starts;
     for (int slot = 0; slot < environments_->size(); ++slot) {
-      starts.push_back({.stream = slot, .step = replay_.size(slot) - length});
+      starts.push_back({.source = slot, .row = replay_.size(slot) - length});
     }
     const auto windows = replay_.Read(starts, length, /*frames=*/false);
     std::vector<int64_t> last_actions;
@@ -160,7 +160,7 @@ void OnlineLearner::ReplayGames() {
     for (size_t i = 0; i < streams_.size(); ++i) {
       const auto stream = static_cast<int64_t>(i);
       if (next[i] < replay_.size(stream)) {
-        const auto step = replay_.Read({{.stream = stream, .step = next[i]++}}, 1);
+        const auto step = replay_.Read({{.source = stream, .row = next[i]++}}, 1);
         actions[i] = static_cast<int>(step.actions[0]);
         more = true;
       }

@@ -13,7 +13,7 @@ namespace {
 constexpr int64_t kDreamsOfPart = 64;  // fewer cost more each, more leave threads waiting
 
 world_model::Steps Read(AgentModels models, const ReplayReader& reader,
-                        const std::vector<data::ReplayIndex>& starts, int64_t length) {
+                        const std::vector<data::WindowStart>& starts, int64_t length) {
   return imagination::ReadWindows(*models, reader.replay().Read(starts, length, /*frames=*/false),
                                   reader.Frames(starts, length));
 }

@@ -46,7 +46,7 @@ class PolicyTrainer {
  private:
   // Some of an update's dreams.
   struct Part {
-    std::vector<data::ReplayIndex> starts;
+    std::vector<data::WindowStart> starts;
     Rng rng;
     policy::Dreams dreams = {};
   };

@@ -55,18 +55,18 @@ void ReplayReader::Reload() {
   Follow();
 }
 
-torch::Tensor ReplayReader::Frames(const std::vector<data::ReplayIndex>& starts,
+torch::Tensor ReplayReader::Frames(const std::vector<data::WindowStart>& starts,
                                    int64_t length) const {
   if (device_.is_cpu()) {
     return ToTensor(replay_.Read(starts, length).frames, device_);
   }
   std::vector<int64_t> rows;
-  for (const data::ReplayIndex& start : starts) {
-    HID_CHECK(start.step + length <= known_[static_cast<size_t>(start.stream)],
-              "steps {} to {} of stream {} are not on the device", start.step, start.step + length,
-              start.stream);
+  for (const data::WindowStart& start : starts) {
+    HID_CHECK(start.row + length <= known_[static_cast<size_t>(start.source)],
+              "steps {} to {} of stream {} are not on the device", start.row, start.row + length,
+              start.source);
     for (int64_t t = 0; t < length; ++t) {
-      rows.push_back(start.stream * frames_.size(1) + start.step + t);
+      rows.push_back(start.source * frames_.size(1) + start.row + t);
     }
   }
   return ToTensor(frames_.flatten(0, 1).index_select(

@@ -25,7 +25,7 @@ class ReplayReader {
   // Brings everything there again, after the replay was loaded.
   void Reload();
   // Frames of windows, (B T, 1, 64, 64) f32 in [0, 1].
-  torch::Tensor Frames(const std::vector<data::ReplayIndex>& starts, int64_t length) const;
+  torch::Tensor Frames(const std::vector<data::WindowStart>& starts, int64_t length) const;
 
  private:
   const data::ReplayBuffer& replay_;

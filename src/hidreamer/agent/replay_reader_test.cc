@@ -22,7 +22,7 @@ TEST(ReplayReader, GivesTheReplaysFramesOnEveryDevice) {
         }
       }
       reader.Follow();
-      const auto frames = reader.Frames({{.stream = 1, .step = 5 * round + 2}, {0, 0}}, 3).cpu();
+      const auto frames = reader.Frames({{.source = 1, .row = 5 * round + 2}, {0, 0}}, 3).cpu();
       EXPECT_EQ(frames.sizes(), (torch::IntArrayRef{6, 1, 64, 64}));
       const auto seen = frames.select(1, 0).select(1, 9).select(1, 11).mul(255).round();
       const float first = static_cast<float>(10 * round + 7);

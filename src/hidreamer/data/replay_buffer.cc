@@ -94,7 +94,7 @@ bool ReplayBuffer::CanSample(int64_t length) const {
   });
 }
 
-ReplayIndex ReplayBuffer::Uniform(int64_t length, int64_t newest, Rng& rng) const {
+WindowStart ReplayBuffer::Uniform(int64_t length, int64_t newest, Rng& rng) const {
   const auto windows = [&](int64_t stream) {
     return std::max<int64_t>(0, std::min(size(stream), std::max(newest, length)) - length + 1);
   };
@@ -105,13 +105,13 @@ ReplayIndex ReplayBuffer::Uniform(int64_t length, int64_t newest, Rng& rng) cons
   int64_t drawn = rng.UniformInt(total);
   for (int64_t stream = 0;; ++stream) {
     if (drawn < windows(stream)) {
-      return {.stream = stream, .step = size(stream) - length - drawn};
+      return {.source = stream, .row = size(stream) - length - drawn};
     }
     drawn -= windows(stream);
   }
 }
 
-ReplayIndex ReplayBuffer::NearReward(int64_t length, int64_t horizon, Rng& rng) const {
+WindowStart ReplayBuffer::NearReward(int64_t length, int64_t horizon, Rng& rng) const {
   std::array<int64_t, 2> totals = {};
   for (const Stream& stream : streams_) {
     for (size_t kind = 0; kind < 2; ++kind) {
@@ -129,16 +129,16 @@ ReplayIndex ReplayBuffer::NearReward(int64_t length, int64_t horizon, Rng& rng) 
     const int64_t rewarded = At(stream).rewarded[kind][static_cast<size_t>(drawn)];
     const int64_t start = rewarded - (length - 1) + rng.UniformInt(std::min(horizon, length));
     if (start >= 0 && start + length <= size(stream)) {
-      return {.stream = stream, .step = start};
+      return {.source = stream, .row = start};
     }
   }
   return Uniform(length, size(), rng);
 }
 
-std::vector<ReplayIndex> ReplayBuffer::Sample(int64_t batch, int64_t length,
+std::vector<WindowStart> ReplayBuffer::Sample(int64_t batch, int64_t length,
                                               const SampleOptions& options, Rng& rng) const {
   HID_CHECK(CanSample(length), "no stream holds {} steps", length);
-  std::vector<ReplayIndex> starts;
+  std::vector<WindowStart> starts;
   for (int64_t i = 0; i < batch; ++i) {
     const double kind = rng.Uniform();
     if (kind < options.near_reward_share) {
@@ -152,7 +152,7 @@ std::vector<ReplayIndex> ReplayBuffer::Sample(int64_t batch, int64_t length,
   return starts;
 }
 
-ReplayBatch ReplayBuffer::Read(const std::vector<ReplayIndex>& starts, int64_t length,
+ReplayBatch ReplayBuffer::Read(const std::vector<WindowStart>& starts, int64_t length,
                                bool frames) const {
   ReplayBatch batch{.batch = static_cast<int64_t>(starts.size()),
                     .length = length,
@@ -165,16 +165,16 @@ ReplayBatch ReplayBuffer::Read(const std::vector<ReplayIndex>& starts, int64_t l
   const int64_t bytes = options_.frame_bytes;
   batch.frames.resize(frames ? starts.size() * static_cast<size_t>(length * bytes) : 0);
   uint8_t* out = batch.frames.data();
-  for (const ReplayIndex& start : starts) {
-    HID_CHECK(start.step >= 0 && start.step + length <= size(start.stream),
-              "steps {} to {} of stream {}", start.step, start.step + length, start.stream);
-    const Stream& stream = At(start.stream);
+  for (const WindowStart& start : starts) {
+    HID_CHECK(start.row >= 0 && start.row + length <= size(start.source),
+              "steps {} to {} of stream {}", start.row, start.row + length, start.source);
+    const Stream& stream = At(start.source);
     if (frames && length > 0) {
-      std::memcpy(out, stream.frames.data() + start.step * bytes,
+      std::memcpy(out, stream.frames.data() + start.row * bytes,
                   static_cast<size_t>(length * bytes));
       out += length * bytes;
     }
-    for (int64_t t = start.step; t < start.step + length; ++t) {
+    for (int64_t t = start.row; t < start.row + length; ++t) {
       const Record& record = stream.records[static_cast<size_t>(t)];
       batch.actions.push_back(record.action);
       batch.previous_actions.push_back(t > 0 ? stream.records[static_cast<size_t>(t - 1)].action

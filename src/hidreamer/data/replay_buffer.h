@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "hidreamer/base/seed.h"
+#include "hidreamer/data/windows.h"
 
 namespace hidreamer::data {
 
@@ -22,12 +23,6 @@ struct ReplayStep {
   float reward = 0;       // unclipped
   bool terminal = false;  // the episode (or a life) ended after a_t
   bool first = false;     // o_t begins an episode (or a life)
-};
-
-struct ReplayIndex {
-  int64_t stream = 0;
-  int64_t step = 0;
-  bool operator==(const ReplayIndex&) const = default;
 };
 
 // How windows are drawn; the rest of the draws is uniform over all windows.
@@ -61,10 +56,10 @@ class ReplayBuffer {
 
   bool CanSample(int64_t length) const;  // some stream holds a window of `length` steps
   // Starts of `batch` windows.
-  std::vector<ReplayIndex> Sample(int64_t batch, int64_t length, const SampleOptions& options,
+  std::vector<WindowStart> Sample(int64_t batch, int64_t length, const SampleOptions& options,
                                   Rng& rng) const;
   // `frames`: false leaves them out.
-  ReplayBatch Read(const std::vector<ReplayIndex>& starts, int64_t length,
+  ReplayBatch Read(const std::vector<WindowStart>& starts, int64_t length,
                    bool frames = true) const;
   // All frames of a stream, (size(stream), frame_bytes); until the next Append.
   std::span<const uint8_t> frames(int64_t stream) const { return At(stream).frames; }
@@ -100,8 +95,8 @@ class ReplayBuffer {
 
   const Stream& At(int64_t stream) const { return streams_[static_cast<size_t>(stream)]; }
   // Uniform over windows; of each stream only its newest `newest` steps count.
-  ReplayIndex Uniform(int64_t length, int64_t newest, Rng& rng) const;
-  ReplayIndex NearReward(int64_t length, int64_t horizon, Rng& rng) const;
+  WindowStart Uniform(int64_t length, int64_t newest, Rng& rng) const;
+  WindowStart NearReward(int64_t length, int64_t horizon, Rng& rng) const;
 
   ReplayBufferOptions options_;
   std::vector<Stream> streams_;

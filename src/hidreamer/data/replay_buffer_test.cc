@@ -40,7 +40,7 @@ TEST(ReplayBuffer, ReadsWhatWasAppended) {
   Fill(replay, 0, 30);
   Fill(replay, 1, 25);
   EXPECT_EQ(replay.size(), 55);
-  const auto batch = replay.Read({{.stream = 1, .step = 17}, {.stream = 0, .step = 0}}, 5);
+  const auto batch = replay.Read({{.source = 1, .row = 17}, {.source = 0, .row = 0}}, 5);
   EXPECT_EQ(batch.actions, (std::vector<int64_t>{2, 0, 1, 2, 0, 0, 1, 2, 0, 1}));
   EXPECT_EQ(batch.previous_actions, (std::vector<int64_t>{1, 2, 0, 1, 2, 0, 0, 1, 2, 0}));
   EXPECT_EQ(batch.rewards[0], 1.0F);  // step 17
@@ -48,7 +48,7 @@ TEST(ReplayBuffer, ReadsWhatWasAppended) {
   EXPECT_EQ(batch.firsts, (std::vector<uint8_t>{0, 0, 0, 1, 0, 1, 0, 0, 0, 0}));
   EXPECT_EQ(batch.frames[0], 117);
   EXPECT_EQ(batch.frames[5 * kBytes], 0);
-  EXPECT_THROW(replay.Read({{.stream = 0, .step = 28}}, 5), Error);
+  EXPECT_THROW(replay.Read({{.source = 0, .row = 28}}, 5), Error);
 }
 
 TEST(ReplayBuffer, DrawsEveryWindowAndNoOther) {
@@ -59,7 +59,7 @@ TEST(ReplayBuffer, DrawsEveryWindowAndNoOther) {
   Rng rng(1);
   std::vector<std::vector<int>> seen = {std::vector<int>(12), std::vector<int>(8)};
   for (const auto& start : replay.Sample(4000, 5, {}, rng)) {
-    ++seen.at(static_cast<size_t>(start.stream)).at(static_cast<size_t>(start.step));
+    ++seen.at(static_cast<size_t>(start.source)).at(static_cast<size_t>(start.row));
   }
   for (size_t stream = 0; stream < 2; ++stream) {
     const size_t windows = stream == 0 ? 8 : 4;
@@ -80,7 +80,7 @@ TEST(ReplayBuffer, FavoursRewardsAndNewSteps) {
     EXPECT_GT(*std::max_element(batch.rewards.begin() + 5, batch.rewards.end()), 0);
   }
   for (const auto& start : replay.Sample(300, 9, {.recent_share = 1, .recent_steps = 100}, rng)) {
-    EXPECT_GE(start.step, 350);
+    EXPECT_GE(start.row, 350);
   }
 }
 
@@ -95,7 +95,7 @@ TEST(ReplayBuffer, ShowsRareGainsAsOftenAsLosses) {
   int gains = 0;
   const auto starts = replay.Sample(1000, 6, {.near_reward_share = 1, .horizon = 6}, rng);
   for (const auto& start : starts) {
-    gains += start.step <= 500 && 500 < start.step + 6 ? 1 : 0;
+    gains += start.row <= 500 && 500 < start.row + 6 ? 1 : 0;
   }
   EXPECT_NEAR(gains, 500, 60);
 }

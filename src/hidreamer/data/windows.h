@@ -10,6 +10,13 @@
 
 namespace hidreamer::data {
 
+// Where a window begins: in which of several games or streams, and at which of its rows.
+struct WindowStart {
+  int64_t source = 0;
+  int64_t row = 0;
+  bool operator==(const WindowStart&) const = default;
+};
+
 // Starts s, ascending, of windows [s, s + length) that stay inside the data and have no end flag
 // before their last row. Found by a cumulative sum of the flags, O(N).
 std::vector<int64_t> ValidWindowStarts(std::span<const uint8_t> ends, int64_t length);

@@ -9,7 +9,7 @@
 #include "hidreamer/evaluation/probe.h"
 #include "hidreamer/evaluation/ridge.h"
 #include "hidreamer/imagination/dreams.h"
-#include "hidreamer/world_model/token_world.h"
+#include "hidreamer/world_model/recorded_steps.h"
 
 namespace hidreamer::evaluation {
 namespace {
@@ -97,14 +97,8 @@ JudgedEpisodes EpisodesOf(const GameArtefacts& game,
                           const std::vector<data::EpisodeRange>& ranges) {
   return {.store = game.store,
           .ranges = ranges,
-          .read = [tokens = game.tokens, layout = game.world_model->options().layout](
-                      const std::vector<int64_t>& starts, int64_t length) {
-            const torch::Tensor rows = WindowRows(starts, length);
-            const torch::Tensor actions = TakeRows(tokens->actions, rows);
-            auto steps = world_model::StepsOfSlots(layout, TakeRows(tokens->tokens, rows),
-                                                   actions.slice(1, 0, -1), world_model::NoValues);
-            steps.actions = actions;
-            return steps;
+          .read = [tokens = game.tokens](const std::vector<int64_t>& starts, int64_t length) {
+            return world_model::ReadSteps(*tokens, WindowRows(starts, length));
           }};
 }
 

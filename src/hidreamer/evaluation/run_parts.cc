@@ -190,10 +190,10 @@ json MeasurePredictionPart(const LoadedRun& run, world_model::WorldModel model,
       world_model::SplitWindows(run.tokens, length, split_config, root);
   const world_model::CountingBaselines baselines(run.tokens, split.train, length,
                                                  world_model::LayoutOf(run.tokens));
-  std::vector<world_model::WindowRef> windows = split.validation;
+  std::vector<data::WindowStart> windows = split.validation;
   const auto wanted = static_cast<size_t>(config.evaluation.open_loop_windows);
   if (windows.size() > wanted) {
-    std::vector<world_model::WindowRef> chosen;
+    std::vector<data::WindowStart> chosen;
     for (size_t i = 0; i < wanted; ++i) {
       chosen.push_back(windows[i * windows.size() / wanted]);
     }

@@ -140,12 +140,12 @@ OutcomeScores ScoreHeads(policy::PolicyModel policy, world_model::WorldModel mod
     const auto batch = windows.At({starts.begin() + static_cast<std::ptrdiff_t>(first),
                                    starts.begin() + static_cast<std::ptrdiff_t>(last)},
                                   length);
-    const auto shown =
-        FeaturesOfWindows(model, features, batch.tokens.to(device), batch.actions.to(device));
+    const auto shown = FeaturesOfWindows(model, features, batch.codes.squeeze(2).to(device),
+                                         batch.actions.to(device));
     rewards.push_back(policy->Reward(shown.outcomes).flatten().cpu());
     continues.push_back(policy->Continue(shown.outcomes).flatten().cpu());
     true_rewards.push_back(batch.rewards.flatten());
-    true_continues.push_back(batch.continues.flatten());
+    true_continues.push_back(batch.terminals.logical_not().to(torch::kFloat32).flatten());
   }
   return ScoreOutcomes(torch::cat(rewards), torch::cat(true_rewards), torch::cat(continues),
                        torch::cat(true_continues));

@@ -104,7 +104,7 @@ training::Metrics PolicyLearner::Update(int64_t update) {
   return metrics;
 }
 
-ReplayBatch PolicyLearner::DrawForHeads(int64_t update) const {
+WeighedSteps PolicyLearner::DrawForHeads(int64_t update) const {
   auto rng = seeds_.Generator("policy/heads", static_cast<uint64_t>(update));
   const int64_t length = std::min(config_.context + config_.horizon, train_->longest());
   const int64_t batch = update < config_.head_updates
@@ -113,7 +113,7 @@ ReplayBatch PolicyLearner::DrawForHeads(int64_t update) const {
   return train_->Draw(batch, length, kEventfulShare, rng);
 }
 
-ReplayBatch PolicyLearner::DrawContexts(int64_t update) const {
+world_model::Steps PolicyLearner::DrawContexts(int64_t update) const {
   auto rng = seeds_.Generator("policy/contexts", static_cast<uint64_t>(update));
   return train_->DrawContexts(config_.batch, config_.context, config_.horizon,
                               config_.seed_near_reward, rng);
@@ -121,16 +121,17 @@ ReplayBatch PolicyLearner::DrawContexts(int64_t update) const {
 
 formats::TensorMap PolicyLearner::BatchOf(int64_t update) {
   formats::TensorMap tensors;
-  const auto add = [&](const ReplayBatch& batch, const std::string& prefix) {
+  const auto add = [&](const world_model::Steps& steps, const std::string& prefix) {
     formats::InsertWithPrefix(tensors,
-                              {{"tokens", batch.tokens},
-                               {"actions", batch.actions},
-                               {"rewards", batch.rewards},
-                               {"continues", batch.continues},
-                               {"weights", batch.weights}},
+                              {{"tokens", steps.codes.squeeze(2)},
+                               {"actions", steps.actions},
+                               {"rewards", steps.rewards},
+                               {"terminals", steps.terminals}},
                               prefix);
   };
-  add(DrawForHeads(update), "heads.");
+  const WeighedSteps heads = DrawForHeads(update);
+  add(heads.steps, "heads.");
+  tensors["heads.weights"] = heads.weights;
   if (update >= config_.head_updates) {
     add(DrawContexts(update), "dreams.");
   }
@@ -138,22 +139,21 @@ formats::TensorMap PolicyLearner::BatchOf(int64_t update) {
 }
 
 void PolicyLearner::UpdateHeads(int64_t update, training::Metrics& metrics) {
-  const auto windows = DrawForHeads(update);
+  const WeighedSteps windows = DrawForHeads(update);
+  const world_model::Steps steps = windows.steps.To(device_);
   const auto shown = [&] {
     const layers::AutocastGuard autocast(device_, precision_);
-    return FeaturesOfWindows(world_model_, features_, training::ToDevice(windows.tokens, device_),
-                             training::ToDevice(windows.actions, device_));
+    return FeaturesOfWindows(world_model_, features_, steps.codes.squeeze(2), steps.actions);
   }();
   const auto weights = training::ToDevice(windows.weights, device_).unsqueeze(1);  // (B, 1)
   const auto reward_loss =
-      (weights * model_->scalars().Loss(model_->reward->forward(shown.outcomes),
-                                        training::ToDevice(windows.rewards, device_)))
+      (weights * model_->scalars().Loss(model_->reward->forward(shown.outcomes), steps.rewards))
           .mean();
-  const auto continue_loss =
-      (weights * torch::binary_cross_entropy_with_logits(
-                     model_->continues->forward(shown.outcomes).squeeze(-1),
-                     training::ToDevice(windows.continues, device_), {}, {}, at::Reduction::None))
-          .mean();
+  const auto continue_loss = (weights * torch::binary_cross_entropy_with_logits(
+                                            model_->continues->forward(shown.outcomes).squeeze(-1),
+                                            steps.terminals.logical_not().to(torch::kFloat32), {},
+                                            {}, at::Reduction::None))
+                                 .mean();
   head_optimizer_->ZeroGrad();
   (reward_loss + continue_loss).backward();
   metrics.Add("reward_loss", reward_loss);
@@ -164,10 +164,9 @@ void PolicyLearner::UpdateHeads(int64_t update, training::Metrics& metrics) {
 }
 
 void PolicyLearner::UpdateActorCritic(int64_t update, training::Metrics& metrics) {
-  const ReplayBatch seen = DrawContexts(update);
-  const world_model::Steps context = world_model::StepsOfSlots(
-      world_model_->options().layout, training::ToDevice(seen.tokens, device_),
-      training::ToDevice(seen.actions.slice(1, 0, -1), device_), dreamer_->ValuesOfCodes());
+  world_model::Steps context = DrawContexts(update).To(device_);
+  context.values =
+      dreamer_->ValuesOfCodes()(context.codes.flatten(0, 1)).unflatten(0, context.actions.sizes());
   Rng rng = seeds_.Generator("policy/dream", static_cast<uint64_t>(update));
   const auto dream = dreams_->Run(
       context, DrawForDreams(*dreamer_, config_.batch, {.horizon = config_.horizon}, rng, device_));
@@ -182,12 +181,12 @@ void PolicyLearner::UpdateWorldModel(int64_t update, training::Metrics& metrics)
   const auto index = static_cast<uint64_t>(update);
   auto rng = seeds_.Generator("policy/world_model", index);
   const int64_t length = std::min(world_model_->options().max_steps, train_->longest());
-  const auto windows =
-      train_->Draw(std::max<int64_t>(1, config_.batch / kHeadDose), length, 0, rng);
+  const auto steps = train_->Draw(std::max<int64_t>(1, config_.batch / kHeadDose), length, 0, rng)
+                         .steps.To(device_);
   torch::manual_seed(seeds_.Stream("policy/world_model_dropout", index));
   world_model_->train();
-  const auto tokens = training::ToDevice(windows.tokens, device_);
-  const auto logits = world_model_->Predict(tokens, training::ToDevice(windows.actions, device_));
+  const auto tokens = steps.codes.squeeze(2);
+  const auto logits = world_model_->Predict(tokens, steps.actions);
   // The text's weights 1, 0.5, 0.1; finer levels keep the last.
   std::vector<double> level_weights = {1.0, 0.5};
   level_weights.resize(logits.size(), 0.1);

@@ -63,8 +63,8 @@ class PolicyLearner : public training::Learner {
   std::map<std::string, std::string> Metadata() const;
 
  private:
-  ReplayBatch DrawForHeads(int64_t update) const;
-  ReplayBatch DrawContexts(int64_t update) const;
+  WeighedSteps DrawForHeads(int64_t update) const;
+  world_model::Steps DrawContexts(int64_t update) const;
   void UpdateHeads(int64_t update, training::Metrics& metrics);
   void UpdateActorCritic(int64_t update, training::Metrics& metrics);
   void UpdateWorldModel(int64_t update, training::Metrics& metrics);

@@ -24,9 +24,12 @@ double ShareOfTheRightAction(PolicyLearner& learner, const std::string& kind) {
   const auto game = TinyGame();
   const ReplayWindows windows(game, game.episodes);
   const auto batch = windows.At(windows.Starts(8), 8);
-  const auto shown = FeaturesOfWindows(world, features, batch.tokens, batch.actions);
+  const auto shown = FeaturesOfWindows(world, features, batch.codes.squeeze(2), batch.actions);
   const auto policy = learner.model()->Policy(shown.states);
-  return policy.LogProb(batch.tokens.select(2, 0).remainder(2)).exp().mean().item<double>();
+  return policy.LogProb(batch.codes.select(2, 0).select(2, 0).remainder(2))
+      .exp()
+      .mean()
+      .item<double>();
 }
 
 TEST(PolicyLearner, LearnsWhatPaysFromHiddenStates) {

@@ -41,24 +41,12 @@ std::vector<int64_t> ReplayWindows::Starts(int64_t length) const {
   return starts;
 }
 
-ReplayBatch ReplayWindows::Rows(const torch::Tensor& rows) const {
-  const torch::Tensor all = rows.flatten();
-  const auto take = [&](const torch::Tensor& of) {
-    return of.index_select(0, all).unflatten(0, rows.sizes());
-  };
-  return {.tokens = take(game_.tokens),
-          .actions = take(game_.actions),
-          .rewards = take(game_.rewards),
-          .continues = 1 - take(game_.terminals).to(torch::kFloat32),
-          .weights = torch::ones({rows.size(0)})};
+world_model::Steps ReplayWindows::At(const std::vector<int64_t>& starts, int64_t length) const {
+  return world_model::ReadSteps(game_, torch::tensor(starts, torch::kLong).unsqueeze(1) +
+                                           torch::arange(length, torch::kLong));
 }
 
-ReplayBatch ReplayWindows::At(const std::vector<int64_t>& starts, int64_t length) const {
-  return Rows(torch::tensor(starts, torch::kLong).unsqueeze(1) +
-              torch::arange(length, torch::kLong));
-}
-
-ReplayBatch ReplayWindows::Draw(int64_t batch, int64_t length, double rewarding, Rng& rng) const {
+WeighedSteps ReplayWindows::Draw(int64_t batch, int64_t length, double rewarding, Rng& rng) const {
   const auto starts = Starts(length);
   if (starts.empty()) {
     throw UserError("collect longer episodes or shorten the context or the horizon",
@@ -83,13 +71,11 @@ ReplayBatch ReplayWindows::Draw(int64_t batch, int64_t length, double rewarding,
     chosen.push_back(pool[static_cast<size_t>(rng.UniformInt(static_cast<int64_t>(pool.size())))]);
     weights.push_back(static_cast<float>(1 / (eventful(chosen.back()) ? event_rate : 1 - share)));
   }
-  auto result = At(chosen, length);
-  result.weights = torch::tensor(weights);
-  return result;
+  return {.steps = At(chosen, length), .weights = torch::tensor(weights)};
 }
 
-ReplayBatch ReplayWindows::DrawContexts(int64_t batch, int64_t length, int64_t horizon,
-                                        double near_reward, Rng& rng) const {
+world_model::Steps ReplayWindows::DrawContexts(int64_t batch, int64_t length, int64_t horizon,
+                                               double near_reward, Rng& rng) const {
   int64_t size = 0;
   for (const auto& episode : episodes_) {
     size += episode.size();
@@ -115,8 +101,9 @@ ReplayBatch ReplayWindows::DrawContexts(int64_t batch, int64_t length, int64_t h
     return torch::tensor(of, torch::kLong).unsqueeze(1);
   };
   const torch::Tensor rows = column(last) + torch::arange(1 - length, 1, torch::kLong);
-  ReplayBatch contexts = Rows(torch::maximum(rows, column(begins)));
+  auto contexts = world_model::ReadSteps(game_, torch::maximum(rows, column(begins)));
   contexts.actions = contexts.actions.masked_fill(rows < column(begins), 0);
+  contexts.previous_actions = torch::constant_pad_nd(contexts.actions.slice(1, 0, -1), {1, 0}, 0);
   return contexts;
 }
 

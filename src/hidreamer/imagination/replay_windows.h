@@ -6,21 +6,17 @@
 #include <vector>
 
 #include "hidreamer/base/seed.h"
-#include "hidreamer/tokenizer/tokenized_game.h"
+#include "hidreamer/world_model/recorded_steps.h"
 
 namespace hidreamer::imagination {
 
-// Real windows of a recorded game, none across an episode border.
-struct ReplayBatch {
-  torch::Tensor tokens;   // (B, T, L) int64
-  torch::Tensor actions;  // (B, T) int64
-  torch::Tensor rewards;  // (B, T) f32, followed the action
-  torch::Tensor
-      continues;  // (B, T) f32, 0 where the action ended the game (not where it was cut off)
+// Windows drawn more or less often than others.
+struct WeighedSteps {
+  world_model::Steps steps;
   torch::Tensor weights;  // (B) f32, uniform probability / sampling probability; mean near 1
 };
 
-// Draws windows from given episodes of a game.
+// Draws windows from given episodes of a recorded game, none across an episode border.
 class ReplayWindows {
  public:
   // The game is shared by reference and outlives this.
@@ -32,23 +28,21 @@ class ReplayWindows {
   // Windows of `length` rows. A share `rewarding` of the draws is uniform over windows that hold a
   // reward or an end, the others over all windows; `weights` undoes that, so that a weighted mean
   // estimates the plain mean over all windows. Throws a user Error if no window is that long.
-  ReplayBatch Draw(int64_t batch, int64_t length, double rewarding, Rng& rng) const;
+  WeighedSteps Draw(int64_t batch, int64_t length, double rewarding, Rng& rng) const;
 
   // The last `length` rows up to a drawn one, from which to dream. Before an episode's start its
   // first row again, with action 0: it is taken to have stood still. For a share `near_reward` of
   // them a recorded reward follows within `horizon` steps (the drawn row's own action included): a
-  // reward is drawn, then the distance to it. Others are uniform. weights are 1.
-  ReplayBatch DrawContexts(int64_t batch, int64_t length, int64_t horizon, double near_reward,
-                           Rng& rng) const;
+  // reward is drawn, then the distance to it. Others are uniform.
+  world_model::Steps DrawContexts(int64_t batch, int64_t length, int64_t horizon,
+                                  double near_reward, Rng& rng) const;
 
   // The windows that start at the given rows.
-  ReplayBatch At(const std::vector<int64_t>& starts, int64_t length) const;
+  world_model::Steps At(const std::vector<int64_t>& starts, int64_t length) const;
   // All starts of windows of `length` rows, ascending.
   std::vector<int64_t> Starts(int64_t length) const;
 
  private:
-  ReplayBatch Rows(const torch::Tensor& rows) const;  // (B, T)
-
   const tokenizer::TokenizedGame& game_;
   std::vector<data::EpisodeRange> episodes_;
   std::vector<data::EpisodeRange> episode_of_reward_;  // beside reward_rows_

@@ -19,12 +19,17 @@ tokenizer::TokenizedGame SparseGame() {
   return game;
 }
 
+// (B, T) of the first level: the rows.
+torch::Tensor CodesOf(const world_model::Steps& steps) {
+  return steps.codes.select(2, 0).select(2, 0);
+}
+
 TEST(ReplayWindows, StayInsideEpisodes) {
   const auto game = SparseGame();
   const ReplayWindows windows(game, game.episodes);
   EXPECT_EQ(windows.longest(), 24);
   Rng rng(1);
-  const auto rows = windows.Draw(64, 10, 0.5, rng).tokens.select(2, 0);
+  const auto rows = CodesOf(windows.Draw(64, 10, 0.5, rng).steps);
   const auto first = rows.select(1, 0), last = rows.select(1, 9);
   EXPECT_TRUE(torch::equal(first.div(24, "floor"), last.div(24, "floor")));
   EXPECT_TRUE(torch::equal(last - first, torch::full({64}, 9, torch::kLong)));
@@ -37,7 +42,7 @@ TEST(ReplayWindows, ContextsStandStillBeforeTheirEpisode) {
   const ReplayWindows windows(game, game.episodes);
   Rng rng(1);
   const auto batch = windows.DrawContexts(2000, 10, 15, 0.5, rng);
-  const auto rows = batch.tokens.select(2, 0);  // (B, T)
+  const auto rows = CodesOf(batch);  // (B, T)
   const auto last = rows.narrow(1, 9, 1), begin = last.div(24, "floor") * 24;
   const auto wanted = last + torch::arange(-9, 1, torch::kLong);
   EXPECT_TRUE(rows.equal(torch::maximum(wanted, begin)));
@@ -50,7 +55,7 @@ TEST(ReplayWindows, OftenDrawnRewardsWeighLess) {
   const ReplayWindows windows(game, game.episodes);
   Rng rng(2);
   const auto batch = windows.Draw(4000, 10, 0.5, rng);
-  const auto eventful = (batch.rewards != 0).any(1);
+  const auto eventful = (batch.steps.rewards != 0).any(1);
   EXPECT_GT(eventful.to(torch::kFloat64).mean().item<double>(), 0.45);
   // 10 of the 90 windows hold the reward.
   const auto weighted = (batch.weights * eventful).to(torch::kFloat64).mean().item<double>();
@@ -62,7 +67,7 @@ TEST(ReplayWindows, ContextsNearRewardsCanReachThem) {
   const auto game = SparseGame();
   const ReplayWindows windows(game, game.episodes);
   Rng rng(3);
-  const auto last = windows.DrawContexts(300, 4, 6, 1.0, rng).tokens.select(2, 0).select(1, 3);
+  const auto last = CodesOf(windows.DrawContexts(300, 4, 6, 1.0, rng)).select(1, 3);
   EXPECT_GE(last.min().item<int64_t>(), 60 - 5);
   EXPECT_LE(last.max().item<int64_t>(), 60);
   EXPECT_EQ(std::get<0>(at::_unique(last)).numel(), 6);
@@ -72,9 +77,9 @@ TEST(ReplayWindows, TellEndsFromCuts) {
   const auto game = TinyGame();
   const ReplayWindows windows(game, game.episodes);
   const auto batch = windows.At({20, 44}, 4);  // the first episode ends, the second is cut off
-  EXPECT_EQ(batch.continues[0][3].item<float>(), 0);
-  EXPECT_EQ(batch.continues[1][3].item<float>(), 1);
-  EXPECT_EQ(batch.continues.sum().item<float>(), 7);
+  EXPECT_TRUE(batch.terminals[0][3].item<bool>());
+  EXPECT_FALSE(batch.terminals[1][3].item<bool>());
+  EXPECT_EQ(batch.terminals.sum().item<int64_t>(), 1);
 }
 
 }  // namespace

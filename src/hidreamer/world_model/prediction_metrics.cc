@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "hidreamer/base/error.h"
+#include "hidreamer/world_model/recorded_steps.h"
 
 namespace hidreamer::world_model {
 namespace {
@@ -84,22 +85,9 @@ LevelPrediction LevelScore::Result() const {
           .successor_changed_accuracy = Share(successor_changed_, changed_)};
 }
 
-TokenBatch GatherWindows(const std::vector<tokenizer::TokenizedGame>& games,
-                         const std::vector<WindowRef>& windows, int64_t length) {
-  std::vector<torch::Tensor> tokens, actions;
-  for (const WindowRef& window : windows) {
-    const tokenizer::TokenizedGame& game = games.at(static_cast<size_t>(window.game));
-    HID_CHECK(window.start >= 0 && window.start + length <= game.tokens.size(0),
-              "window [{}, +{}) of {} rows", window.start, length, game.tokens.size(0));
-    tokens.push_back(game.tokens.narrow(0, window.start, length));
-    actions.push_back(game.actions.narrow(0, window.start, length));
-  }
-  return {torch::stack(tokens), torch::stack(actions)};
-}
-
 CountingBaselines::CountingBaselines(const std::vector<tokenizer::TokenizedGame>& games,
-                                     const std::vector<WindowRef>& training_windows, int64_t length,
-                                     const TokenLayout& layout)
+                                     const std::vector<data::WindowStart>& training_windows,
+                                     int64_t length, const TokenLayout& layout)
     : layout_(layout) {
   const int64_t levels = layout.levels, codes = layout.codes, actions = layout.actions;
   std::vector<torch::Tensor> unigrams, bigrams, successors;
@@ -107,10 +95,10 @@ CountingBaselines::CountingBaselines(const std::vector<tokenizer::TokenizedGame>
     const tokenizer::TokenizedGame& game = games[g];
     // A row is a target if it lies in a window, behind its first row.
     std::vector<int> coverage(static_cast<size_t>(game.tokens.size(0)) + 1, 0);
-    for (const WindowRef& window : training_windows) {
-      if (window.game == static_cast<int64_t>(g)) {
-        ++coverage[static_cast<size_t>(window.start + 1)];
-        --coverage[static_cast<size_t>(window.start + length)];
+    for (const data::WindowStart& window : training_windows) {
+      if (window.source == static_cast<int64_t>(g)) {
+        ++coverage[static_cast<size_t>(window.row + 1)];
+        --coverage[static_cast<size_t>(window.row + length)];
       }
     }
     std::vector<int64_t> rows;
@@ -176,7 +164,7 @@ nlohmann::json PredictionMetrics::ToJson() const { return {{"levels", levels}}; 
 
 PredictionMetrics EvaluatePrediction(WorldModel model,
                                      const std::vector<tokenizer::TokenizedGame>& games,
-                                     const std::vector<WindowRef>& windows, int64_t length,
+                                     const std::vector<data::WindowStart>& windows, int64_t length,
                                      int64_t batch, const CountingBaselines* baselines) {
   HID_CHECK(length >= 2 && batch >= 1, "windows of {} steps, batches of {}", length, batch);
   const torch::NoGradGuard no_grad;
@@ -186,11 +174,11 @@ PredictionMetrics EvaluatePrediction(WorldModel model,
   std::vector<LevelScore> scores(static_cast<size_t>(model->options().layout.levels));
   for (size_t begin = 0; begin < windows.size(); begin += static_cast<size_t>(batch)) {
     const size_t end = std::min(windows.size(), begin + static_cast<size_t>(batch));
-    const std::vector<WindowRef> part(windows.begin() + static_cast<std::ptrdiff_t>(begin),
-                                      windows.begin() + static_cast<std::ptrdiff_t>(end));
-    const TokenBatch data = GatherWindows(games, part, length);
-    const torch::Tensor tokens = data.tokens.to(device);
-    const auto logits = model->Predict(tokens, data.actions.to(device));
+    const std::vector<data::WindowStart> part(windows.begin() + static_cast<std::ptrdiff_t>(begin),
+                                              windows.begin() + static_cast<std::ptrdiff_t>(end));
+    const Steps steps = ReadSteps(games, part, length);
+    const torch::Tensor all = steps.codes.squeeze(2), tokens = all.to(device);
+    const auto logits = model->Predict(tokens, steps.actions.to(device));
     for (size_t level = 0; level < scores.size(); ++level) {
       const torch::Tensor codes = tokens.select(2, static_cast<int64_t>(level));  // (B, T)
       scores[level].Add(logits[level].narrow(1, level == 0 ? 0 : 1, length - 1),
@@ -200,13 +188,13 @@ PredictionMetrics EvaluatePrediction(WorldModel model,
       continue;
     }
     std::vector<int64_t> game_list;
-    for (const WindowRef& window : part) {
-      game_list.push_back(window.game);
+    for (const data::WindowStart& window : part) {
+      game_list.push_back(window.source);
     }
-    const torch::Tensor game = torch::tensor(game_list, torch::kInt64);   // (B)
-    const torch::Tensor previous = data.tokens.narrow(1, 0, length - 1);  // (B, T-1, L)
-    const torch::Tensor target = data.tokens.narrow(1, 1, length - 1);    // (B, T-1, L)
-    const torch::Tensor actions = data.actions.narrow(1, 0, length - 1);  // (B, T-1)
+    const torch::Tensor game = torch::tensor(game_list, torch::kInt64);    // (B)
+    const torch::Tensor previous = all.narrow(1, 0, length - 1);           // (B, T-1, L)
+    const torch::Tensor target = all.narrow(1, 1, length - 1);             // (B, T-1, L)
+    const torch::Tensor actions = steps.actions.narrow(1, 0, length - 1);  // (B, T-1)
     const torch::Tensor changed = target.ne(previous);
     const torch::Tensor unigram = baselines->Unigram(previous, game).eq(target);
     const torch::Tensor bigram = baselines->Bigram(previous, actions, game).eq(target);

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "hidreamer/data/windows.h"
 #include "hidreamer/tokenizer/tokenized_game.h"
 #include "hidreamer/world_model/world_model.h"
 
@@ -12,21 +13,6 @@
 // beside predictors that need no network. Targets of every level are steps 1 … T-1 of each window,
 // so that model and copy-previous are judged on the same ones.
 namespace hidreamer::world_model {
-
-// A window of one of several games.
-struct WindowRef {
-  int64_t game = 0;   // index into the list of games
-  int64_t start = 0;  // first row
-  bool operator==(const WindowRef&) const = default;
-};
-
-struct TokenBatch {
-  torch::Tensor tokens;   // (B, T, L) int64
-  torch::Tensor actions;  // (B, T) int64
-};
-// Gathers windows of `length` steps.
-TokenBatch GatherWindows(const std::vector<tokenizer::TokenizedGame>& games,
-                         const std::vector<WindowRef>& windows, int64_t length);
 
 // Predictors fitted by counting on the training rows, one table a game and level:
 //   unigram: the game's most frequent code;
@@ -38,7 +24,7 @@ class CountingBaselines {
   // rows: per game, ascending window starts of the training part; transitions inside these windows
   // are counted once each.
   CountingBaselines(const std::vector<tokenizer::TokenizedGame>& games,
-                    const std::vector<WindowRef>& training_windows, int64_t length,
+                    const std::vector<data::WindowStart>& training_windows, int64_t length,
                     const TokenLayout& layout);
 
   // previous (B, T-1, L), actions (B, T-1), game (B) int64 -> predicted codes (B, T-1, L) int64.
@@ -108,7 +94,7 @@ struct PredictionMetrics {
 // baselines may be null: they are not counted. Windows must lie inside their game.
 PredictionMetrics EvaluatePrediction(WorldModel model,
                                      const std::vector<tokenizer::TokenizedGame>& games,
-                                     const std::vector<WindowRef>& windows, int64_t length,
+                                     const std::vector<data::WindowStart>& windows, int64_t length,
                                      int64_t batch, const CountingBaselines* baselines = nullptr);
 
 }  // namespace hidreamer::world_model

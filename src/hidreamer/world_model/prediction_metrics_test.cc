@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "hidreamer/base/error.h"
+#include "hidreamer/world_model/recorded_steps.h"
 
 namespace hidreamer::world_model {
 namespace {
@@ -20,6 +21,8 @@ tokenizer::TokenizedGame CountingGame(int64_t rows) {
   game.tokens =
       torch::stack({advanced.remainder(kCodes), torch::full({rows}, 3, torch::kInt64)}, 1);
   game.num_actions = 2;
+  game.rewards = torch::zeros({rows});
+  game.terminals = torch::zeros({rows}, torch::kUInt8);
   game.codes = kCodes;
   game.episodes = {{0, rows}};
   return game;
@@ -37,7 +40,7 @@ WorldModel SmallModel() {
 
 TEST(EvaluatePredictionTest, CountsTargetsAndCopies) {
   const std::vector<tokenizer::TokenizedGame> games = {CountingGame(60)};
-  const std::vector<WindowRef> windows = {{0, 0}, {0, 12}, {0, 24}};
+  const std::vector<data::WindowStart> windows = {{0, 0}, {0, 12}, {0, 24}};
   const PredictionMetrics metrics = EvaluatePrediction(SmallModel(), games, windows, 7, 2);
   ASSERT_EQ(metrics.levels.size(), 2u);
   EXPECT_EQ(metrics.levels[0].count, 18);
@@ -54,15 +57,15 @@ TEST(EvaluatePredictionTest, AgreesWithLogitsLookedUpOneByOne) {
   const PredictionMetrics metrics = EvaluatePrediction(model, games, {{0, 5}, {0, 20}}, 8, 1);
   EXPECT_TRUE(model->is_training());
   model->eval();
-  const TokenBatch batch = GatherWindows(games, {{0, 5}, {0, 20}}, 8);
-  const WorldModelOutput output = model->forward(batch.tokens, batch.actions);
+  const Steps batch = ReadSteps(games, {{0, 5}, {0, 20}}, 8);
+  const WorldModelOutput output = model->forward(batch.codes.squeeze(2), batch.actions);
   for (int64_t level = 0; level < 2; ++level) {
     double nll = 0, hits = 0;
     for (int64_t b = 0; b < 2; ++b) {
       for (int64_t t = 1; t < 8; ++t) {
         const torch::Tensor logits =
             output.logits[static_cast<size_t>(level)][b][level == 0 ? t - 1 : t];
-        const int64_t target = batch.tokens[b][t][level].item<int64_t>();
+        const int64_t target = batch.codes[b][t][0][level].item<int64_t>();
         nll -= torch::log_softmax(logits, -1)[target].item<double>();
         hits += logits.argmax().item<int64_t>() == target ? 1.0 : 0.0;
       }
@@ -88,7 +91,7 @@ TEST(EvaluatePredictionTest, MeasuresCalibrationOfAUniformModel) {
 
 TEST(CountingBaselinesTest, LearnARuleOfCodeAndAction) {
   const std::vector<tokenizer::TokenizedGame> games = {CountingGame(120), CountingGame(60)};
-  std::vector<WindowRef> training, held_out;
+  std::vector<data::WindowStart> training, held_out;
   for (int64_t start = 0; start + 8 <= 80; start += 4) {
     training.push_back({0, start});
   }
@@ -122,9 +125,9 @@ TEST(CountingBaselinesTest, SuccessorNeverKeepsTheCode) {
   }
 }
 
-TEST(GatherWindowsTest, RefusesWindowsOutsideTheGame) {
+TEST(ReadSteps, RefusesWindowsOutsideTheGame) {
   const std::vector<tokenizer::TokenizedGame> games = {CountingGame(10)};
-  EXPECT_THROW(GatherWindows(games, {{0, 5}}, 8), Error);
+  EXPECT_THROW(ReadSteps(games, {{0, 5}}, 8), Error);
 }
 
 }  // namespace

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "hidreamer/training/device.h"
+
 namespace hidreamer::world_model {
 namespace {
 
@@ -37,6 +39,11 @@ Steps Steps::FollowedBy(const Steps& next) const {
   return ForEach(*this, [&](torch::Tensor Steps::*field) {
     return torch::cat({this->*field, next.*field}, 1);
   });
+}
+
+Steps Steps::To(torch::Device device) const {
+  return ForEach(
+      *this, [&](torch::Tensor Steps::*field) { return training::ToDevice(this->*field, device); });
 }
 
 std::vector<torch::Tensor> Steps::ToTensors() const {

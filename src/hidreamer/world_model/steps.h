@@ -26,6 +26,8 @@ struct Steps {
   // Every window followed by the steps of the same window of `next`.
   Steps FollowedBy(const Steps& next) const;
 
+  Steps To(torch::Device device) const;
+
   // All seven in the order above, and back.
   std::vector<torch::Tensor> ToTensors() const;
   static Steps FromTensors(const std::vector<torch::Tensor>& tensors);

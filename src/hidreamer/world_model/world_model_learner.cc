@@ -13,6 +13,7 @@
 #include "hidreamer/training/device.h"
 #include "hidreamer/training/metrics.h"
 #include "hidreamer/world_model/loss.h"
+#include "hidreamer/world_model/recorded_steps.h"
 
 namespace hidreamer::world_model {
 namespace {
@@ -154,7 +155,7 @@ WorldModelLearner::WorldModelLearner(std::vector<tokenizer::TokenizedGame> games
       optimizer_->parameters());
 }
 
-std::vector<WindowRef> WorldModelLearner::BatchWindows(int64_t update, int64_t micro) {
+std::vector<data::WindowStart> WorldModelLearner::BatchWindows(int64_t update, int64_t micro) {
   const int64_t epoch = update / updates_per_epoch_;
   if (epoch != order_epoch_) {
     order_ = seeds_.Generator("world_model/order", static_cast<uint64_t>(epoch))
@@ -166,7 +167,7 @@ std::vector<WindowRef> WorldModelLearner::BatchWindows(int64_t update, int64_t m
   const int64_t own = config_.batch / size;
   const int64_t first =
       ((update % updates_per_epoch_) * config_.accumulate + micro) * config_.batch + rank * own;
-  std::vector<WindowRef> windows;
+  std::vector<data::WindowStart> windows;
   for (int64_t i = first; i < first + own; ++i) {
     const int64_t window = order_[static_cast<size_t>(i) % order_.size()];
     windows.push_back(split_.train[static_cast<size_t>(window)]);
@@ -174,24 +175,21 @@ std::vector<WindowRef> WorldModelLearner::BatchWindows(int64_t update, int64_t m
   return windows;
 }
 
-TokenBatch WorldModelLearner::DrawBatch(int64_t update, int64_t micro) {
-  return GatherWindows(games_, BatchWindows(update, micro), config_.window);
+Steps WorldModelLearner::DrawBatch(int64_t update, int64_t micro) {
+  return ReadSteps(games_, BatchWindows(update, micro), config_.window);
 }
 
-TokenBatch WorldModelLearner::DrawBatches(int64_t update) {
+formats::TensorMap WorldModelLearner::DrawBatches(int64_t update) {
   std::vector<torch::Tensor> tokens, actions;
   for (int64_t micro = 0; micro < config_.accumulate; ++micro) {
-    const TokenBatch batch = DrawBatch(update, micro);
-    tokens.push_back(batch.tokens);
+    const Steps batch = DrawBatch(update, micro);
+    tokens.push_back(batch.codes.squeeze(2));
     actions.push_back(batch.actions);
   }
-  return {.tokens = torch::stack(tokens), .actions = torch::stack(actions)};
+  return {{"tokens", torch::stack(tokens)}, {"actions", torch::stack(actions)}};
 }
 
-formats::TensorMap WorldModelLearner::BatchOf(int64_t update) {
-  const TokenBatch batches = DrawBatches(update);
-  return {{"tokens", batches.tokens}, {"actions", batches.actions}};
-}
+formats::TensorMap WorldModelLearner::BatchOf(int64_t update) { return DrawBatches(update); }
 
 torch::Tensor WorldModelLearner::ComputeGradients(const torch::Tensor& tokens,
                                                   const torch::Tensor& actions) {
@@ -239,13 +237,13 @@ training::Metrics WorldModelLearner::Update(int64_t update) {
       alone ? "world_model/dropout" : fmt::format("world_model/dropout/{}", group_->rank()),
       static_cast<uint64_t>(update)));
   model_->train();
-  const TokenBatch batches = DrawBatches(update);
+  const formats::TensorMap batches = DrawBatches(update);
   const double final_share = config_.lr > 0 ? config_.final_lr / config_.lr : 0.0;
   const double lr = config_.lr * training::WarmupCosine(update, config_.warmup_updates,
                                                         total_updates(), final_share);
-  const training::CapturedGraph::Tensors inputs = {training::ToDevice(batches.tokens, device_),
-                                                   training::ToDevice(batches.actions, device_),
-                                                   optimizer_->Begin(lr)};
+  const training::CapturedGraph::Tensors inputs = {
+      training::ToDevice(batches.at("tokens"), device_),
+      training::ToDevice(batches.at("actions"), device_), optimizer_->Begin(lr)};
   // Where the host waits for the other processes' gradients, the update cannot be recorded.
   const bool waits = group_ != nullptr && group_->size() > 1 && !group_->ExchangesOn(device_);
   const torch::Tensor numbers = (waits ? update_->Call(inputs) : update_->Run(inputs))[0];
@@ -262,8 +260,8 @@ training::Metrics WorldModelLearner::Update(int64_t update) {
   return metrics;
 }
 
-std::vector<WindowRef> WorldModelLearner::ValidationWindows() const {
-  std::vector<WindowRef> windows = split_.validation;
+std::vector<data::WindowStart> WorldModelLearner::ValidationWindows() const {
+  std::vector<data::WindowStart> windows = split_.validation;
   const int64_t wanted = config_.validation_windows;
   const auto count = static_cast<int64_t>(windows.size());
   if (wanted == 0 || wanted >= count) {
@@ -271,7 +269,7 @@ std::vector<WindowRef> WorldModelLearner::ValidationWindows() const {
   }
   // The same random part after every epoch.
   const std::vector<int64_t> order = seeds_.Generator("world_model/validation").Permutation(count);
-  std::vector<WindowRef> part;
+  std::vector<data::WindowStart> part;
   for (int64_t i = 0; i < wanted; ++i) {
     part.push_back(windows[static_cast<size_t>(order[static_cast<size_t>(i)])]);
   }
@@ -279,7 +277,7 @@ std::vector<WindowRef> WorldModelLearner::ValidationWindows() const {
 }
 
 nlohmann::json WorldModelLearner::EndEpoch(int64_t /*epoch*/) {
-  const std::vector<WindowRef> windows = ValidationWindows();
+  const std::vector<data::WindowStart> windows = ValidationWindows();
   nlohmann::json record = {{"windows", windows.size()}};
   if (windows.empty()) {
     return record;

@@ -14,6 +14,7 @@
 #include "hidreamer/training/optimizer.h"
 #include "hidreamer/training/process_group.h"
 #include "hidreamer/world_model/prediction_metrics.h"
+#include "hidreamer/world_model/steps.h"
 #include "hidreamer/world_model/world_model.h"
 
 namespace hidreamer::world_model {
@@ -26,8 +27,8 @@ WorldModelOptions OptionsFromConfig(const config::WorldModelConfig& config,
 
 // Windows of all games, apart for training and validation. None crosses an episode border.
 struct WindowSplit {
-  std::vector<WindowRef> train;
-  std::vector<WindowRef> validation;
+  std::vector<data::WindowStart> train;
+  std::vector<data::WindowStart> validation;
 };
 // split.by "episode": whole episodes are held out; "windows": random stride-1 windows, as the
 // reference does (almost every validation target is then a training target too).
@@ -60,16 +61,16 @@ class WorldModelLearner : public training::Learner {
   void LoadState(const formats::TensorMap& state) override;
 
   // The micro-th batch of windows that update trains on.
-  TokenBatch DrawBatch(int64_t update, int64_t micro);
+  Steps DrawBatch(int64_t update, int64_t micro);
   WorldModel model() const { return model_; }
   const std::vector<tokenizer::TokenizedGame>& games() const { return games_; }
   const WindowSplit& split() const { return split_; }
 
  private:
-  std::vector<WindowRef> BatchWindows(int64_t update, int64_t micro);
-  // All micro-batches of an update: tokens (A, B, T, L), actions (A, B, T).
-  TokenBatch DrawBatches(int64_t update);
-  std::vector<WindowRef> ValidationWindows() const;
+  std::vector<data::WindowStart> BatchWindows(int64_t update, int64_t micro);
+  // All micro-batches of an update: "tokens" (A, B, T, L), "actions" (A, B, T).
+  formats::TensorMap DrawBatches(int64_t update);
+  std::vector<data::WindowStart> ValidationWindows() const;
   // Losses and gradients of an update's batches, tokens (A, B, T, L) and actions (A, B, T) ->
   // (1 + 2 L) f32, means over the batches: loss, then loss and accuracy of each level.
   torch::Tensor ComputeGradients(const torch::Tensor& tokens, const torch::Tensor& actions);

@@ -165,9 +165,9 @@ TEST(SplitWindowsTest, HoldsOutWholeEpisodesAndCrossesNoBorder) {
     const WindowSplit split = SplitWindows(games, 10, config, SeedTree(3));
     std::set<std::pair<int64_t, int64_t>> train_episodes, validation_episodes;
     for (const bool train : {true, false}) {
-      for (const WindowRef& window : train ? split.train : split.validation) {
-        EXPECT_EQ(window.start / 40, (window.start + 9) / 40);
-        (train ? train_episodes : validation_episodes).insert({window.game, window.start / 40});
+      for (const data::WindowStart& window : train ? split.train : split.validation) {
+        EXPECT_EQ(window.row / 40, (window.row + 9) / 40);
+        (train ? train_episodes : validation_episodes).insert({window.source, window.row / 40});
       }
     }
     EXPECT_EQ(split.train.size() + split.validation.size(), 9u * 31u) << by;
