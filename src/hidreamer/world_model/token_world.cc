@@ -130,6 +130,16 @@ Outcomes TokenWorld::OwnOutcomes(const States& states, const torch::Tensor& acti
           .continues = continue_->forward(outcome).squeeze(-1).to(torch::kFloat32)};
 }
 
+std::vector<torch::Tensor> TokenWorld::MuonMatrices() const {
+  std::vector<torch::Tensor> matrices;
+  for (const auto& parameter : transformer_->named_parameters()) {
+    if (parameter.key().starts_with("blocks") && parameter.value().dim() == 2) {
+      matrices.push_back(parameter.value());
+    }
+  }
+  return matrices;
+}
+
 States TokenWorld::Observe(const Steps& steps) {
   const int64_t b = steps.windows(), t = steps.length();
   const int64_t slots = options().layout.code_slots();

@@ -53,6 +53,7 @@ class TokenWorld : public World {
   std::unique_ptr<Rollout> Begin(const Steps& context, int64_t room, ValuesOfCodes values) override;
   // A window has as many times more positions than its last step as it has steps.
   int64_t followed_steps() const override { return options().max_steps - options().context; }
+  std::vector<torch::Tensor> MuonMatrices() const override;  // of the transformer's blocks
 
  private:
   friend class TokenRollout;
