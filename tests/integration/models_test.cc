@@ -3,10 +3,11 @@
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 
-#include <cmath>
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <vector>
 
 #include "hidreamer/base/files.h"
 #include "program.h"
@@ -78,8 +79,9 @@ TEST_F(Models, ATableOfSeveralAgentsGoesOnWhereItStopped) {
   }
 }
 
-// Weights that play as their model.json says: six games within three of the standard deviations of
-// their mean.
+// Weights that play as their model.json says: the median of six games lies between the tenth and
+// the ninetieth of the hundred published ones. Not their mean: where a processor rounds otherwise,
+// Breakout's ball once got behind the wall, which is worth 261 points.
 TEST_F(Models, ThoseInTheRepositoryPlayAsTheySay) {
   const fs::path models = fs::path(HID_SOURCE_DIR) / "models";
   if (!fs::exists(models)) {
@@ -97,9 +99,14 @@ TEST_F(Models, ThoseInTheRepositoryPlayAsTheySay) {
         {"eval", name, "--episodes", "6", "--seed", "99", "--json", root_ / (name + ".json")});
     ASSERT_EQ(eval.code, 0) << eval.text;
     const auto played = nlohmann::json::parse(ReadFile(root_ / (name + ".json")));
-    const double games = scored["count"], error = scored["standard_error"];
-    const double deviation = error * std::sqrt(games) / std::sqrt(6.0);
-    EXPECT_NEAR(played["mean"].get<double>(), scored["mean"].get<double>(), 3 * deviation) << name;
+    std::vector<double> published;
+    for (const auto& game : scored["episodes"]) {
+      published.push_back(game["score"]);
+    }
+    std::sort(published.begin(), published.end());
+    const size_t tenth = published.size() / 10;
+    EXPECT_GE(played["median"].get<double>(), published[tenth]) << name;
+    EXPECT_LE(played["median"].get<double>(), published[published.size() - tenth]) << name;
     EXPECT_LE(fs::file_size(entry.path() / "agent/model.safetensors"), 6'000'000) << name;
   }
 }

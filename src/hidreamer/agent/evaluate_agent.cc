@@ -31,53 +31,33 @@ Figure Above(Figure figure, double asked) {
   return figure;
 }
 
-std::vector<Figure> CodesFigures(const json& part) {
-  std::vector<Figure> figures;
-  double kept = 0;  // summed over levels
-  size_t index = 0;
-  for (const json& level : part.at("levels")) {
-    const json& of_game = level.at("games").at(0);
-    kept += of_game.at("smoothness").get<double>();
-    figures.push_back({.name = fmt::format("codes used, L{}", index++),
-                       .value = of_game.at("used").get<double>(),
-                       .note = fmt::format("of {}; perplexity {:.1f}", of_game.at("counts").size(),
-                                           of_game.at("perplexity").get<double>())});
+// What the text reports is of other codes than an agent's.
+std::vector<Figure> WithoutText(std::vector<Figure> figures) {
+  for (Figure& figure : figures) {
+    figure.text_figure.clear();
   }
-  figures.push_back({.name = "codes that change in a step",
-                     .value = 100 * (1 - kept / static_cast<double>(index)),
-                     .unit = "%"});
   return figures;
+}
+
+std::vector<Figure> CodesFigures(const json& part) {
+  return WithoutText(evaluation::CodesFigures(part));
+}
+
+std::vector<Figure> PredictionFigures(const json& part) {
+  return WithoutText(evaluation::PredictionFigures(part));
 }
 
 std::vector<Figure> ProbeFigures(const json& part) {
   constexpr double kAsked = 0.95;
-  std::vector<Figure> figures;
+  std::vector<Figure> figures = evaluation::ProbeFigures(part);
   for (const json& variable : part.at("variables")) {
     const auto name = variable.at("name").get<std::string>();
-    Figure figure{.name = "probe R2 of the codes, " + name,
+    Figure figure{.name = fmt::format("probe R2 (codes), {}", name),
                   .value = variable.at("fits").at("codes").at("r2").get<double>(),
                   .note = fmt::format("of their values {:.3f}",
                                       variable.at("fits").at("values").at("r2").get<double>())};
     const bool position = name.ends_with("_x") || name.ends_with("_y");
     figures.push_back(position ? Above(figure, kAsked) : figure);
-  }
-  return figures;
-}
-
-std::vector<Figure> PredictionFigures(const json& part) {
-  std::vector<Figure> figures;
-  size_t index = 0;
-  for (const json& level : part.at("levels")) {
-    figures.push_back({.name = fmt::format("accuracy of the next codes, L{}", index),
-                       .value = 100 * level.at("accuracy").get<double>(),
-                       .unit = "%",
-                       .baseline = 100 * level.at("copy_accuracy").get<double>(),
-                       .baseline_name = "copy-previous"});
-    figures.push_back({.name = fmt::format("accuracy on changed codes, L{}", index++),
-                       .value = 100 * level.at("changed_accuracy").get<double>(),
-                       .unit = "%",
-                       .baseline = 0,
-                       .baseline_name = "copy-previous"});
   }
   return figures;
 }

@@ -79,9 +79,10 @@ nlohmann::json MeasureCodes(AgentModels models, const data::EpisodeStore& held_o
   }
   nlohmann::json part = {{"squared_error", error.value()}};
   for (size_t l = 0; l < counts.size(); ++l) {
-    nlohmann::json level = tokenizer::MeasureUse(counts[l], persistence[l]);
-    level["game"] = models->options().game;
-    part["levels"].push_back({{"games", nlohmann::json::array({level})}});
+    const nlohmann::json all = tokenizer::MeasureUse(counts[l], persistence[l]);
+    nlohmann::json game = all;
+    game["game"] = models->options().game;
+    part["levels"].push_back({{"all", all}, {"games", nlohmann::json::array({game})}});
   }
   return part;
 }

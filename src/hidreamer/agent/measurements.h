@@ -19,8 +19,8 @@ struct MeasureOptions {
   uint64_t seed = 1;
 };
 
-// "codes": {"levels": [{"games": [{"game", …}]}], "squared_error"}: how the codes are used, as
-// tokenizer::LevelTokenMetrics', and the decoded picture's mean squared error.
+// "codes": {"levels": [{"all", "games": [{"game", …}]}], "squared_error"}: how the codes are used,
+// as tokenizer::LevelTokenMetrics', and the decoded picture's mean squared error.
 nlohmann::json MeasureCodes(AgentModels models, const data::EpisodeStore& held_out,
                             const MeasureOptions& options);
 

@@ -114,7 +114,7 @@ struct WorldModelConfig {
     v({"cpc_steps", "how far ahead the contrastive target lies", 1, 1024, "steps"}, cpc_steps);
     v({"matrix_lr",
        "Muon's learning rate at the start, for the weights of the local path's hidden "
-       "layers; 0: AdamW for them too",
+       "layers or, with kind: token, of the transformer's blocks; 0: AdamW for them too",
        0, 1},
       matrix_lr);
     v({"final_lr_share", "what is left of the learning rates at the end of their cosine", 0, 1},

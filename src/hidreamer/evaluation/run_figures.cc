@@ -73,8 +73,7 @@ std::vector<Figure> CodesFigures(const json& part) {
   size_t index = 0;
   for (const json& level : part.value("levels", json::array())) {
     if (level.contains("all")) {
-      add(fmt::format("HRVQ L{}", index), level["all"], index < 3 ? kTextPerplexities[index] : "",
-          "");
+      add(fmt::format("L{}", index), level["all"], index < 3 ? kTextPerplexities[index] : "", "");
     }
     ++index;
   }
@@ -88,16 +87,19 @@ std::vector<Figure> ProbeFigures(const json& part) {
   }
   const std::string game = part.value("game", "");
   const json& medians = part["median_r2"];
-  for (const char* source : {"embedding", "codes", "hidden", "imagined 5"}) {
+  const bool baselines = medians.contains("pixels");
+  for (const char* source : {"embedding", "codes", "values", "hidden", "imagined 5"}) {
     if (medians.contains(source)) {
       figures.push_back({.name = fmt::format("probe R2 ({}), {}", source, game),
                          .value = Number(medians, source),
                          .baseline = Number(medians, "pixels"),
-                         .baseline_name = "PCA of pixels",
+                         .baseline_name = baselines ? "PCA of pixels" : "",
                          .split = "episode",
-                         .note = fmt::format("median of {} variables; untrained encoder {:.2f}",
-                                             part.value("variables", json::array()).size(),
-                                             medians.value("untrained", 0.0))});
+                         .note = fmt::format("median of {} variables",
+                                             part.value("variables", json::array()).size()) +
+                                 (baselines ? fmt::format("; untrained encoder {:.2f}",
+                                                          medians.value("untrained", 0.0))
+                                            : "")});
     }
   }
   if (part.contains("correlation")) {
@@ -120,18 +122,19 @@ std::vector<Figure> PredictionFigures(const json& part) {
   const std::string split = part.value("split", "episode");
   size_t index = 0;
   for (const json& level : part.value("levels", json::array())) {
-    figures.push_back({.name = fmt::format("world model accuracy, L{}", index),
+    figures.push_back({.name = fmt::format("accuracy of the next codes, L{}", index),
                        .value = Number(level, "accuracy", 100),
                        .unit = "%",
                        .baseline = Number(level, "copy_accuracy", 100),
                        .baseline_name = "copy-previous",
                        .split = split,
                        .text_figure = index < 3 ? kText[index] : ""});
-    figures.push_back({.name = fmt::format("accuracy on changed tokens, L{}", index),
+    const auto successor = Number(level, "successor_changed_accuracy", 100);
+    figures.push_back({.name = fmt::format("accuracy on changed codes, L{}", index),
                        .value = Number(level, "changed_accuracy", 100),
                        .unit = "%",
-                       .baseline = Number(level, "successor_changed_accuracy", 100),
-                       .baseline_name = "most frequent successor",
+                       .baseline = successor.value_or(0),
+                       .baseline_name = successor ? "most frequent successor" : "copy-previous",
                        .split = split,
                        .note = "copy-previous: 0 by definition"});
     figures.push_back({.name = fmt::format("calibration error, L{}", index),
@@ -152,7 +155,7 @@ std::vector<Figure> OpenLoopFigures(const json& part) {
   const json levels = part.value("levels", json::array());
   for (const size_t k : {1, 5, 15, 45}) {
     if (!levels.empty() && at(levels[0], "model", k)) {
-      figures.push_back({.name = fmt::format("wrong L0 tokens after {} dreamed steps, {}", k, game),
+      figures.push_back({.name = fmt::format("wrong L0 codes after {} dreamed steps, {}", k, game),
                          .value = 100 * *at(levels[0], "model", k),
                          .unit = "%",
                          .baseline = 100 * at(levels[0], "copy", k).value_or(0),

@@ -15,10 +15,10 @@ namespace {
 
 // How the names of the figures begin that a person wants to see first.
 constexpr std::array kFirst = {"score, ",
-                               "perplexity, HRVQ L0",
-                               "smoothness, HRVQ L0",
-                               "world model accuracy, L0",
-                               "accuracy on changed tokens, L0",
+                               "perplexity, L0",
+                               "smoothness, L0",
+                               "accuracy of the next codes, L0",
+                               "accuracy on changed codes, L0",
                                "dream return, "};
 
 bool ComesFirst(const evaluation::Figure& figure) {

@@ -18,16 +18,16 @@ TEST(FormatFigureTable, ShowsTheMainFiguresAlignedAndMarksWhatIsMissing) {
   score.baseline = -20.29;
   score.baseline_name = "random";
   evaluation::Figure level;
-  level.name = "world model accuracy, L0";
+  level.name = "accuracy of the next codes, L0";
   level.split = "episode";
   level.text_figure = "99.7 %";
   evaluation::Figure probe;
   probe.name = "probe R2 (codes), pong";
   evaluation::WriteFigures(path, {score, probe, level});
   EXPECT_EQ(FormatFigureTable(path),
-            "figure                             | ours         | baseline        | the text\n"
-            "score, pong                        | -20.5 points | -20.29 (random) | –\n"
-            "world model accuracy, L0 [episode] | –            | –               | 99.7 %\n"
+            "figure                                   | ours         | baseline        | the text\n"
+            "score, pong                              | -20.5 points | -20.29 (random) | –\n"
+            "accuracy of the next codes, L0 [episode] | –            | –               | 99.7 %\n"
             "The report has all 3 figures.\n");
   std::filesystem::remove(path);
 }
