@@ -7,28 +7,22 @@ namespace {
 
 // codes (B, T, L), others (B, T)
 Steps StepsOf(const torch::Tensor& codes, const torch::Tensor& actions,
-              const torch::Tensor& rewards, const torch::Tensor& terminals,
-              const ValuesOfCodes& values) {
-  const auto placed = codes.unsqueeze(2);  // (B, T, 1, L)
-  return {.codes = placed,
-          .values = values(placed.flatten(0, 1)).unflatten(0, actions.sizes()),
-          .previous_actions = torch::constant_pad_nd(actions.slice(1, 0, -1), {1, 0}, 0),
-          .firsts = torch::zeros_like(actions, torch::kBool),
-          .actions = actions,
-          .rewards = rewards,
-          .terminals = terminals.to(torch::kBool)};
+              const torch::Tensor& rewards, const torch::Tensor& terminals) {
+  Steps steps = StepsOfSlots({.levels = codes.size(2)}, codes, actions.slice(1, 0, -1), NoValues);
+  steps.actions = actions;
+  steps.rewards = rewards;
+  steps.terminals = terminals.to(torch::kBool);
+  return steps;
 }
 
 }  // namespace
 
-Steps ReadSteps(const tokenizer::TokenizedGame& game, const torch::Tensor& rows,
-                const ValuesOfCodes& values) {
+Steps ReadSteps(const tokenizer::TokenizedGame& game, const torch::Tensor& rows) {
   const torch::Tensor all = rows.flatten();
   const auto take = [&](const torch::Tensor& of) {
     return of.index_select(0, all).unflatten(0, rows.sizes());
   };
-  return StepsOf(take(game.tokens), take(game.actions), take(game.rewards), take(game.terminals),
-                 values);
+  return StepsOf(take(game.tokens), take(game.actions), take(game.rewards), take(game.terminals));
 }
 
 Steps ReadSteps(const std::vector<tokenizer::TokenizedGame>& games,
@@ -47,7 +41,7 @@ Steps ReadSteps(const std::vector<tokenizer::TokenizedGame>& games,
     take(terminals, game.terminals);
   }
   return StepsOf(torch::stack(codes), torch::stack(actions), torch::stack(rewards),
-                 torch::stack(terminals), NoValues);
+                 torch::stack(terminals));
 }
 
 }  // namespace hidreamer::world_model

@@ -10,11 +10,10 @@
 namespace hidreamer::world_model {
 
 // Windows of tokenized recordings as worlds read them. Each lies within one episode: no step is a
-// first one. Without `values`, for a world that reads codes alone, they are NoValues.
+// first one. Their values are NoValues: who needs others sets them.
 
 // rows (B, T) of a game, consecutive, or a first row again and again: a game that stood still.
-Steps ReadSteps(const tokenizer::TokenizedGame& game, const torch::Tensor& rows,
-                const ValuesOfCodes& values = NoValues);
+Steps ReadSteps(const tokenizer::TokenizedGame& game, const torch::Tensor& rows);
 // Windows of `length` steps of several games; source: the game.
 Steps ReadSteps(const std::vector<tokenizer::TokenizedGame>& games,
                 const std::vector<data::WindowStart>& windows, int64_t length);

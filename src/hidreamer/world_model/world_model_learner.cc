@@ -179,7 +179,7 @@ Steps WorldModelLearner::DrawBatch(int64_t update, int64_t micro) {
   return ReadSteps(games_, BatchWindows(update, micro), config_.window);
 }
 
-formats::TensorMap WorldModelLearner::DrawBatches(int64_t update) {
+formats::TensorMap WorldModelLearner::BatchOf(int64_t update) {
   std::vector<torch::Tensor> tokens, actions;
   for (int64_t micro = 0; micro < config_.accumulate; ++micro) {
     const Steps batch = DrawBatch(update, micro);
@@ -188,8 +188,6 @@ formats::TensorMap WorldModelLearner::DrawBatches(int64_t update) {
   }
   return {{"tokens", torch::stack(tokens)}, {"actions", torch::stack(actions)}};
 }
-
-formats::TensorMap WorldModelLearner::BatchOf(int64_t update) { return DrawBatches(update); }
 
 torch::Tensor WorldModelLearner::ComputeGradients(const torch::Tensor& tokens,
                                                   const torch::Tensor& actions) {
@@ -237,7 +235,7 @@ training::Metrics WorldModelLearner::Update(int64_t update) {
       alone ? "world_model/dropout" : fmt::format("world_model/dropout/{}", group_->rank()),
       static_cast<uint64_t>(update)));
   model_->train();
-  const formats::TensorMap batches = DrawBatches(update);
+  const formats::TensorMap batches = BatchOf(update);
   const double final_share = config_.lr > 0 ? config_.final_lr / config_.lr : 0.0;
   const double lr = config_.lr * training::WarmupCosine(update, config_.warmup_updates,
                                                         total_updates(), final_share);

@@ -53,6 +53,7 @@ class WorldModelLearner : public training::Learner {
   int64_t updates_per_epoch() const override { return updates_per_epoch_; }
   // {"loss", "loss_l0" …, "accuracy_l0" …, "lr", "grad_norm"}
   training::Metrics Update(int64_t update) override;
+  // All micro-batches: "tokens" (A, B, T, L), "actions" (A, B, T).
   formats::TensorMap BatchOf(int64_t update) override;
   // {"validation_loss", "nll_l0" …, "accuracy_l0" …, "changed_accuracy_l0" …, "copy_accuracy_l0" …,
   // "ece_l0" …, "windows"}; the loss counts targets of steps 1 … T-1 on every level.
@@ -68,8 +69,6 @@ class WorldModelLearner : public training::Learner {
 
  private:
   std::vector<data::WindowStart> BatchWindows(int64_t update, int64_t micro);
-  // All micro-batches of an update: "tokens" (A, B, T, L), "actions" (A, B, T).
-  formats::TensorMap DrawBatches(int64_t update);
   std::vector<data::WindowStart> ValidationWindows() const;
   // Losses and gradients of an update's batches, tokens (A, B, T, L) and actions (A, B, T) ->
   // (1 + 2 L) f32, means over the batches: loss, then loss and accuracy of each level.
